@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! supd: Erlang/OTP supervision trees for ordinary processes.
+//!
+//! The straight line of one exit:
+//!
+//! ```text
+//! SIGCHLD -> sys::signals (self-pipe, coalesced)      -> the loop wakes
+//!         -> sys::reap: peek, facts, then reap, until none is left
+//!         -> sys::procs takes the pid                  -> a run | an orphan (counted, nothing else)
+//!         -> tree.handle(now, Event::Exited{run, facts})
+//!              classify(facts, what we had asked)      -> class
+//!              decide(restart type, class)             -> stay down | recover
+//!              window.record(now)                      -> within | exceeded -> the same, one level up
+//!              strategy                                -> which siblings stop, in which order
+//!              back-off                                -> now | at a deadline
+//!         -> Effects, performed in order: Signal | Spawn | Probe | Reply | Record | Halt
+//! results come back as events (Spawned, SpawnFailed{stage, errno}, Ready, ProbeDone)
+//! ```
+//!
+//! All on one thread, so that a pid can never be signalled after it was reaped.
+
+pub mod spec;
+pub mod tree;

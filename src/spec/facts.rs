@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the kernel says about processes: the words in which `sys` reports and by which `tree`
+//! decides. They live here because neither of the two may import the other.
+
+use super::Signal;
+
+/// What is known about the end of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExitFacts {
+    /// The wait status.
+    pub status: ExitStatus,
+    /// User CPU time, microseconds (getrusage(2)).
+    pub user_us: u64,
+    /// System CPU time, microseconds.
+    pub system_us: u64,
+    /// Largest resident set, KiB.
+    pub maxrss_kb: u64,
+}
+
+impl ExitFacts {
+    /// Facts of a process that used nothing worth counting.
+    pub fn bare(status: ExitStatus) -> Self {
+        Self {
+            status,
+            user_us: 0,
+            system_us: 0,
+            maxrss_kb: 0,
+        }
+    }
+}
+
+/// A wait status (waitid(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// It exited with this code.
+    Code(u8),
+    /// A signal ended it.
+    Signal {
+        /// Which one.
+        signal: Signal,
+        /// Whether a core was dumped.
+        core: bool,
+    },
+}
+
+/// Why a program could not be executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpawnFailure {
+    /// The step that failed.
+    pub stage: Stage,
+    /// The kernel's error number.
+    pub errno: i32,
+}
+
+/// The steps from a specification to a running program, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// Reading an environment file or a secret.
+    Env,
+    /// Looking up a user or a group.
+    User,
+    /// Looking up the program in `PATH`.
+    Lookup,
+    /// Pipes and sockets for its output and readiness.
+    Pipe,
+    /// Opening its standard input.
+    Stdin,
+    /// clone(2), vfork(2) or fork(2).
+    Fork,
+    /// Arranging its descriptors.
+    Descriptors,
+    /// setsid(2).
+    Session,
+    /// setrlimit(2).
+    Limits,
+    /// setpriority(2).
+    Nice,
+    /// Writing /proc/self/oom_score_adj.
+    OomScore,
+    /// setgroups(2).
+    Groups,
+    /// setresgid(2).
+    Gid,
+    /// setresuid(2), and reading back what it did.
+    Uid,
+    /// chdir(2).
+    Workdir,
+    /// prctl(2).
+    Prctl,
+    /// execve(2).
+    Exec,
+}
+
+impl Stage {
+    /// The word for it in records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Env => "env",
+            Self::User => "user",
+            Self::Lookup => "lookup",
+            Self::Pipe => "pipe",
+            Self::Stdin => "stdin",
+            Self::Fork => "fork",
+            Self::Descriptors => "descriptors",
+            Self::Session => "session",
+            Self::Limits => "limits",
+            Self::Nice => "nice",
+            Self::OomScore => "oom_score_adj",
+            Self::Groups => "groups",
+            Self::Gid => "gid",
+            Self::Uid => "uid",
+            Self::Workdir => "workdir",
+            Self::Prctl => "prctl",
+            Self::Exec => "exec",
+        }
+    }
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Every limit on a queue, a name, a file or a tree, each with its reason.
+//!
+//! A limit that is reached is always an error or a count somebody can see, never silence.
+
+use std::time::Duration;
+
+/// Services in one tree. Twice the largest installation we measure (5000).
+pub const SERVICES_MAX: usize = 10_000;
+/// Levels of supervisors; recursion over the tree is bounded by it.
+pub const DEPTH_MAX: usize = 16;
+/// Bytes of one configuration file; a parser's worst case stays in milliseconds.
+pub const CONFIG_FILE_MAX: usize = 4 << 20;
+/// Files one configuration may include.
+pub const INCLUDES_MAX: usize = 64;
+/// Bytes of a node's name; it stands in paths, columns and socket addresses.
+pub const NAME_MAX: usize = 64;
+/// Bytes of one string in a configuration.
+pub const STRING_MAX: usize = 1 << 20;
+/// Diagnostics shown for one configuration; more would hide the first cause.
+pub const DIAGNOSTICS_MAX: usize = 20;
+/// Entries in a supervisor's inbox of one kind: an exit, a retry per child, and commands.
+/// A supervisor that is busy answers further commands with `busy`.
+pub const COMMANDS_QUEUED_MAX: usize = 256;
+/// Time a service has to end after SIGKILL before it is called unkillable (SEMANTICS §10).
+pub const UNKILLABLE_AFTER: Duration = Duration::from_secs(5);
+/// Services that may be starting at one time when `start_parallelism` is absent.
+pub const START_PARALLELISM: u32 = 64;
+/// Restarts a window remembers at most; a larger `max_restarts` counts as this many.
+/// At 2^20 restarts in one window the limit is a formality and memory is not.
+pub const WINDOW_MAX: usize = 1 << 20;
+/// Records the daemon keeps for `events` and `history` when `events_kept` is absent.
+pub const EVENTS_KEPT: usize = 4096;
+/// Bytes of the ring of a captured stream when `log.ring` is absent.
+pub const LOG_RING: usize = 64 << 10;
+/// Bytes of a line before it is cut in two with a mark.
+pub const LOG_LINE_MAX: usize = 16 << 10;
+/// Bytes of one request's head, and of its body unless it carries a configuration.
+pub const REQUEST_MAX: usize = 64 << 10;
+/// Clients connected at one time.
+pub const CLIENTS_MAX: usize = 64;
+/// Streams (events, logs) open at one time.
+pub const STREAMS_MAX: usize = 16;
+/// Time a client has to send its request.
+pub const REQUEST_TIME: Duration = Duration::from_secs(10);

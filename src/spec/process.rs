@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is executed and in which surroundings.
+
+use super::Signal;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A program and its arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Executed as it stands; the first word is looked up in the service's `PATH` unless it has a
+    /// slash. Never empty.
+    Argv(Box<[Box<str>]>),
+    /// Given to `/bin/sh -c`.
+    Shell(Box<str>),
+}
+
+impl Command {
+    /// Whether a shell stands between us and the program, so that 126, 127 and 128+n are its words.
+    pub fn is_shell(&self) -> bool {
+        matches!(self, Self::Shell(_))
+    }
+}
+
+/// What is executed and in which surroundings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Process {
+    /// The program.
+    pub command: Command,
+    /// `NAME=VALUE` pairs set last, in the order of the file.
+    pub env: Box<[(Box<str>, EnvValue)]>,
+    /// What is inherited from supd's environment.
+    pub env_inherit: EnvInherit,
+    /// Read at spawn, between the inherited environment and `env`.
+    pub env_files: Arc<[EnvFile]>,
+    /// Who runs it; `None`: supd's own user.
+    pub user: Option<UserRef>,
+    /// Its primary group; `None`: the user's.
+    pub group: Option<UserRef>,
+    /// Its supplementary groups; `None`: those /etc/group gives the user.
+    pub groups: Option<Box<[UserRef]>>,
+    /// File mode creation mask; `None`: supd's own at start.
+    pub umask: Option<u16>,
+    /// Working directory; `None`: supd's own at start.
+    pub workdir: Option<PathBuf>,
+    /// Resource limits, each set only when given.
+    pub limits: Arc<Limits>,
+    /// -20 to 19; `None`: unchanged.
+    pub nice: Option<i8>,
+    /// -1000 to 1000; `None`: what supd was started with.
+    pub oom_score_adj: Option<i16>,
+    /// prctl(2), `PR_SET_NO_NEW_PRIVS`.
+    pub no_new_privileges: bool,
+    /// Standard input.
+    pub stdin: Stdin,
+    /// Standard output and error.
+    pub logs: Arc<Logs>,
+    /// Sent to it when supd dies (`PR_SET_PDEATHSIG`); `None`: it lives on.
+    pub pdeathsig: Option<Signal>,
+    /// Whether it is told where the control socket is (`SUPD_SOCKET`).
+    pub control: bool,
+}
+
+/// The value of an environment variable.
+#[derive(Clone, PartialEq, Eq)]
+pub enum EnvValue {
+    /// As it stands.
+    Plain(Box<str>),
+    /// The contents of a file, read at spawn, without its last newline; a secret.
+    File(PathBuf),
+}
+
+impl std::fmt::Debug for EnvValue {
+    /// Never shows a value: this text may end up in a log (invariant 21).
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Plain(_) => f.write_str("Plain(***)"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
+}
+
+/// What a service inherits of supd's own environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EnvInherit {
+    /// All of it but what belongs to an outer manager.
+    All,
+    /// These names; empty: nothing.
+    Only(Box<[Box<str>]>),
+}
+
+/// A file of `NAME=VALUE` lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether it may be absent.
+    pub optional: bool,
+}
+
+/// A user or a group, by name or by number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserRef {
+    /// Looked up in /etc/passwd or /etc/group, without NSS.
+    Name(Box<str>),
+    /// A number; never 4294967295, which means "unchanged" to the kernel.
+    Id(u32),
+}
+
+/// Where standard input comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stdin {
+    /// /dev/null.
+    Null,
+    /// supd's own.
+    Inherit,
+    /// A file, opened for reading.
+    Path(PathBuf),
+}
+
+/// Where standard output and error go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logs {
+    /// The destination.
+    pub to: LogSink,
+    /// Bytes kept in memory of each stream.
+    pub ring: usize,
+}
+
+/// A destination of a service's output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogSink {
+    /// Captured by supd: kept in rings and passed on to its own standard output.
+    Supd,
+    /// supd's own descriptors, untouched.
+    Inherit,
+    /// /dev/null.
+    Null,
+}
+
+/// Resource limits (setrlimit(2)).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Limits(pub Box<[Limit]>);
+
+/// One resource limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// What is limited.
+    pub resource: Resource,
+    /// The soft limit; `None`: unlimited.
+    pub soft: Option<u64>,
+    /// The hard limit; `None`: unlimited.
+    pub hard: Option<u64>,
+}
+
+/// A resource of setrlimit(2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resource {
+    /// Address space, bytes.
+    As,
+    /// Core file, bytes.
+    Core,
+    /// CPU time, seconds.
+    Cpu,
+    /// Data segment, bytes.
+    Data,
+    /// Largest file, bytes.
+    Fsize,
+    /// Locked memory, bytes.
+    Memlock,
+    /// Message queues, bytes.
+    Msgqueue,
+    /// Ceiling of nice, 1 to 40.
+    Nice,
+    /// Open files.
+    Nofile,
+    /// Processes of the user.
+    Nproc,
+    /// Ceiling of the real-time priority.
+    Rtprio,
+    /// Real-time CPU, microseconds.
+    Rttime,
+    /// Pending signals.
+    Sigpending,
+    /// Stack, bytes.
+    Stack,
+}

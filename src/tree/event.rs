@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Everything that can happen to the engine: a closed list.
+//!
+//! Every event is legal in every state. One that comes too late (a former run's exit, a probe of
+//! a service that was stopped meanwhile) changes nothing and is counted.
+
+use crate::spec::{ExitFacts, Node, Service, Signal, SpawnFailure, Supervisor, Tree as Spec};
+use std::fmt;
+use std::ops::Add;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Monotonic time in nanoseconds since an arbitrary origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Time(pub u64);
+
+impl Time {
+    /// The time that has passed since `earlier`; zero if it lies ahead.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Time {
+    type Output = Self;
+
+    /// Saturates: a deadline beyond 584 years is never.
+    fn add(self, span: Duration) -> Self {
+        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(nanos))
+    }
+}
+
+/// A node of the tree; never used again for another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u32);
+
+/// One fork-to-reap of a process that belongs to a node: its service, a probe, a stop command.
+/// `life` is unique in the daemon's life, so that a late message never meets a later run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunId {
+    /// Whose process it is.
+    pub node: NodeId,
+    /// Which of all runs it is.
+    pub life: u64,
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.node.0, self.life)
+    }
+}
+
+/// Names a command until it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommandId(pub u64);
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The daemon is up: start the root. Once.
+    Boot,
+    /// The program of this run was executed.
+    Spawned {
+        /// Which one.
+        run: RunId,
+    },
+    /// It was not; there is no process.
+    SpawnFailed {
+        /// Which one.
+        run: RunId,
+        /// The step that failed and why.
+        failure: SpawnFailure,
+    },
+    /// The service said that it is ready (`READY=1`, or a newline on its descriptor).
+    Ready {
+        /// Which one.
+        run: RunId,
+    },
+    /// The process has ended and was reaped.
+    Exited {
+        /// Which one.
+        run: RunId,
+        /// What is known about its end.
+        facts: ExitFacts,
+    },
+    /// A probe of the daemon's own (not an exec) has an answer.
+    ProbeDone {
+        /// The run it was started as.
+        run: RunId,
+        /// The answer.
+        answer: ProbeAnswer,
+    },
+    /// [`next_deadline`](super::Tree::next_deadline) has passed.
+    Deadline,
+    /// Somebody wants something.
+    Command {
+        /// For the answer.
+        id: CommandId,
+        /// Who.
+        by: Actor,
+        /// What.
+        command: Command,
+    },
+    /// Stop the whole tree and halt; a second one hastens the first.
+    Shutdown {
+        /// How patiently.
+        haste: Haste,
+        /// Who asked.
+        by: Actor,
+    },
+}
+
+/// How patiently the whole tree is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Haste {
+    /// In reverse order, every service with its own timeouts.
+    Orderly,
+    /// In reverse order, no timeout longer than a second.
+    Short,
+    /// SIGKILL to everybody at once.
+    Kill,
+}
+
+/// Who caused something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Actor {
+    /// A client of the socket (SO_PEERCRED).
+    Client {
+        /// Its user.
+        uid: u32,
+        /// Its process.
+        pid: i32,
+    },
+    /// A signal sent to supd.
+    Signal(Signal),
+    /// supd itself.
+    Supd,
+}
+
+/// What an operator, or a program, can ask of the tree (SEMANTICS §4).
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Start a node that is down; clears back-off and a stop by hand. OTP's `restart_child`.
+    Start(NodeId),
+    /// Stop a node; it stays down until it is started. OTP's `terminate_child`.
+    Stop(NodeId),
+    /// Restart what the strategy says.
+    Restart(NodeId),
+    /// Restart this node and no other.
+    RestartOnly(NodeId),
+    /// Tell a service to read its own configuration again.
+    ReloadService(NodeId),
+    /// Send a signal to a service's process.
+    Signal(NodeId, Signal),
+    /// Forget a node's back-off and its supervisor's history.
+    Reset(NodeId),
+    /// Leave the node as it is until it is unpinned.
+    Pin(NodeId),
+    /// Supervise it again.
+    Unpin(NodeId),
+    /// Give a pool these instances; the first ones it has are kept.
+    Scale(NodeId, Vec<Arc<Service>>),
+    /// Add a child at the end and start it. OTP's `start_child`.
+    Add(NodeId, Node),
+    /// Forget a child that is down. OTP's `delete_child`.
+    Delete(NodeId),
+    /// Count children as OTP's `count_children` does.
+    Count(NodeId),
+    /// List children as OTP's `which_children` does, in start order.
+    Which(NodeId),
+    /// Replace the flags and children of one supervisor as OTP's `code_change` does.
+    CodeChange(NodeId, Arc<Supervisor>),
+    /// Make the tree what this specification says.
+    Apply(Arc<Spec>),
+}
+
+/// The answer to a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done, with all its effects.
+    Done,
+    /// Nothing to do: it runs already.
+    Running,
+    /// It is about to be restarted.
+    Restarting,
+    /// No such node, or no longer.
+    NotFound,
+    /// The start failed; `String` has no place here: the failure is in the record.
+    StartFailed,
+    /// A running child has this name.
+    AlreadyStarted,
+    /// A child that does not run has this name.
+    AlreadyPresent,
+    /// The specification contradicts the supervisor's flags.
+    InvalidSpec,
+    /// Its supervisor does not run.
+    SupervisorDown,
+    /// A pool has no such operation.
+    Unsupported,
+    /// Another command took its place, or the operator stopped the node meanwhile.
+    Superseded,
+    /// The node is pinned.
+    Pinned,
+    /// The supervisor has too many commands waiting.
+    Busy,
+    /// The answer to [`Command::Count`].
+    Counts(Counts),
+    /// The answer to [`Command::Which`].
+    Children(Vec<(NodeId, ChildStatus)>),
+    /// What [`Command::Apply`] did.
+    Applied(Applied),
+}
+
+/// What `count_children` counts (supervisor(3)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Specifications, running or not.
+    pub specs: usize,
+    /// Children that run.
+    pub active: usize,
+    /// Specifications of supervisors.
+    pub supervisors: usize,
+    /// Specifications of services.
+    pub workers: usize,
+}
+
+/// A child as `which_children` sees it (supervisor(3)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChildStatus {
+    /// It has a process, or is a supervisor that runs.
+    Running,
+    /// A failed restart will be tried again.
+    Restarting,
+    /// Neither.
+    Stopped,
+}
+
+/// How many nodes an apply touched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Applied {
+    /// New nodes.
+    pub added: usize,
+    /// Nodes that are gone.
+    pub removed: usize,
+    /// Services whose process was replaced because of themselves or a sibling.
+    pub restarted: usize,
+    /// Nodes changed without touching a process.
+    pub in_place: usize,
+}
+
+/// What a probe found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProbeAnswer {
+    /// It is there.
+    Success,
+    /// It is not.
+    Failure,
+    /// The probe could not be made; this says nothing about the service.
+    Unknown,
+}

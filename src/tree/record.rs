@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The line that says what changed: the single source of logs, events, `why` and test traces.
+//!
+//! Records are numbered densely by the engine; `cause` is the number of the record that led to
+//! this one. They hold facts of the engine only: the daemon adds wall time, pids and last lines.
+
+use super::event::{Actor, NodeId, RunId, Time};
+use crate::spec::{ExitFacts, ExitStatus, Name, Signal, SpawnFailure, Strategy};
+use std::time::Duration;
+
+/// A record's number: dense, rising, never reused while the daemon lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Seq(pub u64);
+
+/// One change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Its number.
+    pub seq: Seq,
+    /// When, monotonic.
+    pub at: Time,
+    /// Of which node; `None`: of the daemon.
+    pub node: Option<NodeId>,
+    /// Its name, so that a record outlives the node.
+    pub name: Option<Name>,
+    /// The record that caused it.
+    pub cause: Option<Seq>,
+    /// The incident it belongs to, named after the record that opened it.
+    pub incident: Option<Seq>,
+    /// What changed.
+    pub what: What,
+}
+
+/// What changed (INTERFACES, "Events").
+#[derive(Debug, Clone, PartialEq)]
+pub enum What {
+    /// `service.starting`: its program is about to be executed.
+    Starting {
+        /// Its new run.
+        run: RunId,
+        /// The how-many-th start of this service it is, from 1.
+        number: u32,
+        /// Why.
+        why: StartWhy,
+    },
+    /// `service.ready`: the start is done.
+    Ready {
+        /// Its run; `None`: a supervisor.
+        run: Option<RunId>,
+        /// From the start to here.
+        took: Duration,
+    },
+    /// `service.exited`: the process is gone, or never was.
+    Exited(Box<Exit>),
+    /// `service.stopping`: it was asked to stop.
+    Stopping {
+        /// Its run; `None`: a supervisor.
+        run: Option<RunId>,
+        /// Why.
+        why: StopWhy,
+    },
+    /// A rung of the stop ladder: `service.stopping` again.
+    Signalled {
+        /// Its run.
+        run: RunId,
+        /// What was sent.
+        signal: Signal,
+    },
+    /// A service or supervisor is down because it was stopped.
+    Stopped {
+        /// Why it had been.
+        why: StopWhy,
+    },
+    /// `service.backoff`: it waits before the next start.
+    Backoff {
+        /// For this long.
+        delay: Duration,
+        /// Starts that failed in a row.
+        attempt: u32,
+    },
+    /// `service.unkillable`: SIGKILL had no effect for 5 s.
+    Unkillable {
+        /// Its run.
+        run: RunId,
+    },
+    /// `supervisor.starting`: a supervisor begins to start its children.
+    SupervisorStarting {
+        /// Which incarnation it is, from 1.
+        number: u32,
+        /// Why.
+        why: StartWhy,
+    },
+    /// `supervisor.strategy`: who is stopped and started because of one child.
+    Strategy {
+        /// The rule.
+        strategy: Strategy,
+        /// The child it is about.
+        child: NodeId,
+        /// Whom it touches, in start order.
+        scope: Vec<Name>,
+    },
+    /// `supervisor.exhausted`: one restart too many.
+    Exhausted {
+        /// The child whose restart it was.
+        child: NodeId,
+        /// Its name.
+        child_name: Name,
+        /// Restarts allowed.
+        max: u32,
+        /// Within this time.
+        period: Duration,
+    },
+    /// `supervisor.escalated`: a supervisor ended by itself; its own supervisor decides.
+    Escalated {
+        /// `escalated` or `auto_shutdown`.
+        class: Class,
+        /// The leaf at the end of the cause chain.
+        culprit: Option<Culprit>,
+    },
+    /// A supervisor could not be started, because one of its children could not (`otp`).
+    StartFailed {
+        /// That child.
+        child: NodeId,
+    },
+    /// A node is now in the tree.
+    Added,
+    /// A node is no longer in the tree.
+    Removed,
+    /// A node's specification changed in place.
+    Changed,
+    /// `command`: a client or a signal asked for something.
+    Command {
+        /// Who.
+        by: Actor,
+        /// The verb.
+        verb: &'static str,
+    },
+    /// `daemon.stopping`: the whole tree is being stopped.
+    ShuttingDown {
+        /// Who asked.
+        by: Actor,
+        /// Whom the stop waits for first.
+        waiting_for: Option<Name>,
+    },
+    /// `supervisor.health`: a supervisor's state as people see it has changed.
+    Health {
+        /// The state's word.
+        health: &'static str,
+    },
+}
+
+/// The end of a process, or of the attempt to start one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exit {
+    /// Which run.
+    pub run: RunId,
+    /// Which start of the service it was, from 1.
+    pub number: u32,
+    /// Its class (SEMANTICS §5).
+    pub class: Class,
+    /// What the service was doing.
+    pub phase: Phase,
+    /// From the start to the end.
+    pub uptime: Duration,
+    /// The kernel's facts; `None` when there was no process.
+    pub facts: Option<ExitFacts>,
+    /// What failed when there was no process.
+    pub failure: Option<SpawnFailure>,
+    /// What is done about it.
+    pub decision: Decision,
+    /// The budget after it, when it took a token.
+    pub budget: Option<Budget>,
+}
+
+/// What a service was doing when it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Not ready yet.
+    Starting,
+    /// Ready.
+    Ready,
+    /// Asked to stop.
+    Stopping,
+}
+
+/// What is done about an exit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// It is restarted, and whom the strategy names with it.
+    Restart {
+        /// After this time.
+        delay: Duration,
+    },
+    /// It stays down.
+    StayDown,
+    /// It was one too many: the supervisor gives up.
+    Escalate,
+    /// It was asked for.
+    Expected,
+    /// Its supervisor is busy; it decides when it is done.
+    Queued,
+    /// The start is done: a oneshot that exited 0.
+    Done,
+}
+
+/// A supervisor's restart budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Whose.
+    pub supervisor: NodeId,
+    /// Restarts in the window, this one included.
+    pub used: u32,
+    /// Restarts allowed.
+    pub max: u32,
+    /// The window.
+    pub period: Duration,
+}
+
+/// The class of an end (SEMANTICS §5); total and exclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// Ended while we were stopping it, in time.
+    Requested,
+    /// We asked, and had to kill.
+    StopTimeout,
+    /// A supervisor gave up.
+    Escalated,
+    /// A supervisor shut itself down because of a significant child.
+    AutoShutdown,
+    /// Not ready in time, killed by us.
+    StartTimeout,
+    /// fork or clone failed for want of resources.
+    SpawnFailed,
+    /// A step up to exec failed.
+    ExecFailed,
+    /// Code 0, or one that counts as such.
+    Clean,
+    /// SIGXCPU or SIGXFSZ.
+    Rlimit,
+    /// SIGSYS.
+    Sandbox,
+    /// SEGV BUS ILL FPE ABRT TRAP QUIT.
+    Crash,
+    /// SIGKILL that we did not send.
+    Killed,
+    /// TERM INT HUP PIPE that we did not send.
+    Terminated,
+    /// Any other signal.
+    Signal,
+    /// Exit 69, 68.
+    Unavailable,
+    /// Exit 75.
+    Tempfail,
+    /// Exit 78, 64.
+    Config,
+    /// Any other code.
+    ExitCode,
+}
+
+/// The leaf at the end of a cause chain, and the code supd would end with because of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Culprit {
+    /// Its node.
+    pub node: NodeId,
+    /// Its name.
+    pub name: Name,
+    /// How it ended.
+    pub class: Class,
+    /// The process's own words: exit code, signal or spawn failure, as an exit code
+    /// (SEMANTICS §2).
+    pub code: u8,
+    /// One clause for people: `exit 3`, `signal SEGV`, `cannot exec: No such file …` as errno.
+    pub how: How,
+}
+
+/// How a culprit ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// By itself or by a signal.
+    Status(ExitStatus),
+    /// Never started.
+    Spawn(SpawnFailure),
+    /// Killed by us, because it was not ready in time.
+    StartTimeout,
+}
+
+/// Why something is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartWhy {
+    /// Its supervisor starts.
+    Boot,
+    /// It ended and is restarted.
+    Restart,
+    /// A sibling's restart includes it.
+    Group(NodeId),
+    /// A failed start is tried again.
+    Retry,
+    /// By order.
+    Command,
+    /// The configuration asks for it.
+    Apply,
+}
+
+/// Why something is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopWhy {
+    /// A sibling's restart includes it.
+    Group(NodeId),
+    /// Its supervisor goes down.
+    Supervisor,
+    /// The whole tree goes down.
+    Shutdown,
+    /// By order.
+    Command(Actor),
+    /// The configuration asks for it.
+    Apply,
+    /// It was not ready in time.
+    StartTimeout,
+}

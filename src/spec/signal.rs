@@ -76,6 +76,19 @@ impl Signal {
         i32::from(self.0)
     }
 
+    /// Whether the kernel sends it for a fault of the program itself, or the program to itself.
+    pub fn is_fault(self) -> bool {
+        let faults = [
+            Self::SEGV,
+            Self::BUS,
+            Self::ILL,
+            Self::FPE,
+            Self::ABRT,
+            Self::TRAP,
+        ];
+        faults.contains(&self) || self == Self::QUIT
+    }
+
     /// The code a shell would report for a death by this signal: 128 + its number.
     pub fn exit_code(self) -> u8 {
         128 + self.0

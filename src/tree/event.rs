@@ -196,6 +196,8 @@ pub enum Outcome {
     InvalidSpec,
     /// Its supervisor does not run.
     SupervisorDown,
+    /// It has no process.
+    NotRunning,
     /// A pool has no such operation.
     Unsupported,
     /// Another command took its place, or the operator stopped the node meanwhile.

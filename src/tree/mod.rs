@@ -1,15 +1,278 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The engine: one deterministic state machine that holds all policy.
+//!
+//! Events go in, effects come out, time is an argument. The engine does no I/O and cannot fail;
+//! the same seed and the same events give the same effects. It never sees a pid, a clock or a
+//! file. Strategies, intensity, escalation, the operator's commands and the stop ladders are
+//! decided here and nowhere else.
+//!
+//! How it works inside: a node changes its own state and posts a *notice* to its supervisor
+//! (started, start failed, stopped, ended). A supervisor that is in the middle of something (a
+//! [`Task`](task): stop these in reverse, wait, start those in order) goes on with it; one that is
+//! not looks into its *inbox*, one message at a time, as an OTP supervisor reads its mailbox.
+//! Under one_for_one and the default policy no child waits for another, so there is no task and no
+//! inbox: each child goes its own way.
+//!
+//! `handle` runs until nothing more follows from the event. Its cost is what the event changes.
 
+mod arena;
+mod audit;
+mod backoff;
+mod boot;
+mod classify;
+mod command;
 mod effect;
 mod event;
+mod halt;
+mod helper;
+mod intensity;
+mod node;
+mod reconfigure;
 mod record;
+mod service;
+mod snapshot;
+mod stop;
+mod supervisor;
+mod task;
+mod timers;
 
 pub use effect::{Effect, Effects, Halt};
 pub use event::{
     Actor, Applied, ChildStatus, Command, CommandId, Counts, Event, Haste, NodeId, Outcome,
     ProbeAnswer, RunId, Time,
 };
+pub use node::LastExit;
 pub use record::{
     Budget, Class, Culprit, Decision, Exit, How, Phase, Record, Seq, StartWhy, StopWhy, What,
 };
+pub use snapshot::{NodeView, Snapshot, State};
+
+use crate::spec::{Name, Tree as Spec};
+use arena::Arena;
+use backoff::Chance;
+use command::Waiter;
+use helper::Helper;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use supervisor::Notice;
+use timers::Timers;
+
+/// A supervision tree and everything it remembers.
+#[derive(Debug)]
+pub struct Tree {
+    spec: Arc<Spec>,
+    nodes: Arena,
+    root: NodeId,
+    now: Time,
+    effects: Vec<Effect>,
+    notices: VecDeque<(NodeId, Notice)>,
+    runnable: VecDeque<NodeId>,
+    timers: Timers,
+    chance: Chance,
+    next_life: u64,
+    next_seq: u64,
+    cause: Option<Seq>,
+    incident: Option<Seq>,
+    helpers: BTreeMap<u64, Helper>,
+    waiters: BTreeMap<NodeId, Vec<Waiter>>,
+    starts: Starts,
+    haste: Option<Haste>,
+    applying: Option<reconfigure::Applying>,
+    halted: bool,
+    stale: u64,
+}
+
+/// The starts that are under way in the whole tree.
+#[derive(Debug, Default)]
+struct Starts {
+    in_flight: u32,
+    queue: VecDeque<RunId>,
+}
+
+impl Tree {
+    /// A tree at rest. `seed` decides the jitter of back-offs and nothing else.
+    pub fn new(spec: Arc<Spec>, seed: u64) -> Self {
+        let mut tree = Self {
+            nodes: Arena::default(),
+            root: NodeId(0),
+            now: Time::default(),
+            effects: Vec::new(),
+            notices: VecDeque::new(),
+            runnable: VecDeque::new(),
+            timers: Timers::default(),
+            chance: Chance::new(seed),
+            next_life: 1,
+            next_seq: 1,
+            cause: None,
+            incident: None,
+            helpers: BTreeMap::new(),
+            waiters: BTreeMap::new(),
+            starts: Starts::default(),
+            haste: None,
+            applying: None,
+            halted: false,
+            stale: 0,
+            spec: Arc::clone(&spec),
+        };
+        tree.root = tree.plant(None, crate::spec::Node::Supervisor(Arc::clone(&spec.root)));
+        tree
+    }
+
+    /// Takes an event and returns what it asks for, in order. Time never goes back: an earlier
+    /// `now` counts as the latest one seen.
+    pub fn handle(&mut self, now: Time, event: Event) -> Effects {
+        self.now = self.now.max(now);
+        self.cause = None;
+        self.incident = None;
+        if !self.halted {
+            self.dispatch(event);
+            self.settle();
+        }
+        Effects(std::mem::take(&mut self.effects))
+    }
+
+    fn dispatch(&mut self, event: Event) {
+        match event {
+            Event::Boot => self.boot(),
+            Event::Spawned { run } => self.on_spawned(run),
+            Event::SpawnFailed { run, failure } => self.on_spawn_failed(run, failure),
+            Event::Ready { run } => self.on_ready(run),
+            Event::Exited { run, facts } => self.on_exited(run, facts),
+            Event::ProbeDone { run, answer } => self.on_probe_done(run, answer),
+            Event::Deadline => self.on_deadline(),
+            Event::Command { id, by, command } => self.on_command(id, by, command),
+            Event::Shutdown { haste, by } => self.on_shutdown(haste, by),
+        }
+    }
+
+    /// Follows every consequence until nothing more happens by itself.
+    fn settle(&mut self) {
+        loop {
+            if let Some((node, notice)) = self.notices.pop_front() {
+                self.on_notice(node, notice);
+            } else if let Some(sup) = self.runnable.pop_front() {
+                self.turn(sup);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Every deadline that has passed, the earliest first.
+    fn on_deadline(&mut self) {
+        while let Some((node, purpose)) = self.timers.pop(self.now) {
+            self.cause = None;
+            self.incident = None;
+            self.on_timer(node, purpose);
+            self.settle();
+        }
+    }
+
+    /// When `Event::Deadline` is due; `None`: nothing waits for time.
+    pub fn next_deadline(&self) -> Option<Time> {
+        if self.halted {
+            None
+        } else {
+            self.timers.next()
+        }
+    }
+
+    /// The root supervisor.
+    pub fn root(&self) -> NodeId {
+        self.root
+    }
+
+    /// The child of this name.
+    pub fn child(&self, parent: NodeId, name: &str) -> Option<NodeId> {
+        let sup = self.nodes.get(parent)?.sup()?;
+        sup.children
+            .iter()
+            .copied()
+            .find(|id| &**self.nodes[*id].name() == name)
+    }
+
+    /// The first node of this name, in no particular order: names are unique in a checked file.
+    pub fn node(&self, name: &str) -> Option<NodeId> {
+        self.nodes
+            .iter()
+            .find(|node| &**node.name() == name)
+            .map(|node| node.id)
+    }
+
+    /// Its name, while it is in the tree.
+    pub fn name(&self, id: NodeId) -> Option<&Name> {
+        self.nodes.get(id).map(node::Node::name)
+    }
+
+    /// The node's place in start order among its siblings; exits that are found together are
+    /// posted in this order (SEMANTICS §3).
+    pub fn start_order(&self, id: NodeId) -> (NodeId, usize) {
+        self.nodes.get(id).map_or((id, usize::MAX), |node| {
+            (node.parent.unwrap_or(id), node.place)
+        })
+    }
+
+    /// Whether the last effect was a halt.
+    pub fn is_halted(&self) -> bool {
+        self.halted
+    }
+
+    /// Events that came too late and changed nothing.
+    pub fn stale_events(&self) -> u64 {
+        self.stale
+    }
+
+    /// A record of the daemon's own, numbered among the engine's.
+    pub fn note(&mut self, now: Time, what: What) -> Record {
+        self.now = self.now.max(now);
+        let seq = self.take_seq();
+        Record {
+            seq,
+            at: self.now,
+            node: None,
+            name: None,
+            cause: None,
+            incident: None,
+            what,
+        }
+    }
+
+    fn take_seq(&mut self) -> Seq {
+        let seq = Seq(self.next_seq);
+        self.next_seq += 1;
+        seq
+    }
+
+    fn take_life(&mut self) -> u64 {
+        let life = self.next_life;
+        self.next_life += 1;
+        life
+    }
+
+    /// Writes a record about a node. Its cause is what is being handled, else the node's own last
+    /// record.
+    fn record(&mut self, id: NodeId, what: What) -> Seq {
+        let seq = self.take_seq();
+        let (cause, incident) = (self.cause, self.incident);
+        let at = self.now;
+        let node = &mut self.nodes[id];
+        let cause = cause.or(node.seq);
+        node.seq = Some(seq);
+        node.incident = incident.or(node.incident);
+        let record = Record {
+            seq,
+            at,
+            node: Some(id),
+            name: Some(Arc::clone(node.name())),
+            cause,
+            incident: node.incident,
+            what,
+        };
+        self.effects.push(Effect::Record(Box::new(record)));
+        seq
+    }
+
+    fn notify(&mut self, id: NodeId, notice: Notice) {
+        self.notices.push_back((id, notice));
+    }
+}

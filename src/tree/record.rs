@@ -52,6 +52,18 @@ pub enum What {
     },
     /// `service.exited`: the process is gone, or never was.
     Exited(Box<Exit>),
+    /// What is decided about an exit whose record could not say it yet, or about the end of a
+    /// supervisor.
+    Decided {
+        /// The record of the end.
+        of: Seq,
+        /// Its class.
+        class: Class,
+        /// What is done about it.
+        decision: Decision,
+        /// The budget after it, when it took a token.
+        budget: Option<Budget>,
+    },
     /// `service.stopping`: it was asked to stop.
     Stopping {
         /// Its run; `None`: a supervisor.
@@ -121,6 +133,8 @@ pub enum What {
     StartFailed {
         /// That child.
         child: NodeId,
+        /// Its name.
+        child_name: Name,
     },
     /// A node is now in the tree.
     Added,
@@ -146,6 +160,14 @@ pub enum What {
     Health {
         /// The state's word.
         health: &'static str,
+    },
+    /// `daemon.*`, `orphan.reaped`: something about the daemon itself; the engine numbers it
+    /// (`Tree::note`) and has no part in it.
+    Daemon {
+        /// The event's kind.
+        kind: &'static str,
+        /// One line for people.
+        detail: Box<str>,
     },
 }
 
@@ -197,6 +219,10 @@ pub enum Decision {
     Escalate,
     /// It was asked for.
     Expected,
+    /// It was found dead when it was to be stopped: part of what is already under way.
+    Absorbed,
+    /// It is pinned: nobody touches it.
+    LeftAlone,
     /// Its supervisor is busy; it decides when it is done.
     Queued,
     /// The start is done: a oneshot that exited 0.

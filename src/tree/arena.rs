@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where the nodes live.
+//!
+//! An id is a slot and the slot's generation, so that an id that somebody kept never names another
+//! node, and adding and removing for ever does not grow the arena.
+
+use super::event::NodeId;
+use super::node::Node;
+use std::ops::{Index, IndexMut};
+
+const SLOT_BITS: u32 = 16;
+const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u16,
+    node: Option<Box<Node>>,
+}
+
+/// All nodes of a tree. At most 65 536 at a time (`limits::SERVICES_MAX` and their supervisors
+/// are far below).
+#[derive(Debug, Default)]
+pub(super) struct Arena {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+}
+
+impl Arena {
+    /// Adds the node that `make` builds for its new id.
+    pub(super) fn insert(&mut self, make: impl FnOnce(NodeId) -> Node) -> NodeId {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            u32::try_from(self.slots.len() - 1).unwrap_or(SLOT_MASK)
+        });
+        let entry = &mut self.slots[slot as usize];
+        let id = NodeId(slot | (u32::from(entry.generation) << SLOT_BITS));
+        entry.node = Some(Box::new(make(id)));
+        id
+    }
+
+    /// Forgets a node; its id never comes back in the next 65 535 uses of the slot.
+    pub(super) fn remove(&mut self, id: NodeId) {
+        if self.get(id).is_none() {
+            return;
+        }
+        let slot = id.0 & SLOT_MASK;
+        let entry = &mut self.slots[slot as usize];
+        entry.node = None;
+        entry.generation = entry.generation.wrapping_add(1);
+        self.free.push(slot);
+    }
+
+    pub(super) fn get(&self, id: NodeId) -> Option<&Node> {
+        let slot = self.slots.get((id.0 & SLOT_MASK) as usize)?;
+        if u32::from(slot.generation) != id.0 >> SLOT_BITS {
+            return None;
+        }
+        slot.node.as_deref()
+    }
+
+    pub(super) fn get_mut(&mut self, id: NodeId) -> Option<&mut Node> {
+        let slot = self.slots.get_mut((id.0 & SLOT_MASK) as usize)?;
+        if u32::from(slot.generation) != id.0 >> SLOT_BITS {
+            return None;
+        }
+        slot.node.as_deref_mut()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Node> {
+        self.slots.iter().filter_map(|slot| slot.node.as_deref())
+    }
+}
+
+impl Index<NodeId> for Arena {
+    type Output = Node;
+
+    fn index(&self, id: NodeId) -> &Node {
+        self.get(id)
+            .expect("invariant: ids inside the engine name living nodes")
+    }
+}
+
+impl IndexMut<NodeId> for Arena {
+    fn index_mut(&mut self, id: NodeId) -> &mut Node {
+        self.get_mut(id)
+            .expect("invariant: ids inside the engine name living nodes")
+    }
+}

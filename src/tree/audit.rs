@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What must hold after every event (QUALITY §3), as far as the engine's own state can tell.
+//!
+//! Runs in tests and in the simulator after every event; it looks at everything, so it is not for
+//! the daemon's loop.
+
+use super::Tree;
+use super::event::NodeId;
+use super::node::{Body, Life, Node, Reign, Rest, Spawned};
+use super::timers::Purpose;
+use crate::spec::limits::WINDOW_MAX;
+
+/// A sentence about what does not hold.
+type Complaint = String;
+
+impl Tree {
+    /// Checks the invariants of the engine's own state.
+    ///
+    /// # Errors
+    /// The first one that does not hold, as a sentence.
+    pub fn audit(&self) -> Result<(), Complaint> {
+        if !self.notices.is_empty() || !self.runnable.is_empty() {
+            return Err("a consequence was left unhandled".into());
+        }
+        for node in self.nodes.iter() {
+            self.audit_place(node)?;
+            match &node.body {
+                Body::Service(life) => self.audit_service(node, life)?,
+                Body::Supervisor(_) => self.audit_supervisor(node.id)?,
+            }
+        }
+        self.audit_starts()
+    }
+
+    fn audit_place(&self, node: &Node) -> Result<(), Complaint> {
+        let Some(parent) = node.parent else {
+            return Ok(());
+        };
+        let siblings = self.children(parent);
+        if siblings.get(node.place) != Some(&node.id) {
+            return Err(format!("{} is not where its place says", node.name()));
+        }
+        // Invariant 7: a supervisor is down only when all below it are.
+        let down = self.nodes[parent].rest().is_some() || self.nodes[parent].ended().is_some();
+        let alive = node.rest().is_none() && node.ended().is_none() && !node.is_unkillable();
+        if down && alive {
+            return Err(format!(
+                "{} is alive under a supervisor that is down",
+                node.name()
+            ));
+        }
+        Ok(())
+    }
+
+    /// Invariant 9: what waits for time has a timer, what waits for its supervisor is known there.
+    fn audit_service(&self, node: &Node, life: &Life) -> Result<(), Complaint> {
+        let name = node.name();
+        match life {
+            Life::Rest(Rest::Backoff { until, .. }) => self.audit_backoff(node, *until)?,
+            Life::Stopping(run, stopping) => {
+                let timed = self.timers.get(node.id, Purpose::Stop).is_some();
+                let endless = self.service(node.id).is_some_and(|service| {
+                    service.stop.steps.iter().any(|step| step.timeout.is_none())
+                });
+                if run.spawned == Spawned::Yes && !timed && !endless {
+                    return Err(format!(
+                        "{name} is stopping ({stopping:?}) without a deadline"
+                    ));
+                }
+            }
+            Life::Starting(_) | Life::Up(_) | Life::Unkillable(_) | Life::Rest(_) => {}
+            Life::Ended(_) => {
+                let sup = node.parent.and_then(|id| self.nodes[id].sup());
+                let known = sup.is_some_and(|sup| !sup.inbox.is_empty() || sup.task.is_some());
+                if !known {
+                    return Err(format!("{name} has ended and nobody will look"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn audit_backoff(&self, node: &Node, until: super::event::Time) -> Result<(), Complaint> {
+        let own = self.timers.get(node.id, Purpose::Backoff) == Some(until);
+        let group = node
+            .parent
+            .and_then(|sup| self.timers.get(sup, Purpose::Group))
+            .is_some();
+        if own || group {
+            return Ok(());
+        }
+        Err(format!(
+            "{} waits for a time that nobody watches",
+            node.name()
+        ))
+    }
+
+    fn audit_supervisor(&self, id: NodeId) -> Result<(), Complaint> {
+        let node = &self.nodes[id];
+        let name = node.name();
+        let (Some(sup), Some(spec)) = (node.sup(), self.sup_spec(id)) else {
+            return Ok(());
+        };
+        if let Some(Rest::Backoff { until, .. }) = node.rest() {
+            self.audit_backoff(node, until)?;
+        }
+        // Invariant 6: no more restarts are remembered than it takes to know of one too many.
+        let most = usize::try_from(spec.max_restarts)
+            .unwrap_or(WINDOW_MAX)
+            .min(WINDOW_MAX)
+            + 1;
+        if sup.window.len() > most {
+            return Err(format!(
+                "{name} remembers {} restarts of {most}",
+                sup.window.len()
+            ));
+        }
+        let active = matches!(sup.reign, Reign::Starting { .. } | Reign::Up);
+        let idle = sup.task.is_none() && sup.inbox.is_empty() && sup.boot.is_none();
+        if active && idle && !sup.suspended {
+            self.audit_idle(id)?;
+        }
+        if let Some(task) = &sup.task
+            && task.waiting.is_empty()
+            && self.timers.get(id, Purpose::Group).is_none()
+            && !sup
+                .children
+                .iter()
+                .any(|child| self.nodes[*child].is_unkillable())
+        {
+            return Err(format!(
+                "{name} is in the middle of {:?} and waits for nobody",
+                task.kind
+            ));
+        }
+        if !active && sup.task.is_some() && !matches!(sup.reign, Reign::Stopping(_)) {
+            return Err(format!("{name} is down and in the middle of something"));
+        }
+        Ok(())
+    }
+
+    /// Invariant 9, for a supervisor with nothing to do: every child that should be up is up or
+    /// on its way, and no child waits for it.
+    fn audit_idle(&self, id: NodeId) -> Result<(), Complaint> {
+        for child in self.children(id) {
+            let node = &self.nodes[child];
+            let name = node.name();
+            match node.rest() {
+                Some(Rest::Waiting { .. }) => {
+                    return Err(format!(
+                        "{name} waits for a sibling and nothing is under way"
+                    ));
+                }
+                Some(Rest::Retrying { .. }) => {
+                    return Err(format!("{name} is to be started again and nobody does it"));
+                }
+                Some(Rest::Off) if node.enabled() && node.stopped_by.is_none() && !node.pinned => {
+                    return Err(format!("{name} is off although its supervisor runs"));
+                }
+                Some(
+                    Rest::Off
+                    | Rest::Fresh
+                    | Rest::Stopped
+                    | Rest::Done
+                    | Rest::Failed
+                    | Rest::Backoff { .. },
+                )
+                | None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Invariant 22: starts in flight are those that are, and deadlines are bounded.
+    fn audit_starts(&self) -> Result<(), Complaint> {
+        let asked = self.nodes.iter().filter(|node| match &node.body {
+            Body::Service(Life::Starting(run)) => run.spawned != Spawned::Queued,
+            Body::Service(_) | Body::Supervisor(_) => false,
+        });
+        let asked = u32::try_from(asked.count()).unwrap_or(u32::MAX);
+        if asked != self.starts.in_flight {
+            let counted = self.starts.in_flight;
+            return Err(format!(
+                "{counted} starts are counted and {asked} are in flight"
+            ));
+        }
+        let most = self.nodes.iter().count() * 4;
+        if self.timers.len() > most {
+            return Err(format!("{} deadlines for {most}", self.timers.len()));
+        }
+        Ok(())
+    }
+}
+
+/// Tests hold a supervisor to let several things happen before it looks, as a test of OTP
+/// suspends a process.
+#[cfg(any(test, feature = "test-hooks"))]
+impl Tree {
+    /// From now on the supervisor only queues.
+    pub fn hold(&mut self, sup: NodeId) {
+        if let Some(state) = self.nodes.get_mut(sup).and_then(Node::sup_mut) {
+            state.suspended = true;
+        }
+    }
+
+    /// It looks again.
+    pub fn release(&mut self, now: super::event::Time, sup: NodeId) -> super::Effects {
+        self.now = self.now.max(now);
+        self.cause = None;
+        self.incident = None;
+        if let Some(state) = self.nodes.get_mut(sup).and_then(Node::sup_mut) {
+            state.suspended = false;
+        }
+        self.wake(sup);
+        self.settle();
+        super::Effects(std::mem::take(&mut self.effects))
+    }
+}

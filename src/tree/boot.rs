@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The start of a supervisor: its configured children, in order.
+//!
+//! Under `otp`, and under the default policy for groups, it is a [`Task`](super::task::Task).
+//! Under one_for_one and the default policy the next child is started when an attempt of the one
+//! before has ended, one way or another; the supervisor counts as started when every child is
+//! settled: ready, done, or meant to be down.
+
+use super::Tree;
+use super::event::{NodeId, Time};
+use super::intensity::Window;
+use super::node::{Body, Life, Node, Origin, Reign, Rest, Sup};
+use super::record::{StartWhy, StopWhy, What};
+use super::supervisor::Notice;
+use super::task::{Task, TaskKind};
+use crate::spec::{self, Policy, StartMode, SupervisorKind};
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+/// A node at rest that has never been started.
+pub(super) fn seedling(id: NodeId, parent: Option<NodeId>, spec: spec::Node, now: Time) -> Node {
+    let body = match &spec {
+        spec::Node::Service(_) => Body::Service(Life::Rest(Rest::Fresh)),
+        spec::Node::Supervisor(_) => Body::Supervisor(Box::new(Sup {
+            reign: Reign::Rest(Rest::Fresh),
+            children: Vec::new(),
+            window: Window::default(),
+            restarts: 0,
+            incarnation: 0,
+            task: None,
+            inbox: VecDeque::new(),
+            boot: None,
+            settled_to: 0,
+            culprit: None,
+            suspended: false,
+        })),
+    };
+    Node {
+        id,
+        parent,
+        place: 0,
+        spec,
+        origin: Origin::Configured,
+        body,
+        stopped_by: None,
+        pinned: false,
+        leaving: false,
+        replaced: false,
+        again: None,
+        attempts: 0,
+        last_delay: Duration::ZERO,
+        took: Duration::ZERO,
+        starved_since: None,
+        starts: 0,
+        restarts: 0,
+        since: now,
+        seq: None,
+        incident: None,
+        last_exit: None,
+    }
+}
+
+impl Tree {
+    /// Starts the root.
+    pub(super) fn boot(&mut self) {
+        if self.nodes[self.root].rest() == Some(Rest::Fresh) && self.haste.is_none() {
+            self.start_supervisor(self.root, StartWhy::Boot);
+        }
+    }
+
+    /// Begins a new incarnation of a supervisor that is at rest: empty history, the configured
+    /// children, fresh back-off.
+    pub(super) fn start_supervisor(&mut self, id: NodeId, why: StartWhy) {
+        self.timers.clear(id, super::timers::Purpose::Backoff);
+        self.sync_children(id);
+        let now = self.now;
+        let node = &mut self.nodes[id];
+        node.starts += 1;
+        node.again = None;
+        node.since = now;
+        if !matches!(why, StartWhy::Boot | StartWhy::Command | StartWhy::Apply) {
+            node.restarts += 1;
+        }
+        let number = node.starts;
+        if let Some(sup) = node.sup_mut() {
+            sup.incarnation = number;
+            sup.window.clear();
+            sup.restarts = 0;
+            sup.inbox.clear();
+            sup.reign = Reign::Starting { since: now };
+            sup.settled_to = 0;
+        }
+        self.record(id, What::SupervisorStarting { number, why });
+        for child in self.children(id) {
+            let node = &mut self.nodes[child];
+            node.attempts = 0;
+            node.last_delay = Duration::ZERO;
+            let rest = if node.stopped_by.is_some() {
+                Rest::Stopped
+            } else {
+                Rest::Fresh
+            };
+            if node.rest().is_some() {
+                node.set_rest(rest);
+            }
+        }
+        self.start_children(id);
+    }
+
+    pub(super) fn children(&self, id: NodeId) -> Vec<NodeId> {
+        self.nodes[id]
+            .sup()
+            .map(|sup| sup.children.clone())
+            .unwrap_or_default()
+    }
+
+    fn start_children(&mut self, id: NodeId) {
+        let Some(spec) = self.sup_spec(id) else {
+            return;
+        };
+        let at_once = spec.start == StartMode::Parallel || spec.kind == SupervisorKind::Pool;
+        if self.is_exclusive(id) {
+            let mut task = Task::new(TaskKind::Boot, StopWhy::Supervisor, StartWhy::Boot);
+            task.start = self.children(id);
+            return self.begin(id, task);
+        }
+        if at_once {
+            for child in self.children(id) {
+                self.start_if_wanted(child);
+            }
+            self.attempted(id);
+            return self.settle_all(id);
+        }
+        if let Some(sup) = self.nodes[id].sup_mut() {
+            sup.boot = Some(0);
+        }
+        self.boot_on(id);
+    }
+
+    fn start_if_wanted(&mut self, child: NodeId) -> bool {
+        let wanted = self.is_wanted(child) && self.nodes[child].rest() == Some(Rest::Fresh);
+        if wanted {
+            self.start(child, StartWhy::Boot);
+        }
+        wanted
+    }
+
+    /// Starts the next child that is to be started.
+    fn boot_on(&mut self, id: NodeId) {
+        loop {
+            let Some(sup) = self.nodes[id].sup_mut() else {
+                return;
+            };
+            let Some(place) = sup.boot else { return };
+            let Some(child) = sup.children.get(place).copied() else {
+                sup.boot = None;
+                self.attempted(id);
+                return self.settle_all(id);
+            };
+            if self.start_if_wanted(child) {
+                return;
+            }
+            if let Some(sup) = self.nodes[id].sup_mut() {
+                sup.boot = Some(place + 1);
+            }
+        }
+    }
+
+    /// An attempt of a child has ended: if the boot had come to it, it goes on.
+    pub(super) fn boot_heard(&mut self, id: NodeId, child: NodeId) {
+        let place = self.nodes.get(child).map(|node| node.place);
+        let Some(sup) = self.nodes[id].sup_mut() else {
+            return;
+        };
+        if sup.boot.is_some() && sup.boot == place {
+            sup.boot = place.map(|place| place + 1);
+            self.boot_on(id);
+        }
+    }
+
+    /// Every child was tried once. Its own supervisor may go on, if it waits for no more.
+    fn attempted(&mut self, id: NodeId) {
+        let starting = self.nodes[id]
+            .sup()
+            .is_some_and(|s| matches!(s.reign, Reign::Starting { .. }));
+        if starting {
+            self.notify(id, Notice::Attempted);
+        }
+    }
+
+    /// A child has changed for the better.
+    pub(super) fn settled_child(&mut self, sup: NodeId, _child: NodeId) {
+        self.settle_all(sup);
+    }
+
+    /// If a supervisor is starting and every child is settled, its start is done.
+    pub(super) fn settle_all(&mut self, id: NodeId) {
+        let Some(sup) = self.nodes[id].sup() else {
+            return;
+        };
+        let Reign::Starting { since } = sup.reign else {
+            return;
+        };
+        if sup.boot.is_some() || sup.task.is_some() {
+            return;
+        }
+        if !self.all_settled(id) {
+            return;
+        }
+        let took = self.now.since(since);
+        let now = self.now;
+        let node = &mut self.nodes[id];
+        node.took = took;
+        node.since = now;
+        if let Some(sup) = node.sup_mut() {
+            sup.reign = Reign::Up;
+        }
+        self.record(id, What::Ready { run: None, took });
+        self.nodes[id].incident = None;
+        self.notify(id, Notice::Started);
+        self.wake(id);
+    }
+
+    /// Looks from where the last look ended, and at all of them before it says yes.
+    fn all_settled(&mut self, id: NodeId) -> bool {
+        let strict = self.policy_of(id) == Policy::Otp;
+        let Some(sup) = self.nodes[id].sup() else {
+            return false;
+        };
+        let unsettled = |from: usize| {
+            let rest = sup.children.iter().enumerate().skip(from);
+            let mut open = rest.filter(|(_, child)| !strict && !self.nodes[**child].is_settled());
+            open.next().map(|(place, _)| place)
+        };
+        let found = unsettled(sup.settled_to).or_else(|| unsettled(0));
+        if let Some(sup) = self.nodes[id].sup_mut() {
+            sup.settled_to = found.unwrap_or(0);
+        }
+        found.is_none()
+    }
+
+    /// Makes the children of a supervisor those of its specification: what was added at run time
+    /// is gone, what was deleted is back, in the configured order.
+    pub(super) fn sync_children(&mut self, id: NodeId) {
+        let Some(spec) = self.sup_spec(id).cloned() else {
+            return;
+        };
+        let before = self.children(id);
+        let mut wanted = Vec::with_capacity(spec.children.len());
+        for (place, child) in spec.children.iter().enumerate() {
+            // Nearly always it stands where it stood: a wide supervisor is not searched.
+            let here = before
+                .get(place)
+                .copied()
+                .filter(|old| self.is_same(*old, child));
+            let known =
+                here.or_else(|| before.iter().copied().find(|old| self.is_same(*old, child)));
+            wanted.push(match known {
+                Some(old) => {
+                    if !self.nodes[old].replaced {
+                        self.nodes[old].spec = child.clone();
+                    }
+                    old
+                }
+                None => self.plant(Some(id), child.clone()),
+            });
+        }
+        let kept: BTreeSet<_> = wanted.iter().copied().collect();
+        for old in before {
+            if !kept.contains(&old) {
+                self.uproot(old);
+            }
+        }
+        if let Some(sup) = self.nodes[id].sup_mut() {
+            sup.children = wanted;
+        }
+        self.renumber(id);
+    }
+}
+
+impl Tree {
+    /// Whether this configured node is the one the specification means.
+    fn is_same(&self, id: NodeId, spec: &spec::Node) -> bool {
+        let node = &self.nodes[id];
+        node.origin == Origin::Configured
+            && node.name() == spec.name()
+            && same_kind(&node.spec, spec)
+    }
+}
+
+fn same_kind(one: &spec::Node, other: &spec::Node) -> bool {
+    match (one, other) {
+        (spec::Node::Service(_), spec::Node::Service(_))
+        | (spec::Node::Supervisor(_), spec::Node::Supervisor(_)) => true,
+        (spec::Node::Service(_), spec::Node::Supervisor(_))
+        | (spec::Node::Supervisor(_), spec::Node::Service(_)) => false,
+    }
+}

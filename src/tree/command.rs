@@ -1,0 +1,598 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What operators and programs ask for, and when they are answered (SEMANTICS §4).
+//!
+//! A command is answered once, when the thing has really happened. Under `otp`, commands on
+//! children wait in their supervisor's inbox like everything else. Under the default policy a stop
+//! interrupts whatever the supervisor is in the middle of; other commands wait for a group to come
+//! to rest, and concern one child only where children do not wait for each other.
+
+use super::Tree;
+use super::effect::Effect;
+use super::event::{Actor, ChildStatus, Command, CommandId, Counts, NodeId, Outcome, RunId};
+use super::node::{Life, Origin, Reign, Rest};
+use super::record::{StartWhy, StopWhy, What};
+use super::supervisor::{Message, Notice};
+use super::task::{Task, TaskKind};
+use super::timers::Purpose;
+use crate::spec::limits::COMMANDS_QUEUED_MAX;
+use crate::spec::{AutoShutdown, Node, Policy, Restart, Scope, Service, SupervisorKind};
+use std::sync::Arc;
+
+/// A command that waits in an inbox.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Call {
+    pub(super) id: CommandId,
+    pub(super) by: Actor,
+    pub(super) command: Command,
+}
+
+/// Somebody who waits for a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Waiter {
+    id: CommandId,
+    wants: Wants,
+}
+
+/// What a waiter waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wants {
+    Up,
+    Down,
+}
+
+/// How a command that was a task has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CommandEnd {
+    Done,
+    StartFailed,
+}
+
+impl Tree {
+    pub(super) fn reply(&mut self, id: CommandId, outcome: Outcome) {
+        self.effects.push(Effect::Reply { id, outcome });
+    }
+
+    pub(super) fn end_command(&mut self, id: CommandId, end: CommandEnd) {
+        self.reply(
+            id,
+            match end {
+                CommandEnd::Done => Outcome::Done,
+                CommandEnd::StartFailed => Outcome::StartFailed,
+            },
+        );
+    }
+
+    fn wait(&mut self, node: NodeId, id: CommandId, wants: Wants) {
+        self.waiters
+            .entry(node)
+            .or_default()
+            .push(Waiter { id, wants });
+    }
+
+    /// A node has changed: who waited for that is answered.
+    pub(super) fn answer_waiters(&mut self, node: NodeId, notice: Notice) {
+        let Some(waiting) = self.waiters.remove(&node) else {
+            return;
+        };
+        let again = self.nodes[node].again.is_some();
+        for waiter in waiting {
+            let outcome = match (notice, waiter.wants) {
+                (Notice::Started, Wants::Up)
+                | (Notice::Stopped | Notice::Released, Wants::Down) => Outcome::Done,
+                (Notice::StartFailed | Notice::Ended, Wants::Up) => Outcome::StartFailed,
+                (Notice::Started, Wants::Down) => Outcome::Superseded,
+                (Notice::Stopped | Notice::Released, Wants::Up) if !again => Outcome::Superseded,
+                (Notice::Stopped | Notice::Released, Wants::Up)
+                | (Notice::Attempted, Wants::Up | Wants::Down)
+                | (Notice::StartFailed | Notice::Ended, Wants::Down) => {
+                    self.waiters.entry(node).or_default().push(waiter);
+                    continue;
+                }
+            };
+            self.reply(waiter.id, outcome);
+        }
+    }
+
+    /// A node leaves the tree: a stop of it is done, a start of it will not be.
+    pub(super) fn answer_removed(&mut self, node: NodeId) {
+        for waiter in self.waiters.remove(&node).unwrap_or_default() {
+            let outcome = match waiter.wants {
+                Wants::Up => Outcome::Superseded,
+                Wants::Down => Outcome::Done,
+            };
+            self.reply(waiter.id, outcome);
+        }
+    }
+
+    pub(super) fn on_command(&mut self, id: CommandId, by: Actor, command: Command) {
+        let Some(node) = command.node() else {
+            return self.perform(Call { id, by, command });
+        };
+        if self.nodes.get(node).is_none() {
+            return self.reply(id, Outcome::NotFound);
+        }
+        if let Some(verb) = command.verb() {
+            self.cause = Some(self.record(node, What::Command { by, verb }));
+        }
+        let Some(sup) = self.mailbox_of(&command, node) else {
+            return self.perform(Call { id, by, command });
+        };
+        if self.is_going_down(sup) {
+            return self.reply(id, Outcome::SupervisorDown);
+        }
+        let Some(state) = self.nodes[sup].sup() else {
+            return;
+        };
+        let free = state.task.is_none() && state.inbox.is_empty() && !state.suspended;
+        let call = Call { id, by, command };
+        if free && matches!(state.reign, Reign::Up) {
+            return self.perform_call(sup, call);
+        }
+        let queued = state
+            .inbox
+            .iter()
+            .filter(|m| matches!(m, Message::Call(_)))
+            .count();
+        if queued >= COMMANDS_QUEUED_MAX {
+            return self.reply(id, Outcome::Busy);
+        }
+        self.post(sup, Message::Call(call));
+    }
+
+    /// The supervisor in whose inbox a command waits; `None`: it is performed at once.
+    fn mailbox_of(&self, command: &Command, node: NodeId) -> Option<NodeId> {
+        let parent = self.nodes[node].parent;
+        match command {
+            Command::Add(..) | Command::Count(_) | Command::Which(_) | Command::CodeChange(..) => {
+                Some(node).filter(|sup| self.nodes[*sup].sup().is_some())
+            }
+            Command::Start(_) | Command::Restart(_) | Command::RestartOnly(_) => {
+                parent.filter(|sup| self.is_exclusive(*sup))
+            }
+            Command::Stop(_) => parent.filter(|sup| self.policy_of(*sup) == Policy::Otp),
+            Command::Delete(_) => parent,
+            Command::ReloadService(_)
+            | Command::Signal(..)
+            | Command::Reset(_)
+            | Command::Pin(_)
+            | Command::Unpin(_)
+            | Command::Scale(..)
+            | Command::Apply(_) => None,
+        }
+    }
+
+    /// A command that waits for nobody.
+    fn perform(&mut self, call: Call) {
+        let Call { id, by, command } = call;
+        match command {
+            Command::Start(node) => self.start_now(id, node),
+            Command::Stop(node) => self.stop_now(id, by, node),
+            Command::Restart(node) | Command::RestartOnly(node) => self.restart_now(id, by, node),
+            Command::ReloadService(node) => self.reload_service(id, node),
+            Command::Signal(node, signal) => {
+                let run = match self.life(node) {
+                    Some(Life::Up(run) | Life::Starting(run) | Life::Stopping(run, _)) => run.life,
+                    Some(Life::Rest(_) | Life::Ended(_) | Life::Unkillable(_)) | None => {
+                        return self.reply(id, Outcome::NotRunning);
+                    }
+                };
+                let run = RunId { node, life: run };
+                self.effects.push(Effect::Signal {
+                    run,
+                    signal,
+                    scope: Scope::Leader,
+                });
+                self.reply(id, Outcome::Done);
+            }
+            Command::Reset(node) => self.reset(id, node),
+            Command::Pin(node) => {
+                self.nodes[node].pinned = true;
+                self.timers.clear(node, Purpose::Backoff);
+                if matches!(self.nodes[node].rest(), Some(Rest::Backoff { .. })) {
+                    self.nodes[node].set_rest(Rest::Done);
+                }
+                self.reply(id, Outcome::Done);
+            }
+            Command::Unpin(node) => self.unpin(id, node),
+            Command::Scale(node, instances) => self.scale(id, node, &instances),
+            Command::Apply(spec) => self.apply(id, &spec),
+            Command::Delete(_)
+            | Command::Add(..)
+            | Command::Count(_)
+            | Command::Which(_)
+            | Command::CodeChange(..) => self.reply(id, Outcome::Unsupported),
+        }
+    }
+
+    /// A command on a child, in its turn.
+    pub(super) fn perform_call(&mut self, sup: NodeId, call: Call) {
+        let Call { id, by, command } = call;
+        let gone = command
+            .node()
+            .is_none_or(|node| self.nodes.get(node).is_none());
+        if gone {
+            return self.reply(id, Outcome::NotFound);
+        }
+        match command {
+            Command::Add(_, node) => self.add_child(id, sup, node),
+            Command::Delete(child) => self.delete_child(id, sup, child),
+            Command::Count(_) => {
+                let counts = self.count_children(sup);
+                self.reply(id, Outcome::Counts(counts));
+            }
+            Command::Which(_) => {
+                let list = self
+                    .children(sup)
+                    .into_iter()
+                    .map(|c| (c, self.child_status(c)));
+                let list = list.collect();
+                self.reply(id, Outcome::Children(list));
+            }
+            Command::CodeChange(_, spec) => self.code_change(id, sup, &spec),
+            Command::Start(child) => self.start_child(id, sup, child),
+            Command::Stop(child) => self.stop_child(id, by, child),
+            Command::Restart(child) => {
+                self.welcome(child);
+                let scope = self.scope_of(sup, child);
+                self.restart_scope(id, by, scope);
+            }
+            Command::RestartOnly(child) => {
+                self.welcome(child);
+                self.restart_scope(id, by, vec![child]);
+            }
+            Command::ReloadService(_)
+            | Command::Signal(..)
+            | Command::Reset(_)
+            | Command::Pin(_)
+            | Command::Unpin(_)
+            | Command::Scale(..)
+            | Command::Apply(_) => self.reply(id, Outcome::Unsupported),
+        }
+    }
+
+    /// OTP's `restart_child`, or the operator's start of a child of a group.
+    fn start_child(&mut self, id: CommandId, sup: NodeId, child: NodeId) {
+        let strict = self.policy_of(sup) == Policy::Otp;
+        if strict && self.is_pool(sup) {
+            return self.reply(id, Outcome::Unsupported);
+        }
+        match self.child_status(child) {
+            ChildStatus::Running => return self.reply(id, Outcome::Running),
+            ChildStatus::Restarting if strict => return self.reply(id, Outcome::Restarting),
+            ChildStatus::Restarting | ChildStatus::Stopped => {}
+        }
+        self.welcome(child);
+        let kind = TaskKind::Start { child, id };
+        let mut task = Task::new(kind, StopWhy::Supervisor, StartWhy::Command);
+        task.start = vec![child];
+        self.begin(sup, task);
+    }
+
+    /// OTP's `terminate_child`.
+    fn stop_child(&mut self, id: CommandId, by: Actor, child: NodeId) {
+        let Some(sup) = self.nodes[child].parent else {
+            return;
+        };
+        let mut task = Task::new(
+            TaskKind::Stop { child, id },
+            StopWhy::Command(by),
+            StartWhy::Command,
+        );
+        task.stop = vec![child];
+        self.begin(sup, task);
+    }
+
+    /// Whatever kept a node down is forgotten.
+    fn welcome(&mut self, node: NodeId) {
+        let entry = &mut self.nodes[node];
+        entry.stopped_by = None;
+        entry.attempts = 0;
+        self.timers.clear(node, Purpose::Backoff);
+    }
+
+    /// The operator's start where children do not wait for each other.
+    fn start_now(&mut self, id: CommandId, node: NodeId) {
+        let down = self.nodes[node]
+            .parent
+            .is_none_or(|parent| self.is_going_down(parent));
+        if down {
+            return self.reply(id, Outcome::SupervisorDown);
+        }
+        if self.nodes[node].is_up() {
+            return self.reply(id, Outcome::Running);
+        }
+        self.welcome(node);
+        self.wait(node, id, Wants::Up);
+        self.start(node, StartWhy::Command);
+    }
+
+    /// The operator's stop: it interrupts whatever is under way.
+    fn stop_now(&mut self, id: CommandId, by: Actor, node: NodeId) {
+        let Some(sup) = self.nodes[node].parent else {
+            return self.reply(id, Outcome::Unsupported);
+        };
+        let now = self.now;
+        self.nodes[node].stopped_by = Some((by, now));
+        self.nodes[node].again = None;
+        self.wait(node, id, Wants::Down);
+        if self.is_going_down(sup) && self.nodes[node].rest().is_none() {
+            // It is stopped with its supervisor, in its turn.
+            return;
+        }
+        self.interrupt_task(sup, node);
+        self.stop(node, StopWhy::Command(by));
+    }
+
+    /// Takes a child out of what its supervisor is in the middle of: it is only waited for.
+    fn interrupt_task(&mut self, sup: NodeId, child: NodeId) {
+        let now = self.now;
+        let Some(task) = self.task_mut(sup) else {
+            return;
+        };
+        task.start.retain(|id| *id != child);
+        if task.stop.contains(&child) {
+            task.stop.retain(|id| *id != child);
+            task.waiting.push(child);
+        }
+        if task.until.is_some() && task.kind == (TaskKind::Recover { child }) {
+            // The others waited because of this one.
+            task.until = None;
+            self.timers.set(sup, Purpose::Group, now);
+        }
+    }
+
+    /// The operator's restart where children do not wait for each other.
+    fn restart_now(&mut self, id: CommandId, by: Actor, node: NodeId) {
+        let Some(parent) = self.nodes[node].parent else {
+            return self.restart_root(id);
+        };
+        if self.is_going_down(parent) {
+            return self.reply(id, Outcome::SupervisorDown);
+        }
+        self.welcome(node);
+        self.wait(node, id, Wants::Up);
+        if self.nodes[node].rest().is_some() {
+            return self.start(node, StartWhy::Command);
+        }
+        self.stop(node, StopWhy::Command(by));
+        self.nodes[node].again = Some(StartWhy::Command);
+    }
+
+    /// All children of the root, in order.
+    fn restart_root(&mut self, id: CommandId) {
+        let root = self.root;
+        if !self.nodes[root].is_up() || self.task(root).is_some() {
+            return self.reply(id, Outcome::Busy);
+        }
+        let children = self.children(root);
+        self.restart_scope(id, Actor::Supd, children);
+    }
+
+    fn restart_scope(&mut self, id: CommandId, by: Actor, scope: Vec<NodeId>) {
+        let Some(sup) = scope.first().and_then(|child| self.nodes[*child].parent) else {
+            return self.reply(id, Outcome::Done);
+        };
+        for child in &scope {
+            self.nodes[*child].attempts = 0;
+        }
+        let mut task = Task::new(
+            TaskKind::Restart(id),
+            StopWhy::Command(by),
+            StartWhy::Command,
+        );
+        // Those that are to stay down are not touched.
+        let touched: Vec<_> = scope
+            .into_iter()
+            .filter(|child| self.is_wanted(*child))
+            .collect();
+        task.stop.clone_from(&touched);
+        task.start = touched;
+        self.begin(sup, task);
+    }
+
+    fn reset(&mut self, id: CommandId, node: NodeId) {
+        let waits = matches!(self.nodes[node].rest(), Some(Rest::Backoff { .. }));
+        let entry = &mut self.nodes[node];
+        entry.attempts = 0;
+        let parent = entry.parent;
+        for sup in [Some(node), parent].into_iter().flatten() {
+            if let Some(state) = self.nodes[sup].sup_mut() {
+                state.window.clear();
+            }
+        }
+        if waits {
+            if let Some(sup) = parent.filter(|sup| self.task(*sup).is_some()) {
+                self.on_group_timer(sup);
+            } else {
+                self.timers.clear(node, Purpose::Backoff);
+                self.start(node, StartWhy::Command);
+            }
+        }
+        self.reply(id, Outcome::Done);
+    }
+
+    fn unpin(&mut self, id: CommandId, node: NodeId) {
+        if !self.nodes[node].pinned {
+            return self.reply(id, Outcome::Done);
+        }
+        self.nodes[node].pinned = false;
+        let ended_meanwhile = self.nodes[node].rest() == Some(Rest::Done)
+            && self.nodes[node].spec.restart() == Restart::Permanent;
+        let parent_up = self.nodes[node]
+            .parent
+            .is_some_and(|sup| !self.is_going_down(sup));
+        if ended_meanwhile && parent_up {
+            self.start(node, StartWhy::Command);
+        }
+        self.reply(id, Outcome::Done);
+    }
+
+    fn is_pool(&self, sup: NodeId) -> bool {
+        self.sup_spec(sup)
+            .is_some_and(|spec| spec.kind == SupervisorKind::Pool)
+    }
+
+    pub(super) fn child_status(&self, child: NodeId) -> ChildStatus {
+        match self.nodes[child].rest() {
+            None => ChildStatus::Running,
+            Some(Rest::Backoff { .. } | Rest::Retrying { .. }) => ChildStatus::Restarting,
+            Some(
+                Rest::Fresh
+                | Rest::Stopped
+                | Rest::Off
+                | Rest::Done
+                | Rest::Failed
+                | Rest::Waiting { .. },
+            ) => ChildStatus::Stopped,
+        }
+    }
+
+    /// OTP's `count_children`: a child that is dead but not looked at is not active.
+    fn count_children(&self, sup: NodeId) -> Counts {
+        let children = self.children(sup);
+        let mut counts = Counts {
+            specs: children.len(),
+            ..Counts::default()
+        };
+        for child in children {
+            let node = &self.nodes[child];
+            counts.active += usize::from(node.rest().is_none() && node.ended().is_none());
+            if node.sup().is_some() {
+                counts.supervisors += 1;
+            } else {
+                counts.workers += 1;
+            }
+        }
+        if self.is_pool(sup) && self.policy_of(sup) == Policy::Otp {
+            counts.specs = 1;
+        }
+        counts
+    }
+
+    /// OTP's `start_child`.
+    fn add_child(&mut self, id: CommandId, sup: NodeId, node: Node) {
+        if let Some(known) = self.child(sup, node.name()) {
+            return self.reply(
+                id,
+                match self.child_status(known) {
+                    ChildStatus::Running => Outcome::AlreadyStarted,
+                    ChildStatus::Restarting | ChildStatus::Stopped => Outcome::AlreadyPresent,
+                },
+            );
+        }
+        let auto = self
+            .sup_spec(sup)
+            .map_or(AutoShutdown::Never, |spec| spec.auto_shutdown);
+        if !significance_holds(&node, auto) {
+            return self.reply(id, Outcome::InvalidSpec);
+        }
+        let child = self.plant(Some(sup), node);
+        self.nodes[child].origin = Origin::Dynamic;
+        if let Some(state) = self.nodes[sup].sup_mut() {
+            state.children.push(child);
+        }
+        self.renumber(sup);
+        self.record(child, What::Added);
+        if !self.is_exclusive(sup) {
+            self.wait(child, id, Wants::Up);
+            return self.start(child, StartWhy::Command);
+        }
+        let kind = TaskKind::Add { child, id };
+        let mut task = Task::new(kind, StopWhy::Supervisor, StartWhy::Command);
+        task.start = vec![child];
+        self.begin(sup, task);
+    }
+
+    /// OTP's `delete_child`.
+    fn delete_child(&mut self, id: CommandId, sup: NodeId, child: NodeId) {
+        if self.is_pool(sup) && self.policy_of(sup) == Policy::Otp {
+            return self.reply(id, Outcome::Unsupported);
+        }
+        match self.child_status(child) {
+            ChildStatus::Running => self.reply(id, Outcome::Running),
+            ChildStatus::Restarting => self.reply(id, Outcome::Restarting),
+            ChildStatus::Stopped => {
+                self.uproot(child);
+                self.settle_all(sup);
+                self.reply(id, Outcome::Done);
+            }
+        }
+    }
+
+    /// Gives a pool these instances: the first ones it has are kept, the last ones go.
+    fn scale(&mut self, id: CommandId, pool: NodeId, instances: &[Arc<Service>]) {
+        if !self.is_pool(pool) {
+            return self.reply(id, Outcome::Unsupported);
+        }
+        if self.is_going_down(pool) {
+            return self.reply(id, Outcome::SupervisorDown);
+        }
+        let present = self.children(pool);
+        for (place, child) in present.iter().enumerate().rev() {
+            if place >= instances.len() {
+                self.retire(*child);
+            }
+        }
+        for service in instances.iter().skip(present.len()) {
+            let child = self.plant(Some(pool), Node::Service(Arc::clone(service)));
+            self.nodes[child].origin = Origin::Dynamic;
+            if let Some(state) = self.nodes[pool].sup_mut() {
+                state.children.push(child);
+            }
+            self.renumber(pool);
+            self.record(child, What::Added);
+            self.start(child, StartWhy::Command);
+        }
+        self.reply(id, Outcome::Done);
+    }
+}
+
+/// OTP's `validSignificant`: a significant child needs a supervisor that looks at it, and must be
+/// able to end for good.
+pub(super) fn significance_holds(node: &Node, auto: AutoShutdown) -> bool {
+    !node.significant() || (auto != AutoShutdown::Never && node.restart() != Restart::Permanent)
+}
+
+impl Command {
+    /// The node it is about; `None`: the whole tree.
+    pub fn node(&self) -> Option<NodeId> {
+        match self {
+            Self::Start(id)
+            | Self::Stop(id)
+            | Self::Restart(id)
+            | Self::RestartOnly(id)
+            | Self::ReloadService(id)
+            | Self::Signal(id, _)
+            | Self::Reset(id)
+            | Self::Pin(id)
+            | Self::Unpin(id)
+            | Self::Scale(id, _)
+            | Self::Add(id, _)
+            | Self::Delete(id)
+            | Self::Count(id)
+            | Self::Which(id)
+            | Self::CodeChange(id, _) => Some(*id),
+            Self::Apply(_) => None,
+        }
+    }
+
+    /// The word for it in records; `None`: it changes nothing.
+    pub fn verb(&self) -> Option<&'static str> {
+        match self {
+            Self::Start(_) => Some("start"),
+            Self::Stop(_) => Some("stop"),
+            Self::Restart(_) | Self::RestartOnly(_) => Some("restart"),
+            Self::ReloadService(_) => Some("reload"),
+            Self::Signal(..) => Some("signal"),
+            Self::Reset(_) => Some("reset"),
+            Self::Pin(_) => Some("pin"),
+            Self::Unpin(_) => Some("unpin"),
+            Self::Scale(..) => Some("scale"),
+            Self::Add(..) => Some("add"),
+            Self::Delete(_) => Some("delete"),
+            Self::CodeChange(..) => Some("code_change"),
+            Self::Apply(_) => Some("apply"),
+            Self::Count(_) | Self::Which(_) => None,
+        }
+    }
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The end of the root, and the exit code that follows from it (SEMANTICS §2).
+
+use super::Tree;
+use super::classify::status_code;
+use super::effect::{Effect, Halt};
+use super::event::NodeId;
+use super::node::{Life, Reign};
+use super::record::{Class, Culprit, How};
+use super::supervisor::Notice;
+use crate::spec::{ExitCodePolicy, ExitStatus, Name};
+use std::sync::Arc;
+
+impl Tree {
+    /// The root has nobody above it: its end is the end of the daemon.
+    pub(super) fn on_root_notice(&mut self, notice: Notice) {
+        let root = self.root;
+        self.apply_heard(root, notice);
+        match notice {
+            Notice::Started | Notice::Attempted | Notice::Released => {}
+            Notice::Stopped => {
+                let left = self.unkillable_below();
+                let halt = if left == 0 {
+                    Halt::Requested
+                } else {
+                    Halt::TimedOut {
+                        left,
+                        after: self.spec.settings.shutdown_timeout,
+                    }
+                };
+                self.halt(halt);
+            }
+            Notice::StartFailed => {
+                let culprit = self.nodes[root].sup().and_then(|sup| sup.culprit.clone());
+                let code = self.exit_code(culprit.as_ref());
+                let reason = format!("root could not be started: {}", told(culprit.as_ref()));
+                self.halt(Halt::GaveUp { code, reason });
+            }
+            Notice::Ended => self.root_ended(),
+        }
+    }
+
+    fn root_ended(&mut self) {
+        let root = self.root;
+        let Some(sup) = self.nodes[root].sup() else {
+            return;
+        };
+        let Reign::Ended(ended) = &sup.reign else {
+            return;
+        };
+        let culprit = ended.culprit.clone();
+        let name = Arc::clone(self.nodes[root].name());
+        if ended.class == Class::AutoShutdown {
+            let code = culprit.as_ref().map_or(0, own_code);
+            let reason = format!("{name} shut down: {}", told(culprit.as_ref()));
+            return self.halt(Halt::AutoShutdown { code, reason });
+        }
+        let code = self.exit_code(culprit.as_ref());
+        let (max, period) = (self.spec.root.max_restarts, self.spec.root.period);
+        let reason = format!(
+            "{name} gave up: more than {max} restarts in {period:?}; last: {}",
+            told(culprit.as_ref())
+        );
+        self.halt(Halt::GaveUp { code, reason });
+    }
+
+    fn halt(&mut self, halt: Halt) {
+        self.halted = true;
+        self.refuse_all();
+        self.effects.push(Effect::Halt { halt });
+    }
+
+    /// Nobody waits for ever: whoever is not answered yet hears that the tree is down.
+    fn refuse_all(&mut self) {
+        let waiting: Vec<NodeId> = self.waiters.keys().copied().collect();
+        for node in waiting {
+            self.answer_removed(node);
+        }
+        self.end_apply();
+    }
+
+    fn unkillable_below(&self) -> usize {
+        self.nodes
+            .iter()
+            .filter(|node| node.is_unkillable())
+            .count()
+    }
+
+    /// Never 0: a container whose tree gave up must not look as if it had done its work.
+    fn exit_code(&self, culprit: Option<&Culprit>) -> u8 {
+        let cause = || culprit.map_or(1, |culprit| culprit.code.max(1));
+        match &self.spec.settings.exit_code {
+            ExitCodePolicy::Cause => cause(),
+            ExitCodePolicy::Fixed(code) => *code,
+            ExitCodePolicy::Service(name) => {
+                let node = self.nodes.iter().find(|node| node.name() == name);
+                let own = node.and_then(|node| self.culprit_of(node.id));
+                own.map_or_else(cause, |culprit| culprit.code.max(1))
+            }
+        }
+    }
+
+    /// The last node, in start order, that is still alive: whom a stop waits for first.
+    pub(super) fn last_alive(&self, id: NodeId) -> Option<Name> {
+        let node = self.nodes.get(id)?;
+        let Some(sup) = node.sup() else {
+            let alive = matches!(
+                self.life(id),
+                Some(Life::Starting(_) | Life::Up(_) | Life::Stopping(..))
+            );
+            return alive.then(|| Arc::clone(node.name()));
+        };
+        sup.children
+            .iter()
+            .rev()
+            .find_map(|child| self.last_alive(*child))
+    }
+
+    /// Whom a stop of the whole tree waits for now.
+    pub fn waiting_for(&self) -> Option<Name> {
+        self.last_alive(self.root)
+    }
+}
+
+/// A child that shut its supervisor down passes its own code on, 0 included.
+fn own_code(culprit: &Culprit) -> u8 {
+    match culprit.how {
+        How::Status(status) => status_code(status),
+        How::Spawn(_) | How::StartTimeout => culprit.code,
+    }
+}
+
+/// One clause about a culprit.
+fn told(culprit: Option<&Culprit>) -> String {
+    let Some(culprit) = culprit else {
+        return "no child is to blame".into();
+    };
+    let name = &culprit.name;
+    match culprit.how {
+        How::Status(ExitStatus::Code(code)) => format!("{name} exited with code {code}"),
+        How::Status(ExitStatus::Signal { signal, core }) => {
+            let dumped = if core { " (core dumped)" } else { "" };
+            format!("{name} was ended by SIG{signal}{dumped}")
+        }
+        How::Spawn(failure) => {
+            format!(
+                "{name} could not be started ({}, errno {})",
+                failure.stage.as_str(),
+                failure.errno
+            )
+        }
+        How::StartTimeout => format!("{name} was not ready in time"),
+    }
+}

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Runs that work for a service: readiness probes, stop commands, reload commands.
+//!
+//! A helper is a run like any other: spawned by an effect, reaped by the same path, bounded in
+//! time. Its end is matched by its own life, so that a late one changes nothing.
+
+use super::Tree;
+use super::effect::Effect;
+use super::event::{CommandId, NodeId, Outcome, ProbeAnswer, RunId};
+use super::node::{Body, Life, Run};
+use super::timers::Purpose;
+use crate::spec::{Command, ExitStatus, ProbeTarget, Ready, Reload, Scope, Signal};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A reload command that takes longer is killed and has failed.
+const RELOAD_LIMIT: Duration = Duration::from_secs(30);
+
+/// A helper that is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Helper {
+    /// The service it works for.
+    pub(super) node: NodeId,
+    pub(super) job: Job,
+}
+
+/// What a helper does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Job {
+    /// An exec probe for readiness.
+    ExecProbe,
+    /// A probe of the daemon's own.
+    OwnProbe,
+    /// The stop command.
+    Stop,
+    /// The reload command, for this client.
+    Reload(CommandId),
+    /// It was killed; only its end is awaited.
+    Abandoned,
+}
+
+impl Tree {
+    /// Asks once whether the service is ready.
+    pub(super) fn probe_readiness(&mut self, id: NodeId) {
+        let Some(service) = self.service(id).map(Arc::clone) else {
+            return;
+        };
+        let Ready::Probe(probe) = &service.ready else {
+            return;
+        };
+        let Some(Life::Starting(run)) = self.life(id) else {
+            return;
+        };
+        let about = RunId {
+            node: id,
+            life: run.life,
+        };
+        let life = self.take_life();
+        let run = RunId { node: id, life };
+        let job = match &probe.target {
+            ProbeTarget::Exec(command) => {
+                self.effects.push(Effect::SpawnHelper {
+                    run,
+                    service: Arc::clone(&service),
+                    command: command.clone(),
+                    about: Some(about),
+                });
+                Job::ExecProbe
+            }
+            ProbeTarget::Tcp { .. } | ProbeTarget::Unix(_) | ProbeTarget::File(_) => {
+                self.effects.push(Effect::Probe {
+                    run,
+                    about,
+                    probe: Arc::clone(probe),
+                });
+                Job::OwnProbe
+            }
+        };
+        self.helpers.insert(life, Helper { node: id, job });
+        self.timers
+            .set(id, Purpose::ProbeLimit, self.now + probe.timeout);
+        if let Body::Service(Life::Starting(state)) = &mut self.nodes[id].body {
+            state.probe = Some(life);
+        }
+    }
+
+    pub(super) fn on_probe_done(&mut self, run: RunId, answer: ProbeAnswer) {
+        match self.helpers.get(&run.life) {
+            Some(Helper {
+                job: Job::OwnProbe, ..
+            }) => {
+                self.helpers.remove(&run.life);
+                self.probe_answered(run, answer);
+            }
+            Some(_) | None => self.too_late(),
+        }
+    }
+
+    fn probe_answered(&mut self, run: RunId, answer: ProbeAnswer) {
+        let Some(Life::Starting(state)) = self.life(run.node) else {
+            return;
+        };
+        if state.probe != Some(run.life) {
+            return;
+        }
+        self.timers.clear(run.node, Purpose::ProbeLimit);
+        if answer == ProbeAnswer::Success {
+            return self.become_ready(run.node);
+        }
+        self.probe_later(run.node);
+    }
+
+    fn probe_later(&mut self, id: NodeId) {
+        if let Body::Service(Life::Starting(state)) = &mut self.nodes[id].body {
+            state.probe = None;
+        }
+        let every = match self.service(id).map(|service| &service.ready) {
+            Some(Ready::Probe(probe)) => probe.every,
+            Some(Ready::Exec | Ready::Notify | Ready::Fd(_) | Ready::After(_)) | None => return,
+        };
+        self.timers.set(id, Purpose::Probe, self.now + every);
+    }
+
+    /// An attempt has taken too long: it has failed.
+    pub(super) fn on_probe_limit(&mut self, id: NodeId) {
+        let Some(Life::Starting(run)) = self.life(id) else {
+            return;
+        };
+        let run = run.clone();
+        self.cancel_probe(id, &run);
+        self.probe_later(id);
+    }
+
+    /// Nobody waits for the probe of this run any more.
+    pub(super) fn cancel_probe(&mut self, id: NodeId, run: &Run) {
+        let Some(life) = run.probe else { return };
+        let probe = RunId { node: id, life };
+        match self.helpers.get(&life).map(|helper| helper.job) {
+            Some(Job::OwnProbe) => {
+                self.helpers.remove(&life);
+                self.effects.push(Effect::CancelProbe { run: probe });
+            }
+            Some(Job::ExecProbe) => self.kill_helper(probe),
+            Some(Job::Stop | Job::Reload(_) | Job::Abandoned) | None => {}
+        }
+    }
+
+    /// Kills a helper; its end will be reaped and means nothing.
+    pub(super) fn kill_helper(&mut self, run: RunId) {
+        let Some(helper) = self.helpers.get_mut(&run.life) else {
+            return;
+        };
+        helper.job = Job::Abandoned;
+        self.effects.push(Effect::Signal {
+            run,
+            signal: Signal::KILL,
+            scope: Scope::Group,
+        });
+    }
+
+    /// A helper has ended, or could not be executed (`None`).
+    pub(super) fn helper_ended(&mut self, run: RunId, status: Option<ExitStatus>) {
+        let Some(helper) = self.helpers.remove(&run.life) else {
+            return;
+        };
+        let well = status == Some(ExitStatus::Code(0));
+        if let Job::Reload(id) = helper.job {
+            self.timers.clear(run.node, Purpose::Reload);
+            return self.reply(
+                id,
+                if well {
+                    Outcome::Done
+                } else {
+                    Outcome::StartFailed
+                },
+            );
+        }
+        if self.nodes.get(run.node).is_none() {
+            return;
+        }
+        match helper.job {
+            Job::ExecProbe => {
+                let answer = match status {
+                    None => ProbeAnswer::Unknown,
+                    Some(_) if well => ProbeAnswer::Success,
+                    Some(_) => ProbeAnswer::Failure,
+                };
+                self.probe_answered(run, answer);
+            }
+            Job::Stop => self.stop_command_done(run.node, run.life),
+            Job::Reload(_) | Job::OwnProbe | Job::Abandoned => {}
+        }
+    }
+
+    /// Tells a service to read its own configuration again.
+    pub(super) fn reload_service(&mut self, id: CommandId, node: NodeId) {
+        let Some(service) = self.service(node).map(Arc::clone) else {
+            return self.reply(id, Outcome::Unsupported);
+        };
+        let Some(Life::Up(run)) = self.life(node) else {
+            return self.reply(id, Outcome::NotRunning);
+        };
+        let about = RunId {
+            node,
+            life: run.life,
+        };
+        match &service.reload {
+            None => self.reply(id, Outcome::Unsupported),
+            Some(Reload::Signal(signal)) => {
+                let (signal, scope) = (*signal, Scope::Leader);
+                self.effects.push(Effect::Signal {
+                    run: about,
+                    signal,
+                    scope,
+                });
+                self.reply(id, Outcome::Done);
+            }
+            Some(Reload::Command(command)) => {
+                self.spawn_reload(id, about, command.clone());
+            }
+        }
+    }
+
+    fn spawn_reload(&mut self, id: CommandId, about: RunId, command: Command) {
+        if self.timers.get(about.node, Purpose::Reload).is_some() {
+            return self.reply(id, Outcome::Busy);
+        }
+        let Some(service) = self.service(about.node).map(Arc::clone) else {
+            return;
+        };
+        let life = self.take_life();
+        let run = RunId {
+            node: about.node,
+            life,
+        };
+        self.helpers.insert(
+            life,
+            Helper {
+                node: about.node,
+                job: Job::Reload(id),
+            },
+        );
+        self.timers
+            .set(about.node, Purpose::Reload, self.now + RELOAD_LIMIT);
+        self.effects.push(Effect::SpawnHelper {
+            run,
+            service,
+            command,
+            about: Some(about),
+        });
+    }
+
+    /// The reload command has taken too long.
+    pub(super) fn on_reload_limit(&mut self, node: NodeId) {
+        let found = self
+            .helpers
+            .iter()
+            .find_map(|(life, helper)| match helper.job {
+                Job::Reload(id) if helper.node == node => Some((*life, id)),
+                Job::Reload(_) | Job::ExecProbe | Job::OwnProbe | Job::Stop | Job::Abandoned => {
+                    None
+                }
+            });
+        if let Some((life, id)) = found {
+            self.kill_helper(RunId { node, life });
+            self.reply(id, Outcome::StartFailed);
+        }
+    }
+}

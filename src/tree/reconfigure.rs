@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A new specification for a living tree (SEMANTICS §12).
+//!
+//! Under the default policy the difference is applied as one transaction: what is unchanged keeps
+//! its process, what can change in place does, a service whose program changed is restarted as by
+//! command, what is new is started and what is gone is stopped, in order. Under `otp` the rules of
+//! OTP's code_change hold: nothing is started or stopped.
+
+use super::Tree;
+use super::command::significance_holds;
+use super::event::{Applied, CommandId, NodeId, Outcome};
+use super::node::Origin;
+use super::record::{StartWhy, StopWhy, What};
+use super::supervisor::Notice;
+use super::task::{Task, TaskKind};
+use crate::spec::diff::{Change, service_change};
+use crate::spec::{Node, Policy, Supervisor, Tree as Spec};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// An apply whose effects are not all there yet.
+#[derive(Debug)]
+pub(super) struct Applying {
+    id: CommandId,
+    /// Nodes that are to be up, or gone.
+    pending: BTreeSet<NodeId>,
+    done: Applied,
+}
+
+/// What one supervisor has to do.
+#[derive(Debug, Default)]
+struct Work {
+    added: Vec<NodeId>,
+    changed: Vec<NodeId>,
+    gone: Vec<NodeId>,
+}
+
+impl Tree {
+    /// Makes the tree what the specification says.
+    pub(super) fn apply(&mut self, id: CommandId, spec: &Arc<Spec>) {
+        self.end_apply();
+        if self.is_going_down(self.root) {
+            return self.reply(id, Outcome::SupervisorDown);
+        }
+        self.spec = Arc::clone(spec);
+        let done = Applied::default();
+        self.applying = Some(Applying {
+            id,
+            pending: BTreeSet::new(),
+            done,
+        });
+        self.apply_to(self.root, &spec.root);
+        self.finish_apply();
+    }
+
+    fn count_applied(&mut self, count: impl FnOnce(&mut Applied)) {
+        if let Some(applying) = &mut self.applying {
+            count(&mut applying.done);
+        }
+    }
+
+    fn await_applied(&mut self, node: NodeId) {
+        if let Some(applying) = &mut self.applying {
+            applying.pending.insert(node);
+        }
+    }
+
+    /// One supervisor and everything below it.
+    fn apply_to(&mut self, sup: NodeId, new: &Arc<Supervisor>) {
+        let Some(old) = self.sup_spec(sup).cloned() else {
+            return;
+        };
+        if old == *new && !self.has_dynamic(sup) {
+            return;
+        }
+        self.nodes[sup].replaced = false;
+        if new.policy == Policy::Otp {
+            if !same_flags(&old, new) || old.children != new.children {
+                self.count_applied(|done| done.in_place += 1);
+            }
+            self.change_code(sup, new);
+            return;
+        }
+        if !same_flags(&old, new) {
+            self.count_applied(|done| done.in_place += 1);
+            self.record(sup, What::Changed);
+        }
+        self.nodes[sup].spec = Node::Supervisor(Arc::clone(new));
+        let work = self.match_children(sup, new);
+        let running = !self.is_going_down(sup);
+        for child in &work.gone {
+            self.nodes[*child].leaving = true;
+            self.await_applied(*child);
+            self.count_applied(|done| done.removed += 1);
+        }
+        if !running {
+            return work.gone.iter().for_each(|child| self.retire(*child));
+        }
+        self.carry_out(sup, work);
+    }
+
+    fn has_dynamic(&self, sup: NodeId) -> bool {
+        let children = self.children(sup);
+        children.iter().any(|child| {
+            self.nodes[*child].origin == Origin::Dynamic
+                || (self.nodes[*child].sup().is_some() && self.has_dynamic(*child))
+        })
+    }
+
+    /// Brings the list of children in line and says what has to be done about it.
+    fn match_children(&mut self, sup: NodeId, new: &Arc<Supervisor>) -> Work {
+        let mut work = Work::default();
+        let before = self.children(sup);
+        let mut order = Vec::with_capacity(new.children.len());
+        for spec in &new.children {
+            let known = before
+                .iter()
+                .copied()
+                .find(|id| self.nodes[*id].name() == spec.name() && !self.nodes[*id].leaving);
+            let known = known.filter(|id| self.nodes[*id].sup().is_some() == is_supervisor(spec));
+            let known = known.or_else(|| self.moved_here(sup, spec));
+            let Some(child) = known else {
+                let child = self.plant(Some(sup), spec.clone());
+                self.record(child, What::Added);
+                self.count_applied(|done| done.added += 1);
+                work.added.push(child);
+                order.push(child);
+                continue;
+            };
+            self.nodes[child].origin = Origin::Configured;
+            order.push(child);
+            self.match_child(child, spec, &mut work);
+        }
+        let kept: BTreeSet<_> = order.iter().copied().collect();
+        let before = self.children(sup);
+        work.gone = before
+            .into_iter()
+            .filter(|child| !kept.contains(child))
+            .collect();
+        // Those that leave stand last until they are gone.
+        order.extend(work.gone.iter().copied());
+        if let Some(state) = self.nodes[sup].sup_mut() {
+            state.children = order;
+        }
+        self.renumber(sup);
+        work
+    }
+
+    /// A service that stood elsewhere keeps its process when it moves.
+    fn moved_here(&mut self, sup: NodeId, spec: &Node) -> Option<NodeId> {
+        if is_supervisor(spec) {
+            return None;
+        }
+        let found = self
+            .nodes
+            .iter()
+            .find(|node| node.name() == spec.name() && node.sup().is_none() && !node.leaving)?;
+        let (child, from) = (found.id, found.parent?);
+        let busy = self.task(from).is_some_and(|task| task.awaits(child));
+        if from == sup || busy || !self.nodes[child].is_up() {
+            return None;
+        }
+        if let Some(state) = self.nodes[from].sup_mut() {
+            state.children.retain(|id| *id != child);
+        }
+        if let Some(task) = self.task_mut(from) {
+            task.forget(child);
+        }
+        self.renumber(from);
+        self.nodes[child].parent = Some(sup);
+        Some(child)
+    }
+
+    fn match_child(&mut self, child: NodeId, spec: &Node, work: &mut Work) {
+        match (self.nodes[child].spec.clone(), spec) {
+            (Node::Supervisor(_), Node::Supervisor(new)) => self.apply_to(child, new),
+            (Node::Service(old), Node::Service(new)) => {
+                let change = service_change(&old, new);
+                self.nodes[child].spec = spec.clone();
+                match change {
+                    Change::None => {}
+                    Change::InPlace => {
+                        self.count_applied(|done| done.in_place += 1);
+                        self.record(child, What::Changed);
+                    }
+                    Change::Restart => work.changed.push(child),
+                }
+            }
+            (Node::Supervisor(_), Node::Service(_)) | (Node::Service(_), Node::Supervisor(_)) => {}
+        }
+    }
+
+    /// Stops, restarts and starts what the difference asks for.
+    fn carry_out(&mut self, sup: NodeId, work: Work) {
+        let restarted = self.restart_set(sup, &work.changed);
+        for child in restarted.iter().chain(&work.added) {
+            if self.is_wanted(*child) {
+                self.await_applied(*child);
+            }
+        }
+        let count = restarted
+            .iter()
+            .filter(|child| self.is_wanted(**child))
+            .count();
+        self.count_applied(|done| done.restarted += count);
+        if self.is_exclusive(sup) {
+            return self.carry_out_in_order(sup, work, restarted);
+        }
+        for child in work.gone.into_iter().rev() {
+            self.retire(child);
+        }
+        for child in restarted {
+            if self.nodes[child].rest().is_none() {
+                self.stop(child, StopWhy::Apply);
+                self.nodes[child].again = Some(StartWhy::Apply);
+            } else if self.is_wanted(child) {
+                self.start(child, StartWhy::Apply);
+            }
+        }
+        let booting = self.nodes[sup]
+            .sup()
+            .is_some_and(|state| state.boot.is_some());
+        for child in work.added {
+            if self.is_wanted(child) && !booting {
+                self.start(child, StartWhy::Apply);
+            }
+        }
+        self.settle_all(sup);
+    }
+
+    /// Whom the strategy names when these are restarted, in start order, without those that stay
+    /// down.
+    fn restart_set(&self, sup: NodeId, changed: &[NodeId]) -> Vec<NodeId> {
+        let mut set: Vec<NodeId> = Vec::new();
+        for child in changed {
+            for id in self.scope_of(sup, *child) {
+                if !set.contains(&id) && !self.nodes[id].leaving && self.is_wanted(id) {
+                    set.push(id);
+                }
+            }
+        }
+        set.sort_by_key(|id| self.nodes[*id].place);
+        set
+    }
+
+    fn carry_out_in_order(&mut self, sup: NodeId, work: Work, restarted: Vec<NodeId>) {
+        let mut task = Task::new(TaskKind::Apply, StopWhy::Apply, StartWhy::Apply);
+        task.stop.clone_from(&restarted);
+        task.stop.extend(work.gone);
+        task.stop.sort_by_key(|id| self.nodes[*id].place);
+        task.start = restarted;
+        task.start.extend(work.added);
+        // What was under way is not forgotten: it goes on as a part of this.
+        if let Some(old) = self.task(sup).cloned() {
+            if let TaskKind::Restart(id) | TaskKind::Start { id, .. } = old.kind {
+                self.reply(id, Outcome::Superseded);
+            }
+            let unfinished = old.start.iter().chain(&old.waiting).chain(&old.failed);
+            for id in unfinished {
+                if !task.start.contains(id) {
+                    task.start.push(*id);
+                }
+            }
+            for id in old.stop.iter().chain(&old.waiting) {
+                if old.stage == super::task::Stage::Stopping && !task.stop.contains(id) {
+                    task.stop.push(*id);
+                }
+            }
+            task.until = old.until;
+        }
+        if task.stop.is_empty() && task.start.is_empty() {
+            return;
+        }
+        self.begin(sup, task);
+    }
+
+    /// A child leaves the tree as soon as it is down.
+    pub(super) fn retire(&mut self, child: NodeId) {
+        self.nodes[child].leaving = true;
+        self.stop(child, StopWhy::Apply);
+    }
+
+    /// A task that applied a change is done.
+    pub(super) fn applied(&mut self, _sup: NodeId) {
+        self.finish_apply();
+    }
+
+    /// A node has changed, or has left: one thing less to wait for.
+    pub(super) fn apply_heard(&mut self, node: NodeId, notice: Notice) {
+        let Some(applying) = &mut self.applying else {
+            return;
+        };
+        let over = match notice {
+            Notice::Started | Notice::StartFailed | Notice::Ended | Notice::Attempted => true,
+            Notice::Stopped | Notice::Released => false,
+        };
+        if over && applying.pending.remove(&node) {
+            self.finish_apply();
+        }
+    }
+
+    pub(super) fn apply_gone(&mut self, node: NodeId) {
+        if let Some(applying) = &mut self.applying {
+            applying.pending.remove(&node);
+        }
+        self.finish_apply();
+    }
+
+    fn finish_apply(&mut self) {
+        if self
+            .applying
+            .as_ref()
+            .is_some_and(|applying| applying.pending.is_empty())
+        {
+            self.end_apply();
+        }
+    }
+
+    /// Answers an apply as far as it has come.
+    pub(super) fn end_apply(&mut self) {
+        if let Some(Applying { id, done, .. }) = self.applying.take() {
+            self.reply(id, Outcome::Applied(done));
+        }
+    }
+
+    /// OTP's `code_change`: an invalid specification changes nothing at all.
+    pub(super) fn code_change(&mut self, id: CommandId, sup: NodeId, new: &Arc<Supervisor>) {
+        let valid = new
+            .children
+            .iter()
+            .all(|child| significance_holds(child, new.auto_shutdown));
+        if !valid {
+            return self.reply(id, Outcome::InvalidSpec);
+        }
+        self.change_code(sup, new);
+        self.nodes[sup].replaced = true;
+        self.reply(id, Outcome::Done);
+    }
+
+    /// Flags and specifications are replaced, histories and processes are not. New children are
+    /// added stopped; those that are not named any more are kept, after the others, until
+    /// somebody deletes them or their supervisor starts again.
+    fn change_code(&mut self, sup: NodeId, new: &Arc<Supervisor>) {
+        let Some(old) = self.sup_spec(sup).cloned() else {
+            return;
+        };
+        let kept = Supervisor {
+            name: Arc::clone(&old.name),
+            restart: old.restart,
+            significant: old.significant,
+            required: old.required,
+            backoff: Arc::clone(&old.backoff),
+            ..(**new).clone()
+        };
+        self.nodes[sup].spec = Node::Supervisor(Arc::new(kept));
+        self.record(sup, What::Changed);
+        let before = self.children(sup);
+        let mut order = Vec::new();
+        for spec in &new.children {
+            let known = before
+                .iter()
+                .copied()
+                .find(|id| self.nodes[*id].name() == spec.name());
+            let child = match known {
+                Some(child) => {
+                    self.nodes[child].spec = spec.clone();
+                    child
+                }
+                None => self.plant(Some(sup), spec.clone()),
+            };
+            self.nodes[child].origin = Origin::Configured;
+            order.push(child);
+        }
+        for child in before {
+            if !order.contains(&child) {
+                self.nodes[child].origin = Origin::Dynamic;
+                order.push(child);
+            }
+        }
+        if let Some(state) = self.nodes[sup].sup_mut() {
+            state.children = order;
+        }
+        self.renumber(sup);
+    }
+}
+
+fn is_supervisor(node: &Node) -> bool {
+    match node {
+        Node::Supervisor(_) => true,
+        Node::Service(_) => false,
+    }
+}
+
+/// Whether two supervisors differ at most in their children.
+fn same_flags(old: &Supervisor, new: &Supervisor) -> bool {
+    let bare = |sup: &Supervisor| Supervisor {
+        children: Vec::new(),
+        ..sup.clone()
+    };
+    bare(old) == bare(new)
+}

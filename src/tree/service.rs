@@ -1,0 +1,446 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A service from the decision to start it to its end.
+//!
+//! This module changes a service's own life and tells its supervisor by a notice. It never decides
+//! whether it is restarted.
+
+use super::Tree;
+use super::classify::{spawn_failure_code, status_code};
+use super::effect::Effect;
+use super::event::{NodeId, RunId};
+use super::node::{Body, Ended, LastExit, Life, Rest, Run, Rung, Spawned, Stopping};
+use super::record::{Class, Culprit, Decision, Exit, How, Phase, Seq, StartWhy, StopWhy, What};
+use super::supervisor::Notice;
+use super::timers::Purpose;
+use crate::spec::{self, ExitFacts, Policy, Ready, Restart, Service, ServiceKind, SpawnFailure};
+use std::sync::Arc;
+
+impl Tree {
+    pub(super) fn service(&self, id: NodeId) -> Option<&Arc<Service>> {
+        match &self.nodes[id].spec {
+            spec::Node::Service(service) => Some(service),
+            spec::Node::Supervisor(_) => None,
+        }
+    }
+
+    pub(super) fn life(&self, id: NodeId) -> Option<&Life> {
+        match &self.nodes.get(id)?.body {
+            Body::Service(life) => Some(life),
+            Body::Supervisor(_) => None,
+        }
+    }
+
+    pub(super) fn set_life(&mut self, id: NodeId, life: Life) {
+        let now = self.now;
+        let node = &mut self.nodes[id];
+        node.since = now;
+        if let Body::Service(place) = &mut node.body {
+            *place = life;
+        }
+    }
+
+    /// Starts a service that is at rest.
+    pub(super) fn start_service(&mut self, id: NodeId, why: StartWhy) {
+        self.timers.clear(id, Purpose::Backoff);
+        let life = self.take_life();
+        let node = &mut self.nodes[id];
+        node.starts += 1;
+        node.again = None;
+        if !matches!(why, StartWhy::Boot | StartWhy::Command | StartWhy::Apply) {
+            node.restarts += 1;
+        }
+        let number = node.starts;
+        let run = RunId { node: id, life };
+        self.record(id, What::Starting { run, number, why });
+        let room = self.starts.in_flight < self.spec.settings.start_parallelism;
+        let spawned = if room {
+            Spawned::Asked
+        } else {
+            Spawned::Queued
+        };
+        let state = Run {
+            life,
+            since: self.now,
+            ready_at: None,
+            spawned,
+            probe: None,
+        };
+        self.set_life(id, Life::Starting(state));
+        if room {
+            self.execute(run);
+        } else {
+            self.starts.queue.push_back(run);
+        }
+    }
+
+    fn execute(&mut self, run: RunId) {
+        let Some(service) = self.service(run.node).map(Arc::clone) else {
+            return;
+        };
+        self.starts.in_flight += 1;
+        self.effects.push(Effect::Spawn { run, service });
+    }
+
+    /// One start less is under way: the next in the queue has its turn.
+    pub(super) fn release_start(&mut self, run: &Run) {
+        if run.spawned == Spawned::Queued {
+            return;
+        }
+        self.starts.in_flight = self.starts.in_flight.saturating_sub(1);
+        while self.starts.in_flight < self.spec.settings.start_parallelism {
+            let Some(next) = self.starts.queue.pop_front() else {
+                return;
+            };
+            let Some(node) = self.nodes.get_mut(next.node) else {
+                continue;
+            };
+            let Body::Service(Life::Starting(waiting)) = &mut node.body else {
+                continue;
+            };
+            if waiting.life == next.life && waiting.spawned == Spawned::Queued {
+                waiting.spawned = Spawned::Asked;
+                self.execute(next);
+            }
+        }
+    }
+
+    pub(super) fn on_spawned(&mut self, run: RunId) {
+        if self.helpers.contains_key(&run.life) {
+            return;
+        }
+        let Some(node) = self.nodes.get_mut(run.node) else {
+            return self.too_late();
+        };
+        match &mut node.body {
+            Body::Service(Life::Starting(state)) if state.life == run.life => {
+                state.spawned = Spawned::Yes;
+                self.await_ready(run);
+            }
+            Body::Service(Life::Stopping(state, _)) if state.life == run.life => {
+                state.spawned = Spawned::Yes;
+                self.first_rung(run.node);
+            }
+            Body::Service(_) | Body::Supervisor(_) => self.too_late(),
+        }
+    }
+
+    /// The program runs: what is it to be ready?
+    fn await_ready(&mut self, run: RunId) {
+        let Some(service) = self.service(run.node).map(Arc::clone) else {
+            return;
+        };
+        if service.kind == ServiceKind::Daemon && service.ready == Ready::Exec {
+            return self.become_ready(run.node);
+        }
+        if let Some(limit) = service.start_timeout {
+            self.timers.set(run.node, Purpose::Start, self.now + limit);
+        }
+        if service.kind == ServiceKind::Oneshot {
+            return;
+        }
+        match &service.ready {
+            Ready::After(span) => self.timers.set(run.node, Purpose::After, self.now + *span),
+            Ready::Probe(_) => self.probe_readiness(run.node),
+            Ready::Exec | Ready::Notify | Ready::Fd(_) => {}
+        }
+    }
+
+    pub(super) fn on_ready(&mut self, run: RunId) {
+        match self.life(run.node) {
+            Some(Life::Starting(state)) if state.life == run.life => self.become_ready(run.node),
+            Some(_) | None => self.too_late(),
+        }
+    }
+
+    /// The start is done.
+    pub(super) fn become_ready(&mut self, id: NodeId) {
+        let Some(Life::Starting(run)) = self.life(id) else {
+            return;
+        };
+        let mut run = run.clone();
+        self.end_of_start(id, &run);
+        run.ready_at = Some(self.now);
+        run.probe = None;
+        let took = self.now.since(run.since);
+        let node = &mut self.nodes[id];
+        node.took = took;
+        node.starved_since = None;
+        let run_id = RunId {
+            node: id,
+            life: run.life,
+        };
+        self.set_life(id, Life::Up(run));
+        self.record(
+            id,
+            What::Ready {
+                run: Some(run_id),
+                took,
+            },
+        );
+        self.nodes[id].incident = None;
+        self.notify(id, Notice::Started);
+    }
+
+    /// Whatever a start had set up is taken down, however it ended.
+    pub(super) fn end_of_start(&mut self, id: NodeId, run: &Run) {
+        for purpose in [
+            Purpose::Start,
+            Purpose::After,
+            Purpose::Probe,
+            Purpose::ProbeLimit,
+        ] {
+            self.timers.clear(id, purpose);
+        }
+        self.cancel_probe(id, run);
+        self.release_start(run);
+    }
+
+    pub(super) fn on_spawn_failed(&mut self, run: RunId, failure: SpawnFailure) {
+        if self.helpers.contains_key(&run.life) {
+            return self.helper_ended(run, None);
+        }
+        let class = Class::of_spawn_failure(failure);
+        match self.life(run.node) {
+            Some(Life::Starting(state)) if state.life == run.life => {
+                let state = state.clone();
+                self.end_of_start(run.node, &state);
+                let end = End {
+                    class,
+                    facts: None,
+                    failure: Some(failure),
+                };
+                let seq = self.record_end(run.node, &state, Phase::Starting, end);
+                self.set_life(run.node, Life::Rest(Rest::Retrying { cause: Some(seq) }));
+                self.notify(run.node, Notice::StartFailed);
+            }
+            Some(Life::Stopping(state, stopping)) if state.life == run.life => {
+                let (state, why) = (state.clone(), stopping.why);
+                self.timers.clear(run.node, Purpose::Stop);
+                let end = End {
+                    class,
+                    facts: None,
+                    failure: Some(failure),
+                };
+                let seq = self.record_end(run.node, &state, Phase::Stopping, end);
+                self.decided(run.node, seq, Decision::Expected, None);
+                self.down(run.node, why);
+            }
+            Some(_) | None => self.too_late(),
+        }
+    }
+
+    pub(super) fn on_exited(&mut self, run: RunId, facts: ExitFacts) {
+        if self.helpers.contains_key(&run.life) {
+            return self.helper_ended(run, Some(facts.status));
+        }
+        match self.life(run.node) {
+            Some(Life::Starting(state)) if state.life == run.life => {
+                let state = state.clone();
+                self.died_starting(run.node, &state, facts);
+            }
+            Some(Life::Up(state)) if state.life == run.life => {
+                let state = state.clone();
+                self.died_up(run.node, &state, Phase::Ready, facts);
+            }
+            Some(Life::Stopping(state, stopping)) if state.life == run.life => {
+                let (state, stopping) = (state.clone(), stopping.clone());
+                self.died_stopping(run.node, &state, &stopping, facts);
+            }
+            Some(Life::Unkillable(state)) if state.life == run.life => {
+                let state = state.clone();
+                self.died_at_last(run.node, &state, facts);
+            }
+            Some(_) | None => self.too_late(),
+        }
+    }
+
+    fn died_starting(&mut self, id: NodeId, run: &Run, facts: ExitFacts) {
+        let Some(service) = self.service(id).map(Arc::clone) else {
+            return;
+        };
+        let class = Class::of_exit(facts.status, &service);
+        if service.kind == ServiceKind::Oneshot && class == Class::Clean {
+            self.end_of_start(id, run);
+            let end = End {
+                class,
+                facts: Some(facts),
+                failure: None,
+            };
+            let seq = self.record_end(id, run, Phase::Starting, end);
+            self.decided(id, seq, Decision::Done, None);
+            self.nodes[id].took = self.now.since(run.since);
+            self.nodes[id].incident = None;
+            self.set_life(id, Life::Rest(Rest::Done));
+            return self.notify(id, Notice::Started);
+        }
+        // Under the default policy the restart type holds before readiness, too: a transient
+        // service that ends cleanly has done its work (SEMANTICS §1, invariant 10).
+        if self.policy_above(id) == Policy::Supd && !calls_for_restart(service.restart, class) {
+            self.end_of_start(id, run);
+            return self.died_up(id, run, Phase::Starting, facts);
+        }
+        self.end_of_start(id, run);
+        let end = End {
+            class,
+            facts: Some(facts),
+            failure: None,
+        };
+        let seq = self.record_end(id, run, Phase::Starting, end);
+        self.set_life(id, Life::Rest(Rest::Retrying { cause: Some(seq) }));
+        self.notify(id, Notice::StartFailed);
+    }
+
+    fn died_up(&mut self, id: NodeId, run: &Run, phase: Phase, facts: ExitFacts) {
+        let Some(service) = self.service(id) else {
+            return;
+        };
+        let class = Class::of_exit(facts.status, service);
+        let end = End {
+            class,
+            facts: Some(facts),
+            failure: None,
+        };
+        let seq = self.record_end(id, run, phase, end);
+        let culprit = self.culprit_of(id);
+        let ended = Ended {
+            class,
+            culprit,
+            cause: seq,
+        };
+        self.set_life(id, Life::Ended(ended));
+        self.notify(id, Notice::Ended);
+    }
+
+    fn died_stopping(&mut self, id: NodeId, run: &Run, stopping: &Stopping, facts: ExitFacts) {
+        self.timers.clear(id, Purpose::Stop);
+        self.drop_stop_command(id, stopping.rung);
+        let phase = if stopping.why == StopWhy::StartTimeout {
+            Phase::Starting
+        } else {
+            Phase::Stopping
+        };
+        let end = End {
+            class: self.class_of_stop(id, stopping),
+            facts: Some(facts),
+            failure: None,
+        };
+        let seq = self.record_end(id, run, phase, end);
+        if stopping.why == StopWhy::StartTimeout {
+            self.set_life(id, Life::Rest(Rest::Retrying { cause: Some(seq) }));
+            return self.notify(id, Notice::StartFailed);
+        }
+        self.decided(id, seq, Decision::Expected, None);
+        self.down(id, stopping.why);
+    }
+
+    fn class_of_stop(&self, id: NodeId, stopping: &Stopping) -> Class {
+        let brutal = self.service(id).is_some_and(|s| s.stop.steps.is_empty());
+        match (stopping.why, stopping.rung) {
+            (StopWhy::StartTimeout, _) => Class::StartTimeout,
+            (_, Rung::Kill) if !brutal => Class::StopTimeout,
+            (_, Rung::Kill | Rung::Step(_) | Rung::Command(_)) => Class::Requested,
+        }
+    }
+
+    /// A process that SIGKILL had not ended has ended after all.
+    fn died_at_last(&mut self, id: NodeId, run: &Run, facts: ExitFacts) {
+        let end = End {
+            class: Class::StopTimeout,
+            facts: Some(facts),
+            failure: None,
+        };
+        let seq = self.record_end(id, run, Phase::Stopping, end);
+        self.decided(id, seq, Decision::Expected, None);
+        let node = &self.nodes[id];
+        let rest = if node.stopped_by.is_some() {
+            Rest::Stopped
+        } else {
+            Rest::Off
+        };
+        self.set_life(id, Life::Rest(rest));
+        self.notify(id, Notice::Released);
+    }
+
+    /// Writes the end of a run into its service and into a record that says nothing about a
+    /// decision yet.
+    fn record_end(&mut self, id: NodeId, run: &Run, phase: Phase, end: End) -> Seq {
+        let exit = Exit {
+            run: RunId {
+                node: id,
+                life: run.life,
+            },
+            number: self.nodes[id].starts,
+            class: end.class,
+            phase,
+            uptime: self.now.since(run.since),
+            facts: end.facts,
+            failure: end.failure,
+            decision: Decision::Queued,
+            budget: None,
+        };
+        if let Some(ready_at) = run.ready_at {
+            self.forgive(id, self.now.since(ready_at));
+        }
+        let asked = phase == Phase::Stopping;
+        let seq = self.record(id, What::Exited(Box::new(exit)));
+        if !asked {
+            self.cause = Some(seq);
+            if !end.class.is_normal() {
+                let incident = self.nodes[id].incident.or(Some(seq));
+                self.incident = incident;
+                self.nodes[id].incident = incident;
+            }
+        }
+        let last = LastExit {
+            at: self.now,
+            class: end.class,
+            facts: end.facts,
+            failure: end.failure,
+            seq,
+        };
+        self.nodes[id].last_exit = Some(Box::new(last));
+        seq
+    }
+
+    /// What a service's last end means as an exit code of supd.
+    pub(super) fn culprit_of(&self, id: NodeId) -> Option<Culprit> {
+        let node = self.nodes.get(id)?;
+        let last = match &node.body {
+            Body::Service(_) => node.last_exit.as_deref()?,
+            Body::Supervisor(sup) => return sup.culprit.clone(),
+        };
+        let (code, how) = match (last.class, last.facts, last.failure) {
+            (Class::StartTimeout, _, _) => (128 + 9, How::StartTimeout),
+            (_, Some(facts), _) => (status_code(facts.status), How::Status(facts.status)),
+            (_, None, Some(failure)) => (spawn_failure_code(failure), How::Spawn(failure)),
+            (_, None, None) => return None,
+        };
+        Some(Culprit {
+            node: id,
+            name: Arc::clone(node.name()),
+            class: last.class,
+            code,
+            how,
+        })
+    }
+
+    pub(super) fn too_late(&mut self) {
+        self.stale += 1;
+    }
+}
+
+/// What a process left behind.
+struct End {
+    class: Class,
+    facts: Option<ExitFacts>,
+    failure: Option<SpawnFailure>,
+}
+
+/// OTP's `do_restart`: does an end of this class call for a restart?
+pub(super) fn calls_for_restart(restart: Restart, class: Class) -> bool {
+    match restart {
+        Restart::Permanent => true,
+        Restart::Transient => !class.is_normal(),
+        Restart::Temporary => false,
+    }
+}

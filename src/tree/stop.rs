@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Stopping a service by its ladder (SEMANTICS §10), and stopping everything.
+//!
+//! The ladder is: the stop command, each step's signal followed by SIGCONT, SIGKILL. A service is
+//! down when its process was reaped. Five seconds after a SIGKILL without an end it is
+//! unkillable: who waited for it goes on without it, but nothing starts it until it is gone.
+
+use super::Tree;
+use super::effect::Effect;
+use super::event::{Actor, Haste, NodeId, RunId};
+use super::helper::{Helper, Job};
+use super::node::{Body, Ending, Life, Reign, Rest, Run, Rung, Spawned, Stopping};
+use super::record::{Decision, StopWhy, What};
+use super::supervisor::Notice;
+use super::timers::Purpose;
+use crate::spec::limits::UNKILLABLE_AFTER;
+use crate::spec::{Shutdown, Signal, Stop, StopStep};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// No grace is longer once somebody has asked twice.
+const SHORT_GRACE: Duration = Duration::from_secs(1);
+
+impl Tree {
+    /// Stops a service; a `Stopped` notice follows, at once if there is nothing to stop.
+    pub(super) fn stop_service(&mut self, id: NodeId, why: StopWhy) {
+        let Some(life) = self.life(id) else { return };
+        match life.clone() {
+            Life::Rest(rest) => self.stop_at_rest(id, rest, why),
+            Life::Ended(ended) => {
+                self.decided(id, ended.cause, Decision::Absorbed, None);
+                self.down(id, why);
+            }
+            Life::Starting(run) => {
+                self.end_of_start(id, &run);
+                if run.spawned == Spawned::Queued {
+                    return self.down(id, why);
+                }
+                self.begin_ladder(id, run, why);
+            }
+            Life::Up(run) => self.begin_ladder(id, run, why),
+            Life::Stopping(run, stopping) => {
+                // The ladder goes on; only what follows from its end changes.
+                self.set_life(id, Life::Stopping(run, Stopping { why, ..stopping }));
+            }
+            Life::Unkillable(_) => {
+                self.nodes[id].again = None;
+                self.notify(id, Notice::Stopped);
+            }
+        }
+    }
+
+    fn stop_at_rest(&mut self, id: NodeId, rest: Rest, why: StopWhy) {
+        self.timers.clear(id, Purpose::Backoff);
+        let done = matches!(rest, Rest::Done | Rest::Stopped);
+        let going_down = matches!(why, StopWhy::Supervisor | StopWhy::Shutdown);
+        if done && going_down {
+            return self.notify(id, Notice::Stopped);
+        }
+        let rest = self.rest_after(id, why);
+        self.nodes[id].set_rest(rest);
+        self.notify(id, Notice::Stopped);
+    }
+
+    /// Where a node rests after a stop.
+    pub(super) fn rest_after(&self, id: NodeId, why: StopWhy) -> Rest {
+        if self.nodes[id].stopped_by.is_some() {
+            return Rest::Stopped;
+        }
+        match why {
+            StopWhy::Group(sibling) => Rest::Waiting { sibling },
+            StopWhy::Command(_) => Rest::Stopped,
+            StopWhy::Supervisor | StopWhy::Shutdown | StopWhy::Apply | StopWhy::StartTimeout => {
+                Rest::Off
+            }
+        }
+    }
+
+    /// A service has no process any more, as was asked.
+    pub(super) fn down(&mut self, id: NodeId, why: StopWhy) {
+        let rest = self.rest_after(id, why);
+        self.set_life(id, Life::Rest(rest));
+        self.record(id, What::Stopped { why });
+        self.notify(id, Notice::Stopped);
+    }
+
+    fn begin_ladder(&mut self, id: NodeId, run: Run, why: StopWhy) {
+        let spawned = run.spawned == Spawned::Yes;
+        if let Some(ready_at) = run.ready_at {
+            self.forgive(id, self.now.since(ready_at));
+        }
+        let run_id = RunId {
+            node: id,
+            life: run.life,
+        };
+        self.record(
+            id,
+            What::Stopping {
+                run: Some(run_id),
+                why,
+            },
+        );
+        self.set_life(
+            id,
+            Life::Stopping(
+                run,
+                Stopping {
+                    why,
+                    rung: Rung::Step(0),
+                },
+            ),
+        );
+        if spawned {
+            self.first_rung(id);
+        }
+    }
+
+    /// The process exists: run its stop command, or take the first step.
+    pub(super) fn first_rung(&mut self, id: NodeId) {
+        let Some(service) = self.service(id).map(Arc::clone) else {
+            return;
+        };
+        let Some(Life::Stopping(run, stopping)) = self.life(id) else {
+            return;
+        };
+        let (about, why) = (
+            RunId {
+                node: id,
+                life: run.life,
+            },
+            stopping.why,
+        );
+        if why == StopWhy::StartTimeout || self.haste == Some(Haste::Kill) {
+            return self.kill(id);
+        }
+        let Some(command) = service.stop.command.clone() else {
+            return self.step(id, 0);
+        };
+        let life = self.take_life();
+        let helper = RunId { node: id, life };
+        self.helpers.insert(
+            life,
+            Helper {
+                node: id,
+                job: Job::Stop,
+            },
+        );
+        self.effects.push(Effect::SpawnHelper {
+            run: helper,
+            service,
+            command,
+            about: Some(about),
+        });
+        self.set_rung(id, Rung::Command(life));
+        let limit = self.grace(id, 0).unwrap_or(Duration::from_secs(9));
+        self.timers.set(id, Purpose::Stop, self.now + limit);
+    }
+
+    fn set_rung(&mut self, id: NodeId, rung: Rung) {
+        if let Body::Service(Life::Stopping(_, stopping)) = &mut self.nodes[id].body {
+            stopping.rung = rung;
+        }
+    }
+
+    fn stop_spec(&self, id: NodeId) -> Option<Arc<Stop>> {
+        self.service(id).map(|service| Arc::clone(&service.stop))
+    }
+
+    /// How long a step may take; `None`: for ever.
+    fn grace(&self, id: NodeId, place: usize) -> Option<Duration> {
+        let configured = self.stop_spec(id)?.steps.get(place)?.timeout;
+        match self.haste {
+            Some(Haste::Short | Haste::Kill) => {
+                Some(configured.map_or(SHORT_GRACE, |grace| grace.min(SHORT_GRACE)))
+            }
+            Some(Haste::Orderly) | None => configured,
+        }
+    }
+
+    /// Sends the signal of a step, or SIGKILL after the last one.
+    fn step(&mut self, id: NodeId, place: usize) {
+        let Some(stop) = self.stop_spec(id) else {
+            return;
+        };
+        let Some(StopStep { signal, .. }) = stop.steps.get(place).copied() else {
+            return self.kill(id);
+        };
+        self.set_rung(id, Rung::Step(place));
+        self.signal_run(id, signal);
+        if signal != Signal::KILL && signal != Signal::CONT {
+            self.signal_run(id, Signal::CONT);
+        }
+        match self.grace(id, place) {
+            Some(grace) => self.timers.set(id, Purpose::Stop, self.now + grace),
+            None => self.timers.clear(id, Purpose::Stop),
+        }
+    }
+
+    /// SIGKILL. Nothing comes after it but the end, or the admission that there is none.
+    pub(super) fn kill(&mut self, id: NodeId) {
+        self.set_rung(id, Rung::Kill);
+        self.signal_run(id, Signal::KILL);
+        self.timers
+            .set(id, Purpose::Stop, self.now + UNKILLABLE_AFTER);
+    }
+
+    fn signal_run(&mut self, id: NodeId, signal: Signal) {
+        let Some(Life::Stopping(run, _)) = self.life(id) else {
+            return;
+        };
+        let run = RunId {
+            node: id,
+            life: run.life,
+        };
+        let Some(scope) = self.stop_spec(id).map(|stop| stop.scope) else {
+            return;
+        };
+        if signal != Signal::CONT {
+            self.record(id, What::Signalled { run, signal });
+        }
+        self.effects.push(Effect::Signal { run, signal, scope });
+    }
+
+    /// The stop command has ended, well or not: the signals follow.
+    pub(super) fn stop_command_done(&mut self, id: NodeId, life: u64) {
+        let Some(Life::Stopping(_, stopping)) = self.life(id) else {
+            return;
+        };
+        if stopping.rung == Rung::Command(life) {
+            self.step(id, 0);
+        }
+    }
+
+    /// The service is gone, or the ladder has left the command behind: so is the command.
+    pub(super) fn drop_stop_command(&mut self, id: NodeId, rung: Rung) {
+        if let Rung::Command(life) = rung {
+            self.kill_helper(RunId { node: id, life });
+        }
+    }
+
+    /// A rung has had its time.
+    pub(super) fn on_stop_timer(&mut self, id: NodeId) {
+        let Some(Life::Stopping(run, stopping)) = self.life(id) else {
+            return;
+        };
+        let (run, stopping) = (run.clone(), stopping.clone());
+        match stopping.rung {
+            Rung::Command(_) => {
+                self.drop_stop_command(id, stopping.rung);
+                self.step(id, 0);
+            }
+            Rung::Step(place) => self.step(id, place + 1),
+            Rung::Kill => {
+                let run_id = RunId {
+                    node: id,
+                    life: run.life,
+                };
+                self.set_life(id, Life::Unkillable(run));
+                self.record(id, What::Unkillable { run: run_id });
+                let failed = stopping.why == StopWhy::StartTimeout;
+                self.notify(
+                    id,
+                    if failed {
+                        Notice::StartFailed
+                    } else {
+                        Notice::Stopped
+                    },
+                );
+            }
+        }
+    }
+
+    /// A start has taken too long: it is killed and reaped before it counts as failed.
+    pub(super) fn on_start_timer(&mut self, id: NodeId) {
+        let Some(Life::Starting(run)) = self.life(id) else {
+            return;
+        };
+        let run = run.clone();
+        self.end_of_start(id, &run);
+        self.begin_ladder(id, run, StopWhy::StartTimeout);
+    }
+
+    /// Stops a node of either kind; a `Stopped` notice follows.
+    pub(super) fn stop(&mut self, id: NodeId, why: StopWhy) {
+        self.nodes[id].again = None;
+        if self.nodes[id].sup().is_none() {
+            return self.stop_service(id, why);
+        }
+        let Some(sup) = self.nodes[id].sup() else {
+            return;
+        };
+        match sup.reign.clone() {
+            Reign::Rest(rest) => self.stop_at_rest(id, rest, why),
+            Reign::Ended(ended) => {
+                self.decided(id, ended.cause, Decision::Absorbed, None);
+                let rest = self.rest_after(id, why);
+                self.nodes[id].set_rest(rest);
+                self.notify(id, Notice::Stopped);
+            }
+            Reign::Starting { .. } | Reign::Up => {
+                self.limit_shutdown(id);
+                self.terminate(id, Ending::Told(why));
+            }
+            Reign::Stopping(_) => {
+                if let Some(sup) = self.nodes[id].sup_mut() {
+                    sup.reign = Reign::Stopping(Ending::Told(why));
+                }
+            }
+        }
+    }
+
+    fn limit_shutdown(&mut self, id: NodeId) {
+        if let crate::spec::Node::Supervisor(spec) = &self.nodes[id].spec
+            && let Shutdown::Within(limit) = spec.shutdown
+        {
+            self.timers.set(id, Purpose::Supervisor, self.now + limit);
+        }
+    }
+
+    /// A supervisor's stop has taken too long: everything below it is killed. It still counts as
+    /// down only when all below it are (invariant 7).
+    pub(super) fn kill_below(&mut self, id: NodeId) {
+        match &self.nodes[id].body {
+            Body::Service(_) => self.kill_service(id),
+            Body::Supervisor(sup) => {
+                for child in sup.children.clone() {
+                    self.kill_below(child);
+                }
+            }
+        }
+    }
+
+    fn kill_service(&mut self, id: NodeId) {
+        match self.life(id).cloned() {
+            Some(Life::Stopping(_, stopping)) if stopping.rung == Rung::Kill => {}
+            Some(Life::Stopping(run, stopping)) => {
+                self.drop_stop_command(id, stopping.rung);
+                if run.spawned == Spawned::Yes {
+                    self.kill(id);
+                } else {
+                    self.set_rung(id, Rung::Kill);
+                }
+            }
+            Some(Life::Starting(run)) => {
+                self.end_of_start(id, &run);
+                if run.spawned == Spawned::Queued {
+                    return self.down(id, StopWhy::Supervisor);
+                }
+                self.begin_kill(id, run);
+            }
+            Some(Life::Up(run)) => self.begin_kill(id, run),
+            Some(Life::Rest(_) | Life::Ended(_) | Life::Unkillable(_)) | None => {}
+        }
+    }
+
+    fn begin_kill(&mut self, id: NodeId, run: Run) {
+        let why = StopWhy::Supervisor;
+        let run_id = RunId {
+            node: id,
+            life: run.life,
+        };
+        let spawned = run.spawned;
+        self.record(
+            id,
+            What::Stopping {
+                run: Some(run_id),
+                why,
+            },
+        );
+        self.set_life(
+            id,
+            Life::Stopping(
+                run,
+                Stopping {
+                    why,
+                    rung: Rung::Step(0),
+                },
+            ),
+        );
+        if spawned == Spawned::Yes {
+            self.kill(id);
+        }
+    }
+
+    /// Stops the whole tree, or hastens that.
+    pub(super) fn on_shutdown(&mut self, haste: Haste, by: Actor) {
+        let first = self.haste.is_none();
+        if self.haste.is_some_and(|current| current >= haste) {
+            return;
+        }
+        self.haste = Some(haste);
+        let root = self.root;
+        let waiting_for = self.last_alive(root);
+        self.cause = Some(self.record(root, What::ShuttingDown { by, waiting_for }));
+        if first {
+            let limit = self.spec.settings.shutdown_timeout;
+            self.timers.set(root, Purpose::Shutdown, self.now + limit);
+            self.stop(root, StopWhy::Shutdown);
+        }
+        match haste {
+            Haste::Orderly => {}
+            Haste::Short => self.shorten(root),
+            Haste::Kill => self.kill_below(root),
+        }
+    }
+
+    /// Every ladder below takes its next step within a second.
+    fn shorten(&mut self, id: NodeId) {
+        if let Body::Supervisor(sup) = &self.nodes[id].body {
+            for child in sup.children.clone() {
+                self.shorten(child);
+            }
+            return;
+        }
+        let Some(Life::Stopping(run, stopping)) = self.life(id) else {
+            return;
+        };
+        if run.spawned != Spawned::Yes || stopping.rung == Rung::Kill {
+            return;
+        }
+        let soon = self.now + SHORT_GRACE;
+        let due = self
+            .timers
+            .get(id, Purpose::Stop)
+            .map_or(soon, |at| at.min(soon));
+        self.timers.set(id, Purpose::Stop, due);
+    }
+
+    /// `shutdown_timeout` has passed.
+    pub(super) fn on_shutdown_timer(&mut self) {
+        self.haste = Some(Haste::Kill);
+        self.kill_below(self.root);
+    }
+}

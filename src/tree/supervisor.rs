@@ -1,0 +1,600 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a supervisor does about what happens to its children: OTP's `handle_info` and
+//! `do_restart`.
+//!
+//! A child that ended by itself is judged: does its restart type call for a restart? If so it is
+//! recorded in the window and compared, and only then is anybody touched. One too many: the
+//! supervisor stops its children and ends, and its own supervisor judges it in turn.
+
+use super::Tree;
+use super::backoff;
+use super::command::Call;
+use super::effect::Effect;
+use super::event::NodeId;
+use super::intensity::Verdict;
+use super::node::{Ended, Ending, Reign, Rest};
+use super::record::{Budget, Class, Culprit, Decision, Seq, StartWhy, What};
+use super::service::calls_for_restart;
+use super::task::{Stage, TaskKind};
+use super::timers::Purpose;
+use crate::spec::{self, AutoShutdown, Policy, Restart, Strategy, Supervisor, SupervisorKind};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a node tells its supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Notice {
+    /// Its start is done.
+    Started,
+    /// Its start has failed; it has no process.
+    StartFailed,
+    /// A supervisor has tried each of its children once; some are not ready yet.
+    Attempted,
+    /// It was stopped.
+    Stopped,
+    /// It ended by itself.
+    Ended,
+    /// A process that SIGKILL had not ended is gone after all.
+    Released,
+}
+
+/// What waits in a supervisor's inbox (OTP's mailbox).
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Message {
+    /// A child has ended; the record of its end tells this one from a later one.
+    Exit(NodeId, Seq),
+    /// The start of a child failed and is to be tried again.
+    Retry(NodeId),
+    /// Somebody wants something.
+    Call(Call),
+}
+
+impl Tree {
+    pub(super) fn sup_spec(&self, id: NodeId) -> Option<&Arc<Supervisor>> {
+        match &self.nodes.get(id)?.spec {
+            spec::Node::Supervisor(spec) => Some(spec),
+            spec::Node::Service(_) => None,
+        }
+    }
+
+    pub(super) fn policy_of(&self, sup: NodeId) -> Policy {
+        self.sup_spec(sup).map_or(Policy::Supd, |spec| spec.policy)
+    }
+
+    /// The policy of a node's supervisor.
+    pub(super) fn policy_above(&self, id: NodeId) -> Policy {
+        self.nodes[id]
+            .parent
+            .map_or(Policy::Supd, |parent| self.policy_of(parent))
+    }
+
+    /// Whether it does one thing at a time. Under the default policy one_for_one never lets one
+    /// child wait for another.
+    pub(super) fn is_exclusive(&self, sup: NodeId) -> bool {
+        self.sup_spec(sup).is_some_and(|spec| {
+            spec.policy == Policy::Otp
+                || (spec.strategy != Strategy::OneForOne && spec.kind == SupervisorKind::Tree)
+        })
+    }
+
+    pub(super) fn wake(&mut self, sup: NodeId) {
+        self.runnable.push_back(sup);
+    }
+
+    pub(super) fn post(&mut self, sup: NodeId, message: Message) {
+        if let Some(state) = self.nodes[sup].sup_mut() {
+            state.inbox.push_back(message);
+        }
+        self.wake(sup);
+    }
+
+    /// Starts a node of either kind that is at rest. A notice follows.
+    pub(super) fn start(&mut self, id: NodeId, why: StartWhy) {
+        let node = &mut self.nodes[id];
+        if node.rest().is_none() {
+            return self.start_alive(id, why);
+        }
+        if node.sup().is_some() {
+            self.start_supervisor(id, why)
+        } else {
+            self.start_service(id, why)
+        }
+    }
+
+    /// A start of something that is alive: there is nothing to do, or it has to end first.
+    fn start_alive(&mut self, id: NodeId, why: StartWhy) {
+        if self.nodes[id].is_up() {
+            return self.notify(id, Notice::Started);
+        }
+        let starting = self.nodes[id]
+            .sup()
+            .is_some_and(|s| matches!(s.reign, Reign::Starting { .. }))
+            || matches!(self.life(id), Some(super::node::Life::Starting(_)));
+        if !starting {
+            self.nodes[id].again = Some(why);
+        }
+    }
+
+    /// A child has something to say.
+    pub(super) fn on_notice(&mut self, child: NodeId, notice: Notice) {
+        let Some(node) = self.nodes.get(child) else {
+            return;
+        };
+        let Some(parent) = node.parent else {
+            return self.on_root_notice(notice);
+        };
+        self.answer_waiters(child, notice);
+        self.apply_heard(child, notice);
+        if notice == Notice::Released {
+            return self.on_released(parent, child);
+        }
+        let awaited = self.nodes[parent]
+            .sup()
+            .and_then(|sup| sup.task.as_ref())
+            .is_some_and(|task| task.awaits(child));
+        if awaited {
+            return self.task_heard(parent, child, notice);
+        }
+        match notice {
+            Notice::Started => self.settled_child(parent, child),
+            Notice::Attempted | Notice::Released => {}
+            Notice::Stopped => self.stopped_child(parent, child),
+            Notice::StartFailed => self.failed_child(parent, child),
+            Notice::Ended => self.ended_child(parent, child),
+        }
+        self.boot_heard(parent, child);
+    }
+
+    /// A deadline of a node has passed.
+    pub(super) fn on_timer(&mut self, node: NodeId, purpose: Purpose) {
+        match purpose {
+            Purpose::Backoff => self.on_backoff_timer(node),
+            Purpose::Group => self.on_group_timer(node),
+            Purpose::Start => self.on_start_timer(node),
+            Purpose::After => self.become_ready(node),
+            Purpose::Probe => self.probe_readiness(node),
+            Purpose::ProbeLimit => self.on_probe_limit(node),
+            Purpose::Stop => self.on_stop_timer(node),
+            Purpose::Supervisor => self.kill_below(node),
+            Purpose::Reload => self.on_reload_limit(node),
+            Purpose::Shutdown => self.on_shutdown_timer(),
+        }
+    }
+
+    /// A start that nobody in particular waited for has failed.
+    fn failed_child(&mut self, sup: NodeId, child: NodeId) {
+        if self.is_going_down(sup) || self.nodes[child].rest().is_none() {
+            return;
+        }
+        let cause = self.nodes[child]
+            .last_exit
+            .as_deref()
+            .map(|last| last.seq)
+            .or(self.cause);
+        if self.is_exclusive(sup) {
+            self.nodes[child].set_rest(Rest::Retrying { cause });
+            return self.post(sup, Message::Retry(child));
+        }
+        self.recover(sup, child, StartWhy::Retry);
+    }
+
+    /// A child ended by itself: judge it now, or when the supervisor is done with what it does.
+    fn ended_child(&mut self, sup: NodeId, child: NodeId) {
+        let Some(seq) = self.nodes[child].ended().map(|ended| ended.cause) else {
+            return;
+        };
+        if self.is_going_down(sup) {
+            // It is found dead when its turn to be stopped comes.
+            return;
+        }
+        let busy = self.nodes[sup].sup().is_some_and(|s| {
+            s.suspended || (self.is_exclusive(sup) && (s.task.is_some() || !s.inbox.is_empty()))
+        });
+        if busy || self.is_booting(sup) {
+            return self.post(sup, Message::Exit(child, seq));
+        }
+        self.judge(sup, child);
+    }
+
+    /// In OTP a supervisor that starts handles nothing else.
+    fn is_booting(&self, sup: NodeId) -> bool {
+        let starting = matches!(
+            self.nodes[sup].sup().map(|s| &s.reign),
+            Some(Reign::Starting { .. })
+        );
+        starting && self.policy_of(sup) == Policy::Otp
+    }
+
+    pub(super) fn is_going_down(&self, sup: NodeId) -> bool {
+        match self.nodes[sup].sup().map(|s| &s.reign) {
+            Some(Reign::Starting { .. } | Reign::Up) | None => false,
+            Some(Reign::Stopping(_) | Reign::Rest(_) | Reign::Ended(_)) => true,
+        }
+    }
+
+    /// A child of a supervisor that is free to go on was stopped.
+    fn stopped_child(&mut self, sup: NodeId, child: NodeId) {
+        if let Some(why) = self.nodes[child].again.take()
+            && !self.is_going_down(sup)
+        {
+            return self.start(child, why);
+        }
+        self.forget_if_temporary(sup, child);
+        self.settled_child(sup, child);
+    }
+
+    /// One message of the inbox, if the supervisor is free.
+    pub(super) fn turn(&mut self, sup: NodeId) {
+        let Some(state) = self.nodes.get(sup).and_then(|node| node.sup()) else {
+            return;
+        };
+        let delaying = state.task.as_ref().is_some_and(|task| {
+            matches!(task.stage, Stage::Delaying) && matches!(task.kind, TaskKind::Recover { .. })
+        });
+        let busy = state.suspended || (state.task.is_some() && !delaying) || self.is_booting(sup);
+        if busy || self.is_going_down(sup) {
+            return;
+        }
+        let Some(state) = self.nodes[sup].sup_mut() else {
+            return;
+        };
+        if delaying && matches!(state.inbox.front(), Some(Message::Call(_))) {
+            return;
+        }
+        let Some(message) = state.inbox.pop_front() else {
+            return;
+        };
+        if !state.inbox.is_empty() {
+            self.wake(sup);
+        }
+        match message {
+            Message::Exit(child, seq) => {
+                let current = self
+                    .nodes
+                    .get(child)
+                    .and_then(|n| n.ended())
+                    .map(|e| e.cause);
+                if current == Some(seq) {
+                    self.cause = Some(seq);
+                    self.judge(sup, child);
+                }
+            }
+            Message::Retry(child) => self.retry(sup, child),
+            Message::Call(call) => self.perform_call(sup, call),
+        }
+    }
+
+    /// OTP's `try_again_restart`: matched by the child, whatever else happened to it meanwhile.
+    fn retry(&mut self, sup: NodeId, child: NodeId) {
+        let Some(Rest::Retrying { cause }) = self.nodes.get(child).and_then(|n| n.rest()) else {
+            return;
+        };
+        self.cause = cause;
+        self.recover(sup, child, StartWhy::Retry);
+    }
+
+    /// OTP's `do_restart`: what does the end of this child call for?
+    pub(super) fn judge(&mut self, sup: NodeId, child: NodeId) {
+        let Some(ended) = self.nodes[child].ended().cloned() else {
+            return;
+        };
+        self.cause = Some(ended.cause);
+        self.incident = self.nodes[child].incident;
+        if self.nodes[child].pinned {
+            self.nodes[child].set_rest(Rest::Done);
+            return self.decided(child, ended.cause, Decision::LeftAlone, None);
+        }
+        if calls_for_restart(self.nodes[child].spec.restart(), ended.class) {
+            return self.recover(sup, child, StartWhy::Restart);
+        }
+        self.decided(child, ended.cause, Decision::StayDown, None);
+        self.nodes[child].set_rest(Rest::Done);
+        self.nodes[child].incident = None;
+        let ends = self.auto_shutdown(sup, child);
+        self.forget_if_temporary(sup, child);
+        if ends {
+            return self.terminate(sup, Ending::AutoShutdown(ended.culprit));
+        }
+        self.settled_child(sup, child);
+    }
+
+    /// OTP's `do_auto_shutdown`: whether the end of this child ends its supervisor.
+    fn auto_shutdown(&self, sup: NodeId, child: NodeId) -> bool {
+        if !self.nodes[child].spec.significant() {
+            return false;
+        }
+        match self
+            .sup_spec(sup)
+            .map_or(AutoShutdown::Never, |spec| spec.auto_shutdown)
+        {
+            AutoShutdown::Never => false,
+            AutoShutdown::AnySignificant => true,
+            AutoShutdown::AllSignificant => {
+                let Some(state) = self.nodes[sup].sup() else {
+                    return false;
+                };
+                let mut others = state.children.iter().filter(|id| **id != child);
+                !others.any(|id| self.nodes[*id].spec.significant() && self.nodes[*id].is_active())
+            }
+        }
+    }
+
+    /// A restart is called for: record it, compare, and only then touch anybody.
+    pub(super) fn recover(&mut self, sup: NodeId, child: NodeId, why: StartWhy) {
+        let (class, cause) = self.last_end(child);
+        self.incident = self.nodes[child].incident;
+        let budget = match self.count(sup, child, class) {
+            Ok(budget) => budget,
+            Err(budget) => {
+                self.conclude(child, cause, Decision::Escalate, Some(budget));
+                return self.give_up(sup, child, budget);
+            }
+        };
+        let delay = self.draw_delay(sup, child, class);
+        self.conclude(child, cause, Decision::Restart { delay }, budget);
+        if self.nodes[child].is_unkillable() {
+            self.nodes[child].again = Some(why);
+            return;
+        }
+        if self.is_exclusive(sup) {
+            return self.recover_group(sup, child, delay, why);
+        }
+        self.nodes[child].set_rest(Rest::Retrying { cause: self.cause });
+        if delay.is_zero() {
+            return self.start(child, why);
+        }
+        self.wait_backoff(child, delay);
+    }
+
+    /// The class and the record of a child's last end.
+    fn last_end(&self, child: NodeId) -> (Class, Option<Seq>) {
+        let node = &self.nodes[child];
+        if let Some(ended) = node.ended() {
+            return (ended.class, Some(ended.cause));
+        }
+        match node.last_exit.as_deref() {
+            Some(last) => (last.class, Some(last.seq)),
+            None => (Class::Escalated, None),
+        }
+    }
+
+    fn conclude(
+        &mut self,
+        child: NodeId,
+        cause: Option<Seq>,
+        decision: Decision,
+        budget: Option<Budget>,
+    ) {
+        if let Some(cause) = cause {
+            self.decided(child, cause, decision, budget);
+        }
+    }
+
+    fn wait_backoff(&mut self, child: NodeId, delay: Duration) {
+        let until = self.now + delay;
+        let attempt = self.nodes[child].attempts;
+        self.record(child, What::Backoff { delay, attempt });
+        let cause = self.nodes[child].seq;
+        self.nodes[child].set_rest(Rest::Backoff { until, cause });
+        self.nodes[child].since = self.now;
+        self.timers.set(child, Purpose::Backoff, until);
+    }
+
+    /// The back-off of a child is over.
+    pub(super) fn on_backoff_timer(&mut self, child: NodeId) {
+        if let Some(Rest::Backoff { cause, .. }) = self.nodes[child].rest() {
+            self.cause = cause;
+            self.start(child, StartWhy::Restart);
+        }
+    }
+
+    /// Takes a token. `Ok(None)`: this failure is not counted again.
+    fn count(
+        &mut self,
+        sup: NodeId,
+        child: NodeId,
+        class: Class,
+    ) -> Result<Option<Budget>, Budget> {
+        let Some(spec) = self.sup_spec(sup).map(Arc::clone) else {
+            return Ok(None);
+        };
+        if self.is_starved_already(sup, child, class) {
+            return Ok(None);
+        }
+        let culprit = self.culprit_of(child);
+        let now = self.now;
+        let Some(state) = self.nodes[sup].sup_mut() else {
+            return Ok(None);
+        };
+        state.restarts = state.restarts.saturating_add(1);
+        state.culprit = culprit;
+        let verdict = state.window.record(now, spec.max_restarts, spec.period);
+        let (Verdict::Within(used) | Verdict::Exceeded(used)) = verdict;
+        let (max, period) = (spec.max_restarts, spec.period);
+        let budget = Budget {
+            supervisor: sup,
+            used,
+            max,
+            period,
+        };
+        match verdict {
+            Verdict::Within(_) => Ok(Some(budget)),
+            Verdict::Exceeded(_) => Err(budget),
+        }
+    }
+
+    /// A spawn that fails for want of resources is the host's fault: it counts once per
+    /// `start_timeout` of failing in a row (SEMANTICS §5; not under `otp`).
+    fn is_starved_already(&mut self, sup: NodeId, child: NodeId, class: Class) -> bool {
+        if class != Class::SpawnFailed || self.policy_of(sup) == Policy::Otp {
+            return false;
+        }
+        let span = self
+            .service(child)
+            .and_then(|service| service.start_timeout);
+        let span = span.unwrap_or(Duration::from_secs(60));
+        let now = self.now;
+        let node = &mut self.nodes[child];
+        match node.starved_since {
+            Some(since) if now.since(since) < span => true,
+            Some(_) | None => {
+                node.starved_since = Some(now);
+                false
+            }
+        }
+    }
+
+    fn draw_delay(&mut self, sup: NodeId, child: NodeId, class: Class) -> Duration {
+        let node = &mut self.nodes[child];
+        node.attempts = node.attempts.saturating_add(1);
+        if self.policy_of(sup) == Policy::Otp {
+            return Duration::ZERO;
+        }
+        let node = &self.nodes[child];
+        let (attempts, last) = (node.attempts, node.last_delay);
+        let curve = Arc::clone(node.spec.backoff());
+        let delay = backoff::delay(&curve, attempts, class, last, &mut self.chance);
+        self.nodes[child].last_delay = delay;
+        delay
+    }
+
+    /// A child was ready for this long: if that was stable, its back-off begins anew.
+    pub(super) fn forgive(&mut self, child: NodeId, ready_for: Duration) {
+        let node = &mut self.nodes[child];
+        if ready_for >= backoff::reset_after(node.spec.backoff(), node.took) {
+            node.attempts = 0;
+            node.last_delay = Duration::ZERO;
+        }
+    }
+
+    /// One restart too many: the supervisor stops its children and ends.
+    fn give_up(&mut self, sup: NodeId, child: NodeId, budget: Budget) {
+        let child_name = Arc::clone(self.nodes[child].name());
+        let Budget { max, period, .. } = budget;
+        let seq = self.record(
+            sup,
+            What::Exhausted {
+                child,
+                child_name,
+                max,
+                period,
+            },
+        );
+        self.cause = Some(seq);
+        if !self.nodes[child].is_unkillable() {
+            self.nodes[child].set_rest(Rest::Off);
+        }
+        let culprit = self.nodes[sup]
+            .sup()
+            .and_then(|state| state.culprit.clone());
+        self.terminate(sup, Ending::Escalated(culprit));
+    }
+
+    /// All children of a supervisor are down: so is it.
+    pub(super) fn supervisor_down(&mut self, sup: NodeId, ending: Ending) {
+        self.timers.clear(sup, Purpose::Supervisor);
+        self.timers.clear(sup, Purpose::Group);
+        let since = self.now;
+        self.nodes[sup].since = since;
+        match ending {
+            Ending::Told(why) => {
+                let rest = self.rest_after(sup, why);
+                self.nodes[sup].set_rest(rest);
+                self.record(sup, What::Stopped { why });
+                self.notify(sup, Notice::Stopped);
+            }
+            Ending::Escalated(culprit) => self.ended_by_itself(sup, Class::Escalated, culprit),
+            Ending::AutoShutdown(culprit) => {
+                self.ended_by_itself(sup, Class::AutoShutdown, culprit);
+            }
+            Ending::StartFailed { child, culprit } => {
+                let child_name = self.name(child).map_or_else(|| "".into(), Arc::clone);
+                let seq = self.record(sup, What::StartFailed { child, child_name });
+                if let Some(state) = self.nodes[sup].sup_mut() {
+                    state.culprit = culprit;
+                }
+                self.nodes[sup].set_rest(Rest::Retrying { cause: Some(seq) });
+                self.notify(sup, Notice::StartFailed);
+            }
+        }
+    }
+
+    fn ended_by_itself(&mut self, sup: NodeId, class: Class, culprit: Option<Culprit>) {
+        let seq = self.record(
+            sup,
+            What::Escalated {
+                class,
+                culprit: culprit.clone(),
+            },
+        );
+        if let Some(state) = self.nodes[sup].sup_mut() {
+            state.culprit.clone_from(&culprit);
+            state.reign = Reign::Ended(Ended {
+                class,
+                culprit,
+                cause: seq,
+            });
+        }
+        self.notify(sup, Notice::Ended);
+    }
+
+    /// OTP forgets a temporary child that is down. Under the default policy a configured one
+    /// stays visible as done.
+    pub(super) fn forget_if_temporary(&mut self, sup: NodeId, child: NodeId) {
+        let node = &self.nodes[child];
+        if node.leaving && node.rest().is_some() {
+            return self.uproot(child);
+        }
+        let forgets = match self.sup_spec(sup) {
+            Some(spec) if spec.kind == SupervisorKind::Pool => {
+                // An instance has no specification of its own that could be kept.
+                self.policy_of(sup) == Policy::Otp
+            }
+            Some(_) | None => {
+                node.spec.restart() == Restart::Temporary
+                    && (self.policy_of(sup) == Policy::Otp
+                        || node.origin == super::node::Origin::Dynamic)
+            }
+        };
+        if forgets && node.rest().is_some() {
+            return self.uproot(child);
+        }
+        if node.spec.restart() == Restart::Temporary
+            && node.stopped_by.is_none()
+            && matches!(node.rest(), Some(Rest::Waiting { .. }))
+        {
+            self.nodes[child].set_rest(Rest::Done);
+        }
+    }
+
+    /// Writes what is decided about an end: into its record if that has not left yet, else into
+    /// one of its own.
+    pub(super) fn decided(
+        &mut self,
+        id: NodeId,
+        of: Seq,
+        decision: Decision,
+        budget: Option<Budget>,
+    ) {
+        for effect in self.effects.iter_mut().rev() {
+            if let Effect::Record(record) = effect
+                && record.seq == of
+                && let What::Exited(exit) = &mut record.what
+            {
+                exit.decision = decision;
+                exit.budget = budget;
+                return;
+            }
+        }
+        let class = self.last_end(id).0;
+        self.record(
+            id,
+            What::Decided {
+                of,
+                class,
+                decision,
+                budget,
+            },
+        );
+    }
+}

@@ -1,0 +1,605 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a supervisor is in the middle of: stop these from the last to the first, wait, start those
+//! from the first to the last. Each is gone before the next is asked, and ready before the next
+//! is started, unless the supervisor is parallel.
+//!
+//! Every change that concerns more than one child is such a task: the first start, a restart by a
+//! strategy, a command that concerns a group, and the supervisor's own end. A failed start ends
+//! the task; what follows depends on its kind.
+
+use super::Tree;
+use super::command::CommandEnd;
+use super::event::{CommandId, NodeId, Outcome, Time};
+use super::node::{Ending, Reign, Rest};
+use super::record::{Class, StartWhy, StopWhy, What};
+use super::service::calls_for_restart;
+use super::supervisor::{Message, Notice};
+use super::timers::Purpose;
+use crate::spec::{Node, Policy, Restart, StartMode, Strategy, SupervisorKind};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How far a task has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Children are stopped.
+    Stopping,
+    /// The group waits until `until`.
+    Delaying,
+    /// Children are started.
+    Starting,
+}
+
+/// What a task is for, and so what a failed start means.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum TaskKind {
+    /// The first start of all children.
+    Boot,
+    /// The restart of a child and of whom the strategy names with it.
+    Recover { child: NodeId },
+    /// The same by order.
+    Restart(CommandId),
+    /// A child is started by order.
+    Start { child: NodeId, id: CommandId },
+    /// A child is stopped by order.
+    Stop { child: NodeId, id: CommandId },
+    /// A child was added and is started; it is forgotten if that fails.
+    Add { child: NodeId, id: CommandId },
+    /// The configuration has changed.
+    Apply,
+    /// All children are stopped, then the supervisor is down.
+    Terminate,
+}
+
+/// What a supervisor is in the middle of.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Task {
+    pub(super) kind: TaskKind,
+    pub(super) stage: Stage,
+    /// Still to be stopped, in start order.
+    pub(super) stop: Vec<NodeId>,
+    /// To be started, or what is left of them, in reverse start order.
+    pub(super) start: Vec<NodeId>,
+    /// Asked, and not heard of yet.
+    pub(super) waiting: Vec<NodeId>,
+    /// The start waits until then.
+    pub(super) until: Option<Time>,
+    /// Starts that failed while others were under way.
+    pub(super) failed: Vec<NodeId>,
+    pub(super) why_stop: StopWhy,
+    pub(super) why_start: StartWhy,
+}
+
+impl Task {
+    pub(super) fn new(kind: TaskKind, why_stop: StopWhy, why_start: StartWhy) -> Self {
+        Self {
+            kind,
+            stage: Stage::Stopping,
+            stop: Vec::new(),
+            start: Vec::new(),
+            waiting: Vec::new(),
+            until: None,
+            failed: Vec::new(),
+            why_stop,
+            why_start,
+        }
+    }
+
+    pub(super) fn awaits(&self, child: NodeId) -> bool {
+        self.waiting.contains(&child)
+    }
+
+    fn heard(&mut self, child: NodeId) {
+        self.waiting.retain(|id| *id != child);
+    }
+
+    /// A child that is gone from the tree is nobody's business any more.
+    pub(super) fn forget(&mut self, child: NodeId) {
+        self.heard(child);
+        for list in [&mut self.stop, &mut self.start, &mut self.failed] {
+            list.retain(|id| *id != child);
+        }
+    }
+}
+
+impl Tree {
+    pub(super) fn task(&self, sup: NodeId) -> Option<&Task> {
+        self.nodes.get(sup)?.sup()?.task.as_deref()
+    }
+
+    pub(super) fn task_mut(&mut self, sup: NodeId) -> Option<&mut Task> {
+        self.nodes.get_mut(sup)?.sup_mut()?.task.as_deref_mut()
+    }
+
+    /// Begins a task; the one before it, if any, is over.
+    pub(super) fn begin(&mut self, sup: NodeId, task: Task) {
+        self.timers.clear(sup, Purpose::Group);
+        if let Some(state) = self.nodes[sup].sup_mut() {
+            state.task = Some(Box::new(task));
+        }
+        self.task_step(sup);
+    }
+
+    /// Whom the strategy names when this child fails, in start order.
+    pub(super) fn scope_of(&self, sup: NodeId, child: NodeId) -> Vec<NodeId> {
+        let Some(state) = self.nodes[sup].sup() else {
+            return Vec::new();
+        };
+        let place = self.nodes[child].place.min(state.children.len());
+        match self.sup_spec(sup).map(|spec| spec.strategy) {
+            Some(Strategy::OneForAll) => state.children.clone(),
+            Some(Strategy::RestForOne) => state.children[place..].to_vec(),
+            Some(Strategy::OneForOne) | None => vec![child],
+        }
+    }
+
+    /// The restart of a child under a supervisor that does one thing at a time.
+    pub(super) fn recover_group(
+        &mut self,
+        sup: NodeId,
+        child: NodeId,
+        delay: Duration,
+        why: StartWhy,
+    ) {
+        let scope = self.scope_of(sup, child);
+        self.announce_scope(sup, child, &scope);
+        self.nodes[child].set_rest(Rest::Retrying { cause: self.cause });
+        let mut task = Task::new(TaskKind::Recover { child }, StopWhy::Group(child), why);
+        task.stop = scope.iter().copied().filter(|id| *id != child).collect();
+        task.start = scope;
+        // A failure while another group waits joins it, with the later deadline.
+        let before = self.task(sup).and_then(|old| old.until);
+        let until = (!delay.is_zero()).then(|| self.now + delay);
+        if let Some(old) = self.task(sup) {
+            let also: Vec<_> = old
+                .start
+                .iter()
+                .filter(|id| !task.start.contains(id))
+                .copied()
+                .collect();
+            task.start.extend(also);
+        }
+        task.until = until.max(before);
+        self.begin(sup, task);
+    }
+
+    pub(super) fn announce_scope(&mut self, sup: NodeId, child: NodeId, scope: &[NodeId]) {
+        let Some(strategy) = self.sup_spec(sup).map(|spec| spec.strategy) else {
+            return;
+        };
+        if strategy == Strategy::OneForOne {
+            return;
+        }
+        let scope = scope
+            .iter()
+            .map(|id| Arc::clone(self.nodes[*id].name()))
+            .collect();
+        self.record(
+            sup,
+            What::Strategy {
+                strategy,
+                child,
+                scope,
+            },
+        );
+    }
+
+    /// A supervisor stops its children and ends. Nothing it was in the middle of goes on.
+    pub(super) fn terminate(&mut self, sup: NodeId, ending: Ending) {
+        let why = match &ending {
+            Ending::Told(StopWhy::Shutdown) => StopWhy::Shutdown,
+            Ending::Told(StopWhy::Apply) => StopWhy::Apply,
+            Ending::Told(_)
+            | Ending::Escalated(_)
+            | Ending::AutoShutdown(_)
+            | Ending::StartFailed { .. } => StopWhy::Supervisor,
+        };
+        self.record(
+            sup,
+            What::Stopping {
+                run: None,
+                why: self.told_why(&ending),
+            },
+        );
+        let Some(state) = self.nodes[sup].sup_mut() else {
+            return;
+        };
+        state.reign = Reign::Stopping(ending);
+        state.boot = None;
+        let calls = std::mem::take(&mut state.inbox);
+        let old = state.task.take();
+        let children = state.children.clone();
+        for message in calls {
+            if let Message::Call(call) = message {
+                self.reply(call.id, Outcome::SupervisorDown);
+            }
+        }
+        if let Some(old) = old {
+            self.task_dropped(&old);
+        }
+        let mut task = Task::new(TaskKind::Terminate, why, StartWhy::Boot);
+        task.stop = children;
+        self.begin(sup, task);
+    }
+
+    fn told_why(&self, ending: &Ending) -> StopWhy {
+        match ending {
+            Ending::Told(why) => *why,
+            Ending::Escalated(_) | Ending::AutoShutdown(_) | Ending::StartFailed { .. } => {
+                StopWhy::Supervisor
+            }
+        }
+    }
+
+    /// A task that will not be finished: whoever ordered it hears of that.
+    fn task_dropped(&mut self, task: &Task) {
+        match task.kind {
+            TaskKind::Restart(id)
+            | TaskKind::Start { id, .. }
+            | TaskKind::Stop { id, .. }
+            | TaskKind::Add { id, .. } => self.reply(id, Outcome::SupervisorDown),
+            TaskKind::Boot | TaskKind::Recover { .. } | TaskKind::Apply | TaskKind::Terminate => {}
+        }
+    }
+
+    /// Whether a supervisor stops, or starts, its children all at once.
+    fn at_once(&self, sup: NodeId) -> bool {
+        self.sup_spec(sup).is_some_and(|spec| {
+            spec.start == StartMode::Parallel || spec.kind == SupervisorKind::Pool
+        })
+    }
+
+    /// Goes on as far as possible.
+    pub(super) fn task_step(&mut self, sup: NodeId) {
+        let at_once = self.at_once(sup);
+        loop {
+            let Some(task) = self.task_mut(sup) else {
+                return;
+            };
+            if !task.waiting.is_empty() {
+                return;
+            }
+            match task.stage {
+                Stage::Stopping => {
+                    let count = if at_once { task.stop.len() } else { 1 };
+                    let from = task.stop.len().saturating_sub(count);
+                    let mut batch = task.stop.split_off(from);
+                    if batch.is_empty() {
+                        if self.stopped_all(sup) {
+                            continue;
+                        }
+                        return;
+                    }
+                    task.waiting.clone_from(&batch);
+                    let why = task.why_stop;
+                    batch.reverse();
+                    for child in batch {
+                        self.stop(child, why);
+                    }
+                }
+                Stage::Delaying => return,
+                Stage::Starting => {
+                    if !self.start_next(sup, at_once) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Everything that was to be stopped is down. True: go on.
+    fn stopped_all(&mut self, sup: NodeId) -> bool {
+        let now = self.now;
+        let Some(task) = self.task_mut(sup) else {
+            return false;
+        };
+        if task.kind == TaskKind::Terminate {
+            let Some(state) = self.nodes[sup].sup_mut() else {
+                return false;
+            };
+            state.task = None;
+            if let Reign::Stopping(ending) = state.reign.clone() {
+                self.supervisor_down(sup, ending);
+            }
+            return false;
+        }
+        match task.until.filter(|until| *until > now) {
+            Some(until) => {
+                task.stage = Stage::Delaying;
+                self.group_waits(sup, until);
+                // Somebody else may have failed while these were stopped: it joins.
+                self.wake(sup);
+                false
+            }
+            None => {
+                self.begin_starts(sup);
+                true
+            }
+        }
+    }
+
+    fn group_waits(&mut self, sup: NodeId, until: Time) {
+        self.timers.set(sup, Purpose::Group, until);
+        let Some(TaskKind::Recover { child }) = self.task(sup).map(|task| task.kind.clone()) else {
+            return;
+        };
+        let delay = until.since(self.now);
+        let attempt = self.nodes[child].attempts;
+        let cause = Some(self.record(child, What::Backoff { delay, attempt }));
+        self.nodes[child].set_rest(Rest::Backoff { until, cause });
+    }
+
+    /// The group has waited long enough.
+    pub(super) fn on_group_timer(&mut self, sup: NodeId) {
+        let Some(task) = self.task(sup) else { return };
+        if task.stage == Stage::Delaying {
+            if let TaskKind::Recover { child } = task.kind
+                && let Some(Rest::Backoff { cause, .. }) = self.nodes[child].rest()
+            {
+                self.cause = cause;
+                self.nodes[child].set_rest(Rest::Retrying { cause });
+            }
+            self.begin_starts(sup);
+            self.task_step(sup);
+        }
+    }
+
+    /// Who is started is settled only now: temporary children of the group are gone, the operator
+    /// may have stopped others.
+    pub(super) fn begin_starts(&mut self, sup: NodeId) {
+        let Some(mut start) = self.task(sup).map(|task| task.start.clone()) else {
+            return;
+        };
+        let strict = self.policy_of(sup) == Policy::Otp;
+        start.retain(|id| {
+            self.nodes
+                .get(*id)
+                .is_some_and(|node| node.parent == Some(sup))
+        });
+        start.retain(|id| strict || self.is_wanted(*id));
+        start.sort_by_key(|id| std::cmp::Reverse(self.nodes[*id].place));
+        if let Some(task) = self.task_mut(sup) {
+            task.stage = Stage::Starting;
+            task.start = start;
+        }
+    }
+
+    /// Whether a group start includes this child (default policy).
+    pub(super) fn is_wanted(&self, id: NodeId) -> bool {
+        let node = &self.nodes[id];
+        let kept_down = node.stopped_by.is_some() || node.pinned || !node.enabled();
+        let finished = node.spec.restart() == Restart::Temporary && node.rest() == Some(Rest::Done);
+        !kept_down && !finished
+    }
+
+    /// Starts the next child, or all of them. False: nothing to do but wait.
+    fn start_next(&mut self, sup: NodeId, at_once: bool) -> bool {
+        let blocked = self
+            .task(sup)
+            .is_some_and(|task| task.start.iter().any(|id| self.nodes[*id].is_unkillable()));
+        if blocked {
+            return false;
+        }
+        let Some(task) = self.task_mut(sup) else {
+            return false;
+        };
+        if task.start.is_empty() {
+            self.task_done(sup);
+            return false;
+        }
+        let count = if at_once { task.start.len() } else { 1 };
+        let from = task.start.len() - count;
+        let batch: Vec<_> = task.start.split_off(from).into_iter().rev().collect();
+        task.waiting.clone_from(&batch);
+        let (why, kind) = (task.why_start, task.kind.clone());
+        for child in batch {
+            let why = match kind {
+                TaskKind::Recover { child: failed } if failed != child => StartWhy::Group(failed),
+                TaskKind::Recover { .. }
+                | TaskKind::Boot
+                | TaskKind::Restart(_)
+                | TaskKind::Start { .. }
+                | TaskKind::Stop { .. }
+                | TaskKind::Add { .. }
+                | TaskKind::Apply
+                | TaskKind::Terminate => why,
+            };
+            self.start(child, why);
+        }
+        true
+    }
+
+    /// A child the task was waiting for has answered.
+    pub(super) fn task_heard(&mut self, sup: NodeId, child: NodeId, notice: Notice) {
+        let Some(stage) = self.task(sup).map(|task| task.stage) else {
+            return;
+        };
+        match (stage, notice) {
+            // A supervisor below is still at it: the group waits (SEMANTICS §1).
+            (Stage::Starting, Notice::Attempted) | (_, Notice::Released) => return,
+            (Stage::Starting, Notice::StartFailed) => return self.task_failed(sup, child),
+            (Stage::Starting, Notice::Ended) => {
+                if !self.ended_instead_of_starting(sup, child) {
+                    return;
+                }
+            }
+            (Stage::Stopping | Stage::Delaying, _) => {
+                self.forget_if_temporary(sup, child);
+            }
+            (Stage::Starting, Notice::Started | Notice::Stopped) => {}
+        }
+        if let Some(task) = self.task_mut(sup) {
+            task.heard(child);
+        }
+        self.task_go_on(sup);
+    }
+
+    fn task_go_on(&mut self, sup: NodeId) {
+        let Some(task) = self.task_mut(sup) else {
+            return;
+        };
+        if task.waiting.is_empty() && !task.failed.is_empty() {
+            return self.task_gives_way(sup);
+        }
+        self.task_step(sup);
+    }
+
+    /// A child ended before its start was done. True: it stays down and the start goes on.
+    fn ended_instead_of_starting(&mut self, sup: NodeId, child: NodeId) -> bool {
+        let class = self.nodes[child]
+            .ended()
+            .map_or(Class::Escalated, |ended| ended.class);
+        if calls_for_restart(self.nodes[child].spec.restart(), class) {
+            let cause = self.nodes[child].ended().map(|ended| ended.cause);
+            self.nodes[child].set_rest(Rest::Retrying { cause });
+            self.task_failed(sup, child);
+            return false;
+        }
+        self.judge(sup, child);
+        // The judgement may have ended the supervisor itself.
+        self.task(sup)
+            .is_some_and(|task| task.stage == Stage::Starting)
+    }
+
+    /// A start failed in the middle of a task.
+    fn task_failed(&mut self, sup: NodeId, child: NodeId) {
+        if let Some(task) = self.task_mut(sup) {
+            task.heard(child);
+            task.failed.push(child);
+        }
+        self.task_go_on(sup);
+    }
+
+    /// The task ends because of failed starts. Those it had started stay up, those after it down.
+    fn task_gives_way(&mut self, sup: NodeId) {
+        let Some(state) = self.nodes[sup].sup_mut() else {
+            return;
+        };
+        let Some(task) = state.task.take() else {
+            return;
+        };
+        let strict = self.policy_of(sup) == Policy::Otp;
+        let first = task.failed[0];
+        match task.kind {
+            TaskKind::Boot if strict => {
+                let culprit = self.culprit_of(first);
+                return self.terminate(
+                    sup,
+                    Ending::StartFailed {
+                        child: first,
+                        culprit,
+                    },
+                );
+            }
+            TaskKind::Add { child, id } => {
+                self.uproot(child);
+                self.end_command(id, CommandEnd::StartFailed);
+                return self.wake(sup);
+            }
+            TaskKind::Start { child, id } if strict => {
+                self.nodes[child].set_rest(Rest::Failed);
+                self.end_command(id, CommandEnd::StartFailed);
+                return self.wake(sup);
+            }
+            TaskKind::Start { id, .. } | TaskKind::Restart(id) => {
+                self.end_command(id, CommandEnd::StartFailed);
+            }
+            TaskKind::Boot
+            | TaskKind::Recover { .. }
+            | TaskKind::Stop { .. }
+            | TaskKind::Apply
+            | TaskKind::Terminate => {}
+        }
+        for child in task.start.iter().rev() {
+            if self.nodes[*child].rest().is_some() {
+                self.nodes[*child].set_rest(Rest::Waiting { sibling: first });
+            }
+        }
+        for child in task.failed {
+            if let Some(rest) = self.nodes[child].rest()
+                && !matches!(rest, Rest::Retrying { .. })
+            {
+                self.nodes[child].set_rest(Rest::Retrying { cause: self.cause });
+            }
+            self.post(sup, Message::Retry(child));
+        }
+    }
+
+    /// The last child of a task is started.
+    fn task_done(&mut self, sup: NodeId) {
+        let Some(state) = self.nodes[sup].sup_mut() else {
+            return;
+        };
+        let Some(task) = state.task.take() else {
+            return;
+        };
+        match task.kind {
+            TaskKind::Restart(id)
+            | TaskKind::Start { id, .. }
+            | TaskKind::Stop { id, .. }
+            | TaskKind::Add { id, .. } => self.end_command(id, CommandEnd::Done),
+            TaskKind::Boot | TaskKind::Recover { .. } | TaskKind::Terminate => {}
+            TaskKind::Apply => self.applied(sup),
+        }
+        self.settle_all(sup);
+        self.wake(sup);
+    }
+
+    /// A process that SIGKILL had not ended is gone: whoever waited for it goes on.
+    pub(super) fn on_released(&mut self, sup: NodeId, child: NodeId) {
+        if self.is_going_down(sup) {
+            return;
+        }
+        if let Some(why) = self.nodes[child].again.take() {
+            return self.start(child, why);
+        }
+        self.task_step(sup);
+    }
+
+    /// Takes a node and everything below it out of the tree. It has no process.
+    pub(super) fn uproot(&mut self, id: NodeId) {
+        let below = self.nodes[id]
+            .sup()
+            .map(|sup| sup.children.clone())
+            .unwrap_or_default();
+        for child in below {
+            self.uproot(child);
+        }
+        self.record(id, What::Removed);
+        self.answer_removed(id);
+        self.timers.clear_all(id);
+        if let Some(parent) = self.nodes[id].parent {
+            if let Some(state) = self.nodes[parent].sup_mut() {
+                state.children.retain(|child| *child != id);
+            }
+            if let Some(task) = self.task_mut(parent) {
+                task.forget(id);
+            }
+            self.renumber(parent);
+        }
+        self.nodes.remove(id);
+        self.apply_gone(id);
+    }
+
+    /// Places follow the order of the children.
+    pub(super) fn renumber(&mut self, sup: NodeId) {
+        let Some(state) = self.nodes[sup].sup_mut() else {
+            return;
+        };
+        state.settled_to = 0;
+        let children = state.children.clone();
+        for (place, child) in children.into_iter().enumerate() {
+            self.nodes[child].place = place;
+        }
+    }
+
+    /// Builds a node and everything below it, at rest.
+    pub(super) fn plant(&mut self, parent: Option<NodeId>, spec: Node) -> NodeId {
+        let now = self.now;
+        let id = self
+            .nodes
+            .insert(|id| super::boot::seedling(id, parent, spec, now));
+        self.sync_children(id);
+        id
+    }
+}

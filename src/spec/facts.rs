@@ -75,7 +75,7 @@ pub enum Stage {
     Limits,
     /// setpriority(2).
     Nice,
-    /// Writing /proc/self/oom_score_adj.
+    /// Writing /`proc/self/oom_score_adj`.
     OomScore,
     /// setgroups(2).
     Groups,

@@ -53,7 +53,7 @@ pub enum ServiceKind {
 pub enum Ready {
     /// A successful exec.
     Exec,
-    /// `READY=1` over sd_notify(3).
+    /// `READY=1` over `sd_notify(3)`.
     Notify,
     /// A newline on this descriptor, s6's way; the service sees the descriptor under this number.
     Fd(u32),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Signals by name, without a system header: the numbers are Linux's on x86_64 and aarch64
+//! Signals by name, without a system header: the numbers are Linux's on `x86_64` and aarch64
 //! (signal(7)), which are the same.
 
 use std::fmt;

@@ -2,7 +2,7 @@
 //! The start of a supervisor: its configured children, in order.
 //!
 //! Under `otp`, and under the default policy for groups, it is a [`Task`](super::task::Task).
-//! Under one_for_one and the default policy the next child is started when an attempt of the one
+//! Under `one_for_one` and the default policy the next child is started when an attempt of the one
 //! before has ended, one way or another; the supervisor counts as started when every child is
 //! settled: ready, done, or meant to be down.
 
@@ -186,11 +186,6 @@ impl Tree {
         if starting {
             self.notify(id, Notice::Attempted);
         }
-    }
-
-    /// A child has changed for the better.
-    pub(super) fn settled_child(&mut self, sup: NodeId, _child: NodeId) {
-        self.settle_all(sup);
     }
 
     /// If a supervisor is starting and every child is settled, its start is done.

@@ -8,15 +8,14 @@
 
 use super::Tree;
 use super::effect::Effect;
-use super::event::{Actor, ChildStatus, Command, CommandId, Counts, NodeId, Outcome, RunId};
-use super::node::{Life, Origin, Reign, Rest};
+use super::event::{Actor, ChildStatus, Command, CommandId, NodeId, Outcome, RunId};
+use super::node::{Life, Reign, Rest};
 use super::record::{StartWhy, StopWhy, What};
 use super::supervisor::{Message, Notice};
 use super::task::{Task, TaskKind};
 use super::timers::Purpose;
 use crate::spec::limits::COMMANDS_QUEUED_MAX;
-use crate::spec::{AutoShutdown, Node, Policy, Restart, Scope, Service, SupervisorKind};
-use std::sync::Arc;
+use crate::spec::{Policy, Restart, Scope};
 
 /// A command that waits in an inbox.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,7 +34,7 @@ pub(super) struct Waiter {
 
 /// What a waiter waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wants {
+pub(super) enum Wants {
     Up,
     Down,
 }
@@ -62,7 +61,7 @@ impl Tree {
         );
     }
 
-    fn wait(&mut self, node: NodeId, id: CommandId, wants: Wants) {
+    pub(super) fn wait(&mut self, node: NodeId, id: CommandId, wants: Wants) {
         self.waiters
             .entry(node)
             .or_default()
@@ -426,131 +425,6 @@ impl Tree {
         }
         self.reply(id, Outcome::Done);
     }
-
-    fn is_pool(&self, sup: NodeId) -> bool {
-        self.sup_spec(sup)
-            .is_some_and(|spec| spec.kind == SupervisorKind::Pool)
-    }
-
-    pub(super) fn child_status(&self, child: NodeId) -> ChildStatus {
-        match self.nodes[child].rest() {
-            None => ChildStatus::Running,
-            Some(Rest::Backoff { .. } | Rest::Retrying { .. }) => ChildStatus::Restarting,
-            Some(
-                Rest::Fresh
-                | Rest::Stopped
-                | Rest::Off
-                | Rest::Done
-                | Rest::Failed
-                | Rest::Waiting { .. },
-            ) => ChildStatus::Stopped,
-        }
-    }
-
-    /// OTP's `count_children`: a child that is dead but not looked at is not active.
-    fn count_children(&self, sup: NodeId) -> Counts {
-        let children = self.children(sup);
-        let mut counts = Counts {
-            specs: children.len(),
-            ..Counts::default()
-        };
-        for child in children {
-            let node = &self.nodes[child];
-            counts.active += usize::from(node.rest().is_none() && node.ended().is_none());
-            if node.sup().is_some() {
-                counts.supervisors += 1;
-            } else {
-                counts.workers += 1;
-            }
-        }
-        if self.is_pool(sup) && self.policy_of(sup) == Policy::Otp {
-            counts.specs = 1;
-        }
-        counts
-    }
-
-    /// OTP's `start_child`.
-    fn add_child(&mut self, id: CommandId, sup: NodeId, node: Node) {
-        if let Some(known) = self.child(sup, node.name()) {
-            return self.reply(
-                id,
-                match self.child_status(known) {
-                    ChildStatus::Running => Outcome::AlreadyStarted,
-                    ChildStatus::Restarting | ChildStatus::Stopped => Outcome::AlreadyPresent,
-                },
-            );
-        }
-        let auto = self
-            .sup_spec(sup)
-            .map_or(AutoShutdown::Never, |spec| spec.auto_shutdown);
-        if !significance_holds(&node, auto) {
-            return self.reply(id, Outcome::InvalidSpec);
-        }
-        let child = self.plant(Some(sup), node);
-        self.nodes[child].origin = Origin::Dynamic;
-        if let Some(state) = self.nodes[sup].sup_mut() {
-            state.children.push(child);
-        }
-        self.renumber(sup);
-        self.record(child, What::Added);
-        if !self.is_exclusive(sup) {
-            self.wait(child, id, Wants::Up);
-            return self.start(child, StartWhy::Command);
-        }
-        let kind = TaskKind::Add { child, id };
-        let mut task = Task::new(kind, StopWhy::Supervisor, StartWhy::Command);
-        task.start = vec![child];
-        self.begin(sup, task);
-    }
-
-    /// OTP's `delete_child`.
-    fn delete_child(&mut self, id: CommandId, sup: NodeId, child: NodeId) {
-        if self.is_pool(sup) && self.policy_of(sup) == Policy::Otp {
-            return self.reply(id, Outcome::Unsupported);
-        }
-        match self.child_status(child) {
-            ChildStatus::Running => self.reply(id, Outcome::Running),
-            ChildStatus::Restarting => self.reply(id, Outcome::Restarting),
-            ChildStatus::Stopped => {
-                self.uproot(child);
-                self.settle_all(sup);
-                self.reply(id, Outcome::Done);
-            }
-        }
-    }
-
-    /// Gives a pool these instances: the first ones it has are kept, the last ones go.
-    fn scale(&mut self, id: CommandId, pool: NodeId, instances: &[Arc<Service>]) {
-        if !self.is_pool(pool) {
-            return self.reply(id, Outcome::Unsupported);
-        }
-        if self.is_going_down(pool) {
-            return self.reply(id, Outcome::SupervisorDown);
-        }
-        let present = self.children(pool);
-        for (place, child) in present.iter().enumerate().rev() {
-            if place >= instances.len() {
-                self.retire(*child);
-            }
-        }
-        for service in instances.iter().skip(present.len()) {
-            let child = self.plant(Some(pool), Node::Service(Arc::clone(service)));
-            self.nodes[child].origin = Origin::Dynamic;
-            if let Some(state) = self.nodes[pool].sup_mut() {
-                state.children.push(child);
-            }
-            self.renumber(pool);
-            self.record(child, What::Added);
-            self.start(child, StartWhy::Command);
-        }
-        self.reply(id, Outcome::Done);
-    }
-}
-
-/// OTP's `validSignificant`: a significant child needs a supervisor that looks at it, and must be
-/// able to end for good.
-pub(super) fn significance_holds(node: &Node, auto: AutoShutdown) -> bool {
-    !node.significant() || (auto != AutoShutdown::Never && node.restart() != Restart::Permanent)
 }
 
 impl Command {

@@ -125,7 +125,7 @@ pub enum Haste {
 /// Who caused something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Actor {
-    /// A client of the socket (SO_PEERCRED).
+    /// A client of the socket (`SO_PEERCRED`).
     Client {
         /// Its user.
         uid: u32,

@@ -10,7 +10,7 @@
 //! (started, start failed, stopped, ended). A supervisor that is in the middle of something (a
 //! [`Task`](task): stop these in reverse, wait, start those in order) goes on with it; one that is
 //! not looks into its *inbox*, one message at a time, as an OTP supervisor reads its mailbox.
-//! Under one_for_one and the default policy no child waits for another, so there is no task and no
+//! Under `one_for_one` and the default policy no child waits for another, so there is no task and no
 //! inbox: each child goes its own way.
 //!
 //! `handle` runs until nothing more follows from the event. Its cost is what the event changes.
@@ -19,16 +19,19 @@ mod arena;
 mod audit;
 mod backoff;
 mod boot;
+mod children;
 mod classify;
 mod command;
 mod effect;
 mod event;
+mod group;
 mod halt;
 mod helper;
 mod intensity;
 mod node;
 mod reconfigure;
 mod record;
+mod recover;
 mod service;
 mod snapshot;
 mod stop;

@@ -151,7 +151,7 @@ pub(super) struct Sup {
     pub(super) task: Option<Box<Task>>,
     /// What waits for it (OTP's mailbox).
     pub(super) inbox: VecDeque<Message>,
-    /// One_for_one under the default policy: the child whose first start comes next.
+    /// `One_for_one` under the default policy: the child whose first start comes next.
     pub(super) boot: Option<usize>,
     /// The first child that was seen not settled; those before it need no second look.
     pub(super) settled_to: usize,
@@ -208,7 +208,7 @@ pub(super) struct Node {
     /// It leaves the tree as soon as it is down.
     pub(super) leaving: bool,
     /// A supervisor whose specification was replaced in place keeps it when its own supervisor
-    /// starts again (`otp`, code_change).
+    /// starts again (`otp`, `code_change`).
     pub(super) replaced: bool,
     /// Start again as soon as it is down.
     pub(super) again: Option<StartWhy>,

@@ -4,10 +4,10 @@
 //! Under the default policy the difference is applied as one transaction: what is unchanged keeps
 //! its process, what can change in place does, a service whose program changed is restarted as by
 //! command, what is new is started and what is gone is stopped, in order. Under `otp` the rules of
-//! OTP's code_change hold: nothing is started or stopped.
+//! OTP's `code_change` hold: nothing is started or stopped.
 
 use super::Tree;
-use super::command::significance_holds;
+use super::children::significance_holds;
 use super::event::{Applied, CommandId, NodeId, Outcome};
 use super::node::Origin;
 use super::record::{StartWhy, StopWhy, What};
@@ -280,11 +280,6 @@ impl Tree {
         self.stop(child, StopWhy::Apply);
     }
 
-    /// A task that applied a change is done.
-    pub(super) fn applied(&mut self, _sup: NodeId) {
-        self.finish_apply();
-    }
-
     /// A node has changed, or has left: one thing less to wait for.
     pub(super) fn apply_heard(&mut self, node: NodeId, notice: Notice) {
         let Some(applying) = &mut self.applying else {
@@ -306,7 +301,8 @@ impl Tree {
         self.finish_apply();
     }
 
-    fn finish_apply(&mut self) {
+    /// Answers an apply when all of it has happened.
+    pub(super) fn finish_apply(&mut self) {
         if self
             .applying
             .as_ref()

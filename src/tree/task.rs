@@ -15,9 +15,7 @@ use super::record::{Class, StartWhy, StopWhy, What};
 use super::service::calls_for_restart;
 use super::supervisor::{Message, Notice};
 use super::timers::Purpose;
-use crate::spec::{Node, Policy, Restart, StartMode, Strategy, SupervisorKind};
-use std::sync::Arc;
-use std::time::Duration;
+use crate::spec::{Policy, Restart, StartMode, SupervisorKind};
 
 /// How far a task has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,70 +116,6 @@ impl Tree {
             state.task = Some(Box::new(task));
         }
         self.task_step(sup);
-    }
-
-    /// Whom the strategy names when this child fails, in start order.
-    pub(super) fn scope_of(&self, sup: NodeId, child: NodeId) -> Vec<NodeId> {
-        let Some(state) = self.nodes[sup].sup() else {
-            return Vec::new();
-        };
-        let place = self.nodes[child].place.min(state.children.len());
-        match self.sup_spec(sup).map(|spec| spec.strategy) {
-            Some(Strategy::OneForAll) => state.children.clone(),
-            Some(Strategy::RestForOne) => state.children[place..].to_vec(),
-            Some(Strategy::OneForOne) | None => vec![child],
-        }
-    }
-
-    /// The restart of a child under a supervisor that does one thing at a time.
-    pub(super) fn recover_group(
-        &mut self,
-        sup: NodeId,
-        child: NodeId,
-        delay: Duration,
-        why: StartWhy,
-    ) {
-        let scope = self.scope_of(sup, child);
-        self.announce_scope(sup, child, &scope);
-        self.nodes[child].set_rest(Rest::Retrying { cause: self.cause });
-        let mut task = Task::new(TaskKind::Recover { child }, StopWhy::Group(child), why);
-        task.stop = scope.iter().copied().filter(|id| *id != child).collect();
-        task.start = scope;
-        // A failure while another group waits joins it, with the later deadline.
-        let before = self.task(sup).and_then(|old| old.until);
-        let until = (!delay.is_zero()).then(|| self.now + delay);
-        if let Some(old) = self.task(sup) {
-            let also: Vec<_> = old
-                .start
-                .iter()
-                .filter(|id| !task.start.contains(id))
-                .copied()
-                .collect();
-            task.start.extend(also);
-        }
-        task.until = until.max(before);
-        self.begin(sup, task);
-    }
-
-    pub(super) fn announce_scope(&mut self, sup: NodeId, child: NodeId, scope: &[NodeId]) {
-        let Some(strategy) = self.sup_spec(sup).map(|spec| spec.strategy) else {
-            return;
-        };
-        if strategy == Strategy::OneForOne {
-            return;
-        }
-        let scope = scope
-            .iter()
-            .map(|id| Arc::clone(self.nodes[*id].name()))
-            .collect();
-        self.record(
-            sup,
-            What::Strategy {
-                strategy,
-                child,
-                scope,
-            },
-        );
     }
 
     /// A supervisor stops its children and ends. Nothing it was in the middle of goes on.
@@ -303,44 +237,15 @@ impl Tree {
             }
             return false;
         }
-        match task.until.filter(|until| *until > now) {
-            Some(until) => {
-                task.stage = Stage::Delaying;
-                self.group_waits(sup, until);
-                // Somebody else may have failed while these were stopped: it joins.
-                self.wake(sup);
-                false
-            }
-            None => {
-                self.begin_starts(sup);
-                true
-            }
-        }
-    }
-
-    fn group_waits(&mut self, sup: NodeId, until: Time) {
-        self.timers.set(sup, Purpose::Group, until);
-        let Some(TaskKind::Recover { child }) = self.task(sup).map(|task| task.kind.clone()) else {
-            return;
-        };
-        let delay = until.since(self.now);
-        let attempt = self.nodes[child].attempts;
-        let cause = Some(self.record(child, What::Backoff { delay, attempt }));
-        self.nodes[child].set_rest(Rest::Backoff { until, cause });
-    }
-
-    /// The group has waited long enough.
-    pub(super) fn on_group_timer(&mut self, sup: NodeId) {
-        let Some(task) = self.task(sup) else { return };
-        if task.stage == Stage::Delaying {
-            if let TaskKind::Recover { child } = task.kind
-                && let Some(Rest::Backoff { cause, .. }) = self.nodes[child].rest()
-            {
-                self.cause = cause;
-                self.nodes[child].set_rest(Rest::Retrying { cause });
-            }
+        if let Some(until) = task.until.filter(|until| *until > now) {
+            task.stage = Stage::Delaying;
+            self.group_waits(sup, until);
+            // Somebody else may have failed while these were stopped: it joins.
+            self.wake(sup);
+            false
+        } else {
             self.begin_starts(sup);
-            self.task_step(sup);
+            true
         }
     }
 
@@ -539,67 +444,9 @@ impl Tree {
             | TaskKind::Stop { id, .. }
             | TaskKind::Add { id, .. } => self.end_command(id, CommandEnd::Done),
             TaskKind::Boot | TaskKind::Recover { .. } | TaskKind::Terminate => {}
-            TaskKind::Apply => self.applied(sup),
+            TaskKind::Apply => self.finish_apply(),
         }
         self.settle_all(sup);
         self.wake(sup);
-    }
-
-    /// A process that SIGKILL had not ended is gone: whoever waited for it goes on.
-    pub(super) fn on_released(&mut self, sup: NodeId, child: NodeId) {
-        if self.is_going_down(sup) {
-            return;
-        }
-        if let Some(why) = self.nodes[child].again.take() {
-            return self.start(child, why);
-        }
-        self.task_step(sup);
-    }
-
-    /// Takes a node and everything below it out of the tree. It has no process.
-    pub(super) fn uproot(&mut self, id: NodeId) {
-        let below = self.nodes[id]
-            .sup()
-            .map(|sup| sup.children.clone())
-            .unwrap_or_default();
-        for child in below {
-            self.uproot(child);
-        }
-        self.record(id, What::Removed);
-        self.answer_removed(id);
-        self.timers.clear_all(id);
-        if let Some(parent) = self.nodes[id].parent {
-            if let Some(state) = self.nodes[parent].sup_mut() {
-                state.children.retain(|child| *child != id);
-            }
-            if let Some(task) = self.task_mut(parent) {
-                task.forget(id);
-            }
-            self.renumber(parent);
-        }
-        self.nodes.remove(id);
-        self.apply_gone(id);
-    }
-
-    /// Places follow the order of the children.
-    pub(super) fn renumber(&mut self, sup: NodeId) {
-        let Some(state) = self.nodes[sup].sup_mut() else {
-            return;
-        };
-        state.settled_to = 0;
-        let children = state.children.clone();
-        for (place, child) in children.into_iter().enumerate() {
-            self.nodes[child].place = place;
-        }
-    }
-
-    /// Builds a node and everything below it, at rest.
-    pub(super) fn plant(&mut self, parent: Option<NodeId>, spec: Node) -> NodeId {
-        let now = self.now;
-        let id = self
-            .nodes
-            .insert(|id| super::boot::seedling(id, parent, spec, now));
-        self.sync_children(id);
-        id
     }
 }

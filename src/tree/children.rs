@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The children of a supervisor at run time: adding, deleting, counting, scaling. Answers are
+//! those of supervisor(3).
+
+use super::Tree;
+use super::command::Wants;
+use super::event::{ChildStatus, CommandId, Counts, NodeId, Outcome};
+use super::node::{Origin, Rest};
+use super::record::{StartWhy, StopWhy, What};
+use super::task::{Task, TaskKind};
+use crate::spec::{AutoShutdown, Node, Policy, Restart, Service, SupervisorKind};
+use std::sync::Arc;
+
+impl Tree {
+    /// OTP's `start_child`.
+    pub(super) fn add_child(&mut self, id: CommandId, sup: NodeId, node: Node) {
+        if let Some(known) = self.child(sup, node.name()) {
+            return self.reply(
+                id,
+                match self.child_status(known) {
+                    ChildStatus::Running => Outcome::AlreadyStarted,
+                    ChildStatus::Restarting | ChildStatus::Stopped => Outcome::AlreadyPresent,
+                },
+            );
+        }
+        let auto = self
+            .sup_spec(sup)
+            .map_or(AutoShutdown::Never, |spec| spec.auto_shutdown);
+        if !significance_holds(&node, auto) {
+            return self.reply(id, Outcome::InvalidSpec);
+        }
+        let child = self.plant(Some(sup), node);
+        self.nodes[child].origin = Origin::Dynamic;
+        if let Some(state) = self.nodes[sup].sup_mut() {
+            state.children.push(child);
+        }
+        self.renumber(sup);
+        self.record(child, What::Added);
+        if !self.is_exclusive(sup) {
+            self.wait(child, id, Wants::Up);
+            return self.start(child, StartWhy::Command);
+        }
+        let kind = TaskKind::Add { child, id };
+        let mut task = Task::new(kind, StopWhy::Supervisor, StartWhy::Command);
+        task.start = vec![child];
+        self.begin(sup, task);
+    }
+
+    /// OTP's `delete_child`.
+    pub(super) fn delete_child(&mut self, id: CommandId, sup: NodeId, child: NodeId) {
+        if self.is_pool(sup) && self.policy_of(sup) == Policy::Otp {
+            return self.reply(id, Outcome::Unsupported);
+        }
+        match self.child_status(child) {
+            ChildStatus::Running => self.reply(id, Outcome::Running),
+            ChildStatus::Restarting => self.reply(id, Outcome::Restarting),
+            ChildStatus::Stopped => {
+                self.uproot(child);
+                self.settle_all(sup);
+                self.reply(id, Outcome::Done);
+            }
+        }
+    }
+
+    /// Gives a pool these instances: the first ones it has are kept, the last ones go.
+    pub(super) fn scale(&mut self, id: CommandId, pool: NodeId, instances: &[Arc<Service>]) {
+        if !self.is_pool(pool) {
+            return self.reply(id, Outcome::Unsupported);
+        }
+        if self.is_going_down(pool) {
+            return self.reply(id, Outcome::SupervisorDown);
+        }
+        let present = self.children(pool);
+        for (place, child) in present.iter().enumerate().rev() {
+            if place >= instances.len() {
+                self.retire(*child);
+            }
+        }
+        for service in instances.iter().skip(present.len()) {
+            let child = self.plant(Some(pool), Node::Service(Arc::clone(service)));
+            self.nodes[child].origin = Origin::Dynamic;
+            if let Some(state) = self.nodes[pool].sup_mut() {
+                state.children.push(child);
+            }
+            self.renumber(pool);
+            self.record(child, What::Added);
+            self.start(child, StartWhy::Command);
+        }
+        self.reply(id, Outcome::Done);
+    }
+
+    /// OTP's `count_children`: a child that is dead but not looked at is not active.
+    pub(super) fn count_children(&self, sup: NodeId) -> Counts {
+        let children = self.children(sup);
+        let mut counts = Counts {
+            specs: children.len(),
+            ..Counts::default()
+        };
+        for child in children {
+            let node = &self.nodes[child];
+            counts.active += usize::from(node.rest().is_none() && node.ended().is_none());
+            if node.sup().is_some() {
+                counts.supervisors += 1;
+            } else {
+                counts.workers += 1;
+            }
+        }
+        if self.is_pool(sup) && self.policy_of(sup) == Policy::Otp {
+            counts.specs = 1;
+        }
+        counts
+    }
+
+    pub(super) fn child_status(&self, child: NodeId) -> ChildStatus {
+        match self.nodes[child].rest() {
+            None => ChildStatus::Running,
+            Some(Rest::Backoff { .. } | Rest::Retrying { .. }) => ChildStatus::Restarting,
+            Some(
+                Rest::Fresh
+                | Rest::Stopped
+                | Rest::Off
+                | Rest::Done
+                | Rest::Failed
+                | Rest::Waiting { .. },
+            ) => ChildStatus::Stopped,
+        }
+    }
+
+    pub(super) fn is_pool(&self, sup: NodeId) -> bool {
+        self.sup_spec(sup)
+            .is_some_and(|spec| spec.kind == SupervisorKind::Pool)
+    }
+
+    /// Takes a node and everything below it out of the tree. It has no process.
+    pub(super) fn uproot(&mut self, id: NodeId) {
+        let below = self.nodes[id]
+            .sup()
+            .map(|sup| sup.children.clone())
+            .unwrap_or_default();
+        for child in below {
+            self.uproot(child);
+        }
+        self.record(id, What::Removed);
+        self.answer_removed(id);
+        self.timers.clear_all(id);
+        if let Some(parent) = self.nodes[id].parent {
+            if let Some(state) = self.nodes[parent].sup_mut() {
+                state.children.retain(|child| *child != id);
+            }
+            if let Some(task) = self.task_mut(parent) {
+                task.forget(id);
+            }
+            self.renumber(parent);
+        }
+        self.nodes.remove(id);
+        self.apply_gone(id);
+    }
+
+    /// Places follow the order of the children.
+    pub(super) fn renumber(&mut self, sup: NodeId) {
+        let Some(state) = self.nodes[sup].sup_mut() else {
+            return;
+        };
+        state.settled_to = 0;
+        let children = state.children.clone();
+        for (place, child) in children.into_iter().enumerate() {
+            self.nodes[child].place = place;
+        }
+    }
+
+    /// Builds a node and everything below it, at rest.
+    pub(super) fn plant(&mut self, parent: Option<NodeId>, spec: Node) -> NodeId {
+        let now = self.now;
+        let id = self
+            .nodes
+            .insert(|id| super::boot::seedling(id, parent, spec, now));
+        self.sync_children(id);
+        id
+    }
+}
+
+/// OTP's `validSignificant`: a significant child needs a supervisor that looks at it, and must be
+/// able to end for good.
+pub(super) fn significance_holds(node: &Node, auto: AutoShutdown) -> bool {
+    !node.significant() || (auto != AutoShutdown::Never && node.restart() != Restart::Permanent)
+}

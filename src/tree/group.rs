@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Whom a strategy names, and the restart of a group: stop in reverse, wait as long as the failed
+//! child's back-off says, start in order.
+
+use super::Tree;
+use super::event::{NodeId, Time};
+use super::node::Rest;
+use super::record::{StartWhy, StopWhy, What};
+use super::task::{Stage, Task, TaskKind};
+use super::timers::Purpose;
+use crate::spec::Strategy;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Tree {
+    /// Whom the strategy names when this child fails, in start order.
+    pub(super) fn scope_of(&self, sup: NodeId, child: NodeId) -> Vec<NodeId> {
+        let Some(state) = self.nodes[sup].sup() else {
+            return Vec::new();
+        };
+        let place = self.nodes[child].place.min(state.children.len());
+        match self.sup_spec(sup).map(|spec| spec.strategy) {
+            Some(Strategy::OneForAll) => state.children.clone(),
+            Some(Strategy::RestForOne) => state.children[place..].to_vec(),
+            Some(Strategy::OneForOne) | None => vec![child],
+        }
+    }
+
+    /// The restart of a child under a supervisor that does one thing at a time.
+    pub(super) fn recover_group(
+        &mut self,
+        sup: NodeId,
+        child: NodeId,
+        delay: Duration,
+        why: StartWhy,
+    ) {
+        let scope = self.scope_of(sup, child);
+        self.announce_scope(sup, child, &scope);
+        self.nodes[child].set_rest(Rest::Retrying { cause: self.cause });
+        let mut task = Task::new(TaskKind::Recover { child }, StopWhy::Group(child), why);
+        task.stop = scope.iter().copied().filter(|id| *id != child).collect();
+        task.start = scope;
+        // A failure while another group waits joins it, with the later deadline.
+        let before = self.task(sup).and_then(|old| old.until);
+        let until = (!delay.is_zero()).then(|| self.now + delay);
+        if let Some(old) = self.task(sup) {
+            let also: Vec<_> = old
+                .start
+                .iter()
+                .filter(|id| !task.start.contains(id))
+                .copied()
+                .collect();
+            task.start.extend(also);
+        }
+        task.until = until.max(before);
+        self.begin(sup, task);
+    }
+
+    pub(super) fn announce_scope(&mut self, sup: NodeId, child: NodeId, scope: &[NodeId]) {
+        let Some(strategy) = self.sup_spec(sup).map(|spec| spec.strategy) else {
+            return;
+        };
+        if strategy == Strategy::OneForOne {
+            return;
+        }
+        let scope = scope
+            .iter()
+            .map(|id| Arc::clone(self.nodes[*id].name()))
+            .collect();
+        self.record(
+            sup,
+            What::Strategy {
+                strategy,
+                child,
+                scope,
+            },
+        );
+    }
+
+    pub(super) fn group_waits(&mut self, sup: NodeId, until: Time) {
+        self.timers.set(sup, Purpose::Group, until);
+        let Some(TaskKind::Recover { child }) = self.task(sup).map(|task| task.kind.clone()) else {
+            return;
+        };
+        let delay = until.since(self.now);
+        let attempt = self.nodes[child].attempts;
+        let cause = Some(self.record(child, What::Backoff { delay, attempt }));
+        self.nodes[child].set_rest(Rest::Backoff { until, cause });
+    }
+
+    /// The group has waited long enough.
+    pub(super) fn on_group_timer(&mut self, sup: NodeId) {
+        let Some(task) = self.task(sup) else { return };
+        if task.stage == Stage::Delaying {
+            if let TaskKind::Recover { child } = task.kind
+                && let Some(Rest::Backoff { cause, .. }) = self.nodes[child].rest()
+            {
+                self.cause = cause;
+                self.nodes[child].set_rest(Rest::Retrying { cause });
+            }
+            self.begin_starts(sup);
+            self.task_step(sup);
+        }
+    }
+
+    /// A process that SIGKILL had not ended is gone: whoever waited for it goes on.
+    pub(super) fn on_released(&mut self, sup: NodeId, child: NodeId) {
+        if self.is_going_down(sup) {
+            return;
+        }
+        if let Some(why) = self.nodes[child].again.take() {
+            return self.start(child, why);
+        }
+        self.task_step(sup);
+    }
+}

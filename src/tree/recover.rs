@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The restart of a child: the window first, then the back-off, then whoever the strategy names.
+//! One restart too many, and the supervisor gives up.
+
+use super::Tree;
+use super::backoff;
+use super::event::NodeId;
+use super::intensity::Verdict;
+use super::node::{Ending, Rest};
+use super::record::{Budget, Class, Decision, Seq, StartWhy, What};
+use super::timers::Purpose;
+use crate::spec::Policy;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Tree {
+    /// A restart is called for: record it, compare, and only then touch anybody.
+    pub(super) fn recover(&mut self, sup: NodeId, child: NodeId, why: StartWhy) {
+        let (class, cause) = self.last_end(child);
+        self.incident = self.nodes[child].incident;
+        let budget = match self.count(sup, child, class) {
+            Ok(budget) => budget,
+            Err(budget) => {
+                self.conclude(child, cause, Decision::Escalate, Some(budget));
+                return self.give_up(sup, child, budget);
+            }
+        };
+        let delay = self.draw_delay(sup, child, class);
+        self.conclude(child, cause, Decision::Restart { delay }, budget);
+        if self.nodes[child].is_unkillable() {
+            self.nodes[child].again = Some(why);
+            return;
+        }
+        if self.is_exclusive(sup) {
+            return self.recover_group(sup, child, delay, why);
+        }
+        self.nodes[child].set_rest(Rest::Retrying { cause: self.cause });
+        if delay.is_zero() {
+            return self.start(child, why);
+        }
+        self.wait_backoff(child, delay);
+    }
+
+    /// The class and the record of a child's last end.
+    pub(super) fn last_end(&self, child: NodeId) -> (Class, Option<Seq>) {
+        let node = &self.nodes[child];
+        if let Some(ended) = node.ended() {
+            return (ended.class, Some(ended.cause));
+        }
+        match node.last_exit.as_deref() {
+            Some(last) => (last.class, Some(last.seq)),
+            None => (Class::Escalated, None),
+        }
+    }
+
+    pub(super) fn conclude(
+        &mut self,
+        child: NodeId,
+        cause: Option<Seq>,
+        decision: Decision,
+        budget: Option<Budget>,
+    ) {
+        if let Some(cause) = cause {
+            self.decided(child, cause, decision, budget);
+        }
+    }
+
+    pub(super) fn wait_backoff(&mut self, child: NodeId, delay: Duration) {
+        let until = self.now + delay;
+        let attempt = self.nodes[child].attempts;
+        self.record(child, What::Backoff { delay, attempt });
+        let cause = self.nodes[child].seq;
+        self.nodes[child].set_rest(Rest::Backoff { until, cause });
+        self.nodes[child].since = self.now;
+        self.timers.set(child, Purpose::Backoff, until);
+    }
+
+    /// The back-off of a child is over.
+    pub(super) fn on_backoff_timer(&mut self, child: NodeId) {
+        if let Some(Rest::Backoff { cause, .. }) = self.nodes[child].rest() {
+            self.cause = cause;
+            self.start(child, StartWhy::Restart);
+        }
+    }
+
+    /// Takes a token. `Ok(None)`: this failure is not counted again.
+    pub(super) fn count(
+        &mut self,
+        sup: NodeId,
+        child: NodeId,
+        class: Class,
+    ) -> Result<Option<Budget>, Budget> {
+        let Some(spec) = self.sup_spec(sup).map(Arc::clone) else {
+            return Ok(None);
+        };
+        if self.is_starved_already(sup, child, class) {
+            return Ok(None);
+        }
+        let culprit = self.culprit_of(child);
+        let now = self.now;
+        let Some(state) = self.nodes[sup].sup_mut() else {
+            return Ok(None);
+        };
+        state.restarts = state.restarts.saturating_add(1);
+        state.culprit = culprit;
+        let verdict = state.window.record(now, spec.max_restarts, spec.period);
+        let (Verdict::Within(used) | Verdict::Exceeded(used)) = verdict;
+        let (max, period) = (spec.max_restarts, spec.period);
+        let budget = Budget {
+            supervisor: sup,
+            used,
+            max,
+            period,
+        };
+        match verdict {
+            Verdict::Within(_) => Ok(Some(budget)),
+            Verdict::Exceeded(_) => Err(budget),
+        }
+    }
+
+    /// A spawn that fails for want of resources is the host's fault: it counts once per
+    /// `start_timeout` of failing in a row (SEMANTICS §5; not under `otp`).
+    pub(super) fn is_starved_already(&mut self, sup: NodeId, child: NodeId, class: Class) -> bool {
+        if class != Class::SpawnFailed || self.policy_of(sup) == Policy::Otp {
+            return false;
+        }
+        let span = self
+            .service(child)
+            .and_then(|service| service.start_timeout);
+        let span = span.unwrap_or(Duration::from_secs(60));
+        let now = self.now;
+        let node = &mut self.nodes[child];
+        match node.starved_since {
+            Some(since) if now.since(since) < span => true,
+            Some(_) | None => {
+                node.starved_since = Some(now);
+                false
+            }
+        }
+    }
+
+    pub(super) fn draw_delay(&mut self, sup: NodeId, child: NodeId, class: Class) -> Duration {
+        let node = &mut self.nodes[child];
+        node.attempts = node.attempts.saturating_add(1);
+        if self.policy_of(sup) == Policy::Otp {
+            return Duration::ZERO;
+        }
+        let node = &self.nodes[child];
+        let (attempts, last) = (node.attempts, node.last_delay);
+        let curve = Arc::clone(node.spec.backoff());
+        let delay = backoff::delay(&curve, attempts, class, last, &mut self.chance);
+        self.nodes[child].last_delay = delay;
+        delay
+    }
+
+    /// A child was ready for this long: if that was stable, its back-off begins anew.
+    pub(super) fn forgive(&mut self, child: NodeId, ready_for: Duration) {
+        let node = &mut self.nodes[child];
+        if ready_for >= backoff::reset_after(node.spec.backoff(), node.took) {
+            node.attempts = 0;
+            node.last_delay = Duration::ZERO;
+        }
+    }
+
+    /// One restart too many: the supervisor stops its children and ends.
+    pub(super) fn give_up(&mut self, sup: NodeId, child: NodeId, budget: Budget) {
+        let child_name = Arc::clone(self.nodes[child].name());
+        let Budget { max, period, .. } = budget;
+        let seq = self.record(
+            sup,
+            What::Exhausted {
+                child,
+                child_name,
+                max,
+                period,
+            },
+        );
+        self.cause = Some(seq);
+        if !self.nodes[child].is_unkillable() {
+            self.nodes[child].set_rest(Rest::Off);
+        }
+        let culprit = self.nodes[sup]
+            .sup()
+            .and_then(|state| state.culprit.clone());
+        self.terminate(sup, Ending::Escalated(culprit));
+    }
+}

@@ -94,7 +94,7 @@ struct Starts {
 
 impl Tree {
     /// A tree at rest. `seed` decides the jitter of back-offs and nothing else.
-    pub fn new(spec: Arc<Spec>, seed: u64) -> Self {
+    pub fn new(spec: &Arc<Spec>, seed: u64) -> Self {
         let mut tree = Self {
             nodes: Arena::default(),
             root: NodeId(0),
@@ -115,7 +115,7 @@ impl Tree {
             applying: None,
             halted: false,
             stale: 0,
-            spec: Arc::clone(&spec),
+            spec: Arc::clone(spec),
         };
         tree.root = tree.plant(None, crate::spec::Node::Supervisor(Arc::clone(&spec.root)));
         tree

@@ -430,6 +430,7 @@ impl Tree {
 }
 
 /// What a process left behind.
+#[derive(Debug, Clone, Copy)]
 struct End {
     class: Class,
     facts: Option<ExitFacts>,

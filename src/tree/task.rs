@@ -156,15 +156,6 @@ impl Tree {
         self.begin(sup, task);
     }
 
-    fn told_why(&self, ending: &Ending) -> StopWhy {
-        match ending {
-            Ending::Told(why) => *why,
-            Ending::Escalated(_) | Ending::AutoShutdown(_) | Ending::StartFailed { .. } => {
-                StopWhy::Supervisor
-            }
-        }
-    }
-
     /// A task that will not be finished: whoever ordered it hears of that.
     fn task_dropped(&mut self, task: &Task) {
         match task.kind {

@@ -8,6 +8,7 @@ use super::Tree;
 use super::event::NodeId;
 use super::node::{Body, Life, Node, Reign, Rest, Spawned};
 use super::timers::Purpose;
+use crate::spec::Policy;
 use crate::spec::limits::WINDOW_MAX;
 
 /// A sentence about what does not hold.
@@ -142,10 +143,13 @@ impl Tree {
     /// Invariant 9, for a supervisor with nothing to do: every child that should be up is up or
     /// on its way, and no child waits for it.
     fn audit_idle(&self, id: NodeId) -> Result<(), Complaint> {
+        // Under `otp` the rest of a group stays down when a retry is called off.
+        let strict = self.policy_of(id) == Policy::Otp;
         for child in self.children(id) {
             let node = &self.nodes[child];
             let name = node.name();
             match node.rest() {
+                Some(Rest::Waiting { .. }) if strict => {}
                 Some(Rest::Waiting { .. }) => {
                     return Err(format!(
                         "{name} waits for a sibling and nothing is under way"

@@ -13,8 +13,9 @@ use super::node::{Body, Life, Node, Origin, Reign, Rest, Sup};
 use super::record::{StartWhy, StopWhy, What};
 use super::supervisor::Notice;
 use super::task::{Task, TaskKind};
-use crate::spec::{self, Policy, StartMode, SupervisorKind};
+use crate::spec::{self, Policy, StartMode, Supervisor, SupervisorKind};
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A node at rest that has never been started.
@@ -72,6 +73,7 @@ impl Tree {
     /// children, fresh back-off.
     pub(super) fn start_supervisor(&mut self, id: NodeId, why: StartWhy) {
         self.timers.clear(id, super::timers::Purpose::Backoff);
+        self.refresh(id);
         self.sync_children(id);
         let now = self.now;
         let node = &mut self.nodes[id];
@@ -105,6 +107,35 @@ impl Tree {
             }
         }
         self.start_children(id);
+    }
+
+    /// A supervisor starts from what its own supervisor's specification says now.
+    fn refresh(&mut self, id: NodeId) {
+        let node = &self.nodes[id];
+        let Some(parent) = node.parent.filter(|_| node.origin == Origin::Configured) else {
+            return;
+        };
+        let found = self.sup_spec(parent).and_then(|spec| {
+            spec.children
+                .iter()
+                .find(|child| child.name() == node.name())
+                .cloned()
+        });
+        if let Some(spec) = found {
+            self.respecify(id, &spec);
+        }
+    }
+
+    /// Gives a node a new specification. A supervisor that was given one of its own in place
+    /// (`otp`, code_change) keeps that, but for what it is to its supervisor.
+    pub(super) fn respecify(&mut self, id: NodeId, new: &spec::Node) {
+        let node = &mut self.nodes[id];
+        node.spec = match (&node.spec, new) {
+            (spec::Node::Supervisor(own), spec::Node::Supervisor(new)) if node.replaced => {
+                spec::Node::Supervisor(Arc::new(as_child(own, new)))
+            }
+            _other => new.clone(),
+        };
     }
 
     pub(super) fn children(&self, id: NodeId) -> Vec<NodeId> {
@@ -252,9 +283,7 @@ impl Tree {
                 here.or_else(|| before.iter().copied().find(|old| self.is_same(*old, child)));
             wanted.push(match known {
                 Some(old) => {
-                    if !self.nodes[old].replaced {
-                        self.nodes[old].spec = child.clone();
-                    }
+                    self.respecify(old, child);
                     old
                 }
                 None => self.plant(Some(id), child.clone()),
@@ -280,6 +309,18 @@ impl Tree {
         node.origin == Origin::Configured
             && node.name() == spec.name()
             && same_kind(&node.spec, spec)
+    }
+}
+
+/// The one supervisor's inside with the other's outside.
+pub(super) fn as_child(inside: &Supervisor, outside: &Supervisor) -> Supervisor {
+    Supervisor {
+        restart: outside.restart,
+        significant: outside.significant,
+        required: outside.required,
+        shutdown: outside.shutdown,
+        backoff: Arc::clone(&outside.backoff),
+        ..inside.clone()
     }
 }
 

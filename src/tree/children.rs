@@ -14,6 +14,12 @@ use std::sync::Arc;
 impl Tree {
     /// OTP's `start_child`.
     pub(super) fn add_child(&mut self, id: CommandId, sup: NodeId, node: Node) {
+        let auto = self
+            .sup_spec(sup)
+            .map_or(AutoShutdown::Never, |spec| spec.auto_shutdown);
+        if !significance_holds(&node, auto) {
+            return self.reply(id, Outcome::InvalidSpec);
+        }
         if let Some(known) = self.child(sup, node.name()) {
             return self.reply(
                 id,
@@ -22,12 +28,6 @@ impl Tree {
                     ChildStatus::Restarting | ChildStatus::Stopped => Outcome::AlreadyPresent,
                 },
             );
-        }
-        let auto = self
-            .sup_spec(sup)
-            .map_or(AutoShutdown::Never, |spec| spec.auto_shutdown);
-        if !significance_holds(&node, auto) {
-            return self.reply(id, Outcome::InvalidSpec);
         }
         let child = self.plant(Some(sup), node);
         self.nodes[child].origin = Origin::Dynamic;

@@ -8,7 +8,7 @@ use super::node::Rest;
 use super::record::{StartWhy, StopWhy, What};
 use super::task::{Stage, Task, TaskKind};
 use super::timers::Purpose;
-use crate::spec::Strategy;
+use crate::spec::{Policy, Strategy};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -112,5 +112,21 @@ impl Tree {
             return self.start(child, why);
         }
         self.task_step(sup);
+    }
+
+    /// The operator has called a retry off: the rest of the group need not wait for it (default
+    /// policy).
+    pub(super) fn resume_group(&mut self, sup: NodeId) {
+        if self.policy_of(sup) == Policy::Otp || self.task(sup).is_some() {
+            return;
+        }
+        let waiting = |id: &NodeId| matches!(self.nodes[*id].rest(), Some(Rest::Waiting { .. }));
+        let start: Vec<_> = self.children(sup).into_iter().filter(waiting).collect();
+        if start.is_empty() {
+            return;
+        }
+        let mut task = Task::new(TaskKind::Boot, StopWhy::Supervisor, StartWhy::Retry);
+        task.start = start;
+        self.begin(sup, task);
     }
 }

@@ -7,6 +7,7 @@
 //! OTP's `code_change` hold: nothing is started or stopped.
 
 use super::Tree;
+use super::boot::as_child;
 use super::children::significance_holds;
 use super::event::{Applied, CommandId, NodeId, Outcome};
 use super::node::Origin;
@@ -342,11 +343,7 @@ impl Tree {
         };
         let kept = Supervisor {
             name: Arc::clone(&old.name),
-            restart: old.restart,
-            significant: old.significant,
-            required: old.required,
-            backoff: Arc::clone(&old.backoff),
-            ..(**new).clone()
+            ..as_child(new, &old)
         };
         self.nodes[sup].spec = Node::Supervisor(Arc::new(kept));
         self.record(sup, What::Changed);
@@ -359,7 +356,7 @@ impl Tree {
                 .find(|id| self.nodes[*id].name() == spec.name());
             let child = match known {
                 Some(child) => {
-                    self.nodes[child].spec = spec.clone();
+                    self.change_child(child, spec);
                     child
                 }
                 None => self.plant(Some(sup), spec.clone()),
@@ -377,6 +374,22 @@ impl Tree {
             state.children = order;
         }
         self.renumber(sup);
+    }
+}
+
+impl Tree {
+    /// A child that runs goes on as it is. Of a supervisor only what it is to its supervisor
+    /// changes now; the rest holds from its next start.
+    fn change_child(&mut self, child: NodeId, new: &Node) {
+        let spec = match (&self.nodes[child].spec, new) {
+            (Node::Supervisor(own), Node::Supervisor(new)) => {
+                Node::Supervisor(Arc::new(as_child(own, new)))
+            }
+            (Node::Service(_), Node::Service(_))
+            | (Node::Service(_), Node::Supervisor(_))
+            | (Node::Supervisor(_), Node::Service(_)) => new.clone(),
+        };
+        self.nodes[child].spec = spec;
     }
 }
 

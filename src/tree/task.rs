@@ -128,11 +128,17 @@ impl Tree {
             | Ending::AutoShutdown(_)
             | Ending::StartFailed { .. } => StopWhy::Supervisor,
         };
+        let told = match &ending {
+            Ending::Told(why) => *why,
+            Ending::Escalated(_) | Ending::AutoShutdown(_) | Ending::StartFailed { .. } => {
+                StopWhy::Supervisor
+            }
+        };
         self.record(
             sup,
             What::Stopping {
                 run: None,
-                why: self.told_why(&ending),
+                why: told,
             },
         );
         let Some(state) = self.nodes[sup].sup_mut() else {

@@ -127,7 +127,7 @@ impl Tree {
     }
 
     /// Gives a node a new specification. A supervisor that was given one of its own in place
-    /// (`otp`, code_change) keeps that, but for what it is to its supervisor.
+    /// (`otp`, `code_change`) keeps that, but for what it is to its supervisor.
     pub(super) fn respecify(&mut self, id: NodeId, new: &spec::Node) {
         let node = &mut self.nodes[id];
         node.spec = match (&node.spec, new) {

@@ -104,9 +104,7 @@ impl Tree {
     }
 
     pub(super) fn on_command(&mut self, id: CommandId, by: Actor, command: Command) {
-        let Some(node) = command.node() else {
-            return self.perform(Call { id, by, command });
-        };
+        let node = command.node().unwrap_or(self.root);
         if self.nodes.get(node).is_none() {
             return self.reply(id, Outcome::NotFound);
         }
@@ -343,7 +341,7 @@ impl Tree {
     /// The operator's restart where children do not wait for each other.
     fn restart_now(&mut self, id: CommandId, by: Actor, node: NodeId) {
         let Some(parent) = self.nodes[node].parent else {
-            return self.restart_root(id);
+            return self.restart_root(id, by);
         };
         if self.is_going_down(parent) {
             return self.reply(id, Outcome::SupervisorDown);
@@ -358,13 +356,13 @@ impl Tree {
     }
 
     /// All children of the root, in order.
-    fn restart_root(&mut self, id: CommandId) {
+    fn restart_root(&mut self, id: CommandId, by: Actor) {
         let root = self.root;
         if !self.nodes[root].is_up() || self.task(root).is_some() {
             return self.reply(id, Outcome::Busy);
         }
         let children = self.children(root);
-        self.restart_scope(id, Actor::Supd, children);
+        self.restart_scope(id, by, children);
     }
 
     fn restart_scope(&mut self, id: CommandId, by: Actor, scope: Vec<NodeId>) {
@@ -379,7 +377,7 @@ impl Tree {
             StopWhy::Command(by),
             StartWhy::Command,
         );
-        // Those that are to stay down are not touched.
+        // Those that are to stay down are not touched, unless they were named.
         let touched: Vec<_> = scope
             .into_iter()
             .filter(|child| self.is_wanted(*child))

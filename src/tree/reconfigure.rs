@@ -385,9 +385,8 @@ impl Tree {
             (Node::Supervisor(own), Node::Supervisor(new)) => {
                 Node::Supervisor(Arc::new(as_child(own, new)))
             }
-            (Node::Service(_), Node::Service(_))
-            | (Node::Service(_), Node::Supervisor(_))
-            | (Node::Supervisor(_), Node::Service(_)) => new.clone(),
+            (Node::Service(_) | Node::Supervisor(_), Node::Service(_))
+            | (Node::Service(_), Node::Supervisor(_)) => new.clone(),
         };
         self.nodes[child].spec = spec;
     }

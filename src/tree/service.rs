@@ -210,8 +210,7 @@ impl Tree {
                     failure: Some(failure),
                 };
                 let seq = self.record_end(run.node, &state, Phase::Starting, end);
-                self.set_life(run.node, Life::Rest(Rest::Retrying { cause: Some(seq) }));
-                self.notify(run.node, Notice::StartFailed);
+                self.start_failed(run.node, class, seq);
             }
             Some(Life::Stopping(state, stopping)) if state.life == run.life => {
                 let (state, why) = (state.clone(), stopping.why);
@@ -240,7 +239,7 @@ impl Tree {
             }
             Some(Life::Up(state)) if state.life == run.life => {
                 let state = state.clone();
-                self.died_up(run.node, &state, Phase::Ready, facts);
+                self.died_up(run.node, &state, facts);
             }
             Some(Life::Stopping(state, stopping)) if state.life == run.life => {
                 let (state, stopping) = (state.clone(), stopping.clone());
@@ -273,12 +272,6 @@ impl Tree {
             self.set_life(id, Life::Rest(Rest::Done));
             return self.notify(id, Notice::Started);
         }
-        // Under the default policy the restart type holds before readiness, too: a transient
-        // service that ends cleanly has done its work (SEMANTICS §1, invariant 10).
-        if self.policy_above(id) == Policy::Supd && !calls_for_restart(service.restart, class) {
-            self.end_of_start(id, run);
-            return self.died_up(id, run, Phase::Starting, facts);
-        }
         self.end_of_start(id, run);
         let end = End {
             class,
@@ -286,11 +279,35 @@ impl Tree {
             failure: None,
         };
         let seq = self.record_end(id, run, Phase::Starting, end);
-        self.set_life(id, Life::Rest(Rest::Retrying { cause: Some(seq) }));
-        self.notify(id, Notice::StartFailed);
+        self.start_failed(id, class, seq);
     }
 
-    fn died_up(&mut self, id: NodeId, run: &Run, phase: Phase, facts: ExitFacts) {
+    /// A start has ended without being done. Under the default policy the restart type holds
+    /// before readiness, too: a transient service that ends cleanly has done its work, a temporary
+    /// one had its chance (SEMANTICS §1, invariant 10).
+    fn start_failed(&mut self, id: NodeId, class: Class, seq: Seq) {
+        let restart = self.nodes[id].spec.restart();
+        if self.policy_above(id) == Policy::Otp || calls_for_restart(restart, class) {
+            self.set_life(id, Life::Rest(Rest::Retrying { cause: Some(seq) }));
+            return self.notify(id, Notice::StartFailed);
+        }
+        self.ended(id, class, seq);
+    }
+
+    fn ended(&mut self, id: NodeId, class: Class, cause: Seq) {
+        let culprit = self.culprit_of(id);
+        self.set_life(
+            id,
+            Life::Ended(Ended {
+                class,
+                culprit,
+                cause,
+            }),
+        );
+        self.notify(id, Notice::Ended);
+    }
+
+    fn died_up(&mut self, id: NodeId, run: &Run, facts: ExitFacts) {
         let Some(service) = self.service(id) else {
             return;
         };
@@ -300,15 +317,8 @@ impl Tree {
             facts: Some(facts),
             failure: None,
         };
-        let seq = self.record_end(id, run, phase, end);
-        let culprit = self.culprit_of(id);
-        let ended = Ended {
-            class,
-            culprit,
-            cause: seq,
-        };
-        self.set_life(id, Life::Ended(ended));
-        self.notify(id, Notice::Ended);
+        let seq = self.record_end(id, run, Phase::Ready, end);
+        self.ended(id, class, seq);
     }
 
     fn died_stopping(&mut self, id: NodeId, run: &Run, stopping: &Stopping, facts: ExitFacts) {
@@ -326,8 +336,7 @@ impl Tree {
         };
         let seq = self.record_end(id, run, phase, end);
         if stopping.why == StopWhy::StartTimeout {
-            self.set_life(id, Life::Rest(Rest::Retrying { cause: Some(seq) }));
-            return self.notify(id, Notice::StartFailed);
+            return self.start_failed(id, Class::StartTimeout, seq);
         }
         self.decided(id, seq, Decision::Expected, None);
         self.down(id, stopping.why);

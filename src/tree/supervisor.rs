@@ -266,7 +266,7 @@ impl Tree {
         let Some(Rest::Retrying { cause }) =
             self.nodes.get(child).and_then(super::node::Node::rest)
         else {
-            return;
+            return self.resume_group(sup);
         };
         self.cause = cause;
         self.recover(sup, child, StartWhy::Retry);

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use supd::spec::{ExitFacts, ExitStatus, Ready, Service, Signal, SpawnFailure, Stage};
-use supd::tree::{CommandId, Effect, Event, NodeId, Outcome, RunId, Time, Tree};
+use supd::tree::{CommandId, Effect, Effects, Event, NodeId, Outcome, RunId, Time, Tree};
 
 /// Events after which a step is called endless. The longest recorded step has 124.
 const EVENTS_MAX: usize = 100_000;
@@ -83,19 +83,32 @@ impl Kernel {
         self.trace
             .push(format!("{:>8} ms <- {event:?}", self.now.0 / 1_000_000));
         let effects = self.tree.handle(self.now, event);
+        self.follow(effects);
+    }
+
+    /// From now on this supervisor only queues.
+    pub(crate) fn hold(&mut self, sup: NodeId) {
+        self.trace.push(format!("            hold {sup:?}"));
+        self.tree.hold(sup);
+    }
+
+    /// It looks at what has come in.
+    pub(crate) fn release(&mut self, sup: NodeId) {
+        self.trace.push(format!("            release {sup:?}"));
+        let effects = self.tree.release(self.now, sup);
+        self.follow(effects);
+    }
+
+    fn follow(&mut self, effects: Effects) {
         self.reporter.learn(&self.tree.snapshot());
         for effect in effects {
             self.trace
                 .push(format!("            -> {}", brief(&effect)));
             self.perform(effect);
         }
-        let audit = self.tree.audit();
-        assert_eq!(
-            audit,
-            Ok(()),
-            "audit failed after:\n{}",
-            self.trace.join("\n")
-        );
+        if let Err(complaint) = self.tree.audit() {
+            panic!("{complaint:?} after:\n{}", self.trace.join("\n"));
+        }
     }
 
     /// Delivers events, and lets time pass while somebody is slow to stop, until nothing happens

@@ -46,8 +46,8 @@ impl Reporter {
     pub(crate) fn learn(&mut self, snapshot: &Snapshot) {
         for view in &snapshot.nodes {
             let path = match view.parent.and_then(|parent| self.known.get(&parent)) {
-                Some(parent) => format!("{}.{}", parent.path, view.name),
-                None => view.name.to_string(),
+                Some(parent) => format!("{}.{}", parent.path, view.spec.name()),
+                None => view.spec.name().to_string(),
             };
             let known = Known {
                 path,
@@ -123,7 +123,8 @@ impl Reporter {
             | What::Changed
             | What::Command { .. }
             | What::ShuttingDown { .. }
-            | What::Health { .. } => None,
+            | What::Health { .. }
+            | What::Daemon { .. } => None,
         }
     }
 

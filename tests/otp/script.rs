@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use supd::spec::{Node, Restart, Signal};
 use supd::tree::{
-    Actor, ChildStatus, Command, CommandId, Event, Haste, NodeId, NodeView, Outcome, Tree,
+    Actor, ChildStatus, Command, CommandId, Event, Haste, NodeId, NodeView, Outcome, State, Tree,
 };
 
 /// A case under way.
@@ -92,7 +92,7 @@ impl Script {
     fn batch(&mut self, sup: &str, items: &[Op]) -> Observation {
         let held = self.view(sup).map(|view| view.id);
         if let Some(id) = held {
-            self.kernel.give(Event::Hold(id));
+            self.kernel.hold(id);
         }
         let mut answers = Vec::new();
         let mut own = 0;
@@ -106,7 +106,7 @@ impl Script {
             answers.push(answer);
         }
         if let Some(id) = held {
-            self.kernel.give(Event::Release(id));
+            self.kernel.release(id);
         }
         self.kernel.settle();
         let mut results = Vec::new();
@@ -281,7 +281,7 @@ impl Script {
             let path = self.kernel.reporter.known(view.id).map(|known| &known.path);
             let mut row = vec![json!(path), json!(if up { "running" } else { "stopped" })];
             if supervisor && up && !self.timing {
-                row.push(json!(view.restarts_in_incarnation));
+                row.push(json!(view.recorded.map(|(since_start, _)| since_start)));
             }
             rows.push(row);
         }
@@ -378,10 +378,17 @@ fn reloaded(view: &NodeView, spec: &Spec) -> Spec {
     spec
 }
 
-/// OTP's "running": a process that is ready, or a supervisor that is not going down.
+/// OTP's "running": a process, or a supervisor that is not going down.
 fn is_up(view: &NodeView) -> bool {
-    match view.spec {
-        Node::Service(_) => matches!(view.state, "ready" | "unready"),
-        Node::Supervisor(_) => matches!(view.state, "up" | "degraded"),
+    match view.state {
+        State::Ready | State::Up | State::Degraded => true,
+        State::Starting
+        | State::Stopping
+        | State::Stopped
+        | State::Backoff
+        | State::Waiting
+        | State::Unkillable
+        | State::Done
+        | State::Down => false,
     }
 }

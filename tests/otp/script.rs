@@ -42,7 +42,7 @@ impl Script {
     pub(crate) fn new(case: &Case, manner: Manner) -> Self {
         let tree = specs::tree(&case.tree, &manner.ready());
         let mut script = Self {
-            kernel: Kernel::new(Tree::new(Arc::new(tree), 1), manner),
+            kernel: Kernel::new(Tree::new(&Arc::new(tree), 1), manner),
             manner,
             root: case.tree.id.clone(),
             timing: case.kind == "timing",

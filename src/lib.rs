@@ -21,3 +21,4 @@
 
 pub mod spec;
 pub mod tree;
+pub mod wire;

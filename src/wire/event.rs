@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One event: the schema of `GET /v1/events`, the journal file, a hook's stdin and the log in json
+//! format (INTERFACES.md, "Events").
+//!
+//! One flat shape for all kinds: a reader with `jq` needs no table of variants, and a field that
+//! one kind has today another may gain tomorrow. What a kind does not have is absent.
+
+use super::{Word, is_false, seconds};
+use serde::{Deserialize, Serialize};
+
+/// The words in [`EventLine::kind`].
+pub mod kind {
+    /// The daemon has booted the tree.
+    pub const DAEMON_STARTED: &str = "daemon.started";
+    /// A new configuration is in force.
+    pub const DAEMON_RELOADED: &str = "daemon.reloaded";
+    /// The whole tree is being stopped.
+    pub const DAEMON_STOPPING: &str = "daemon.stopping";
+    /// A program is about to be executed.
+    pub const SERVICE_STARTING: &str = "service.starting";
+    /// A start is done.
+    pub const SERVICE_READY: &str = "service.ready";
+    /// It runs and does not serve.
+    pub const SERVICE_UNREADY: &str = "service.unready";
+    /// The process is gone, or never was.
+    pub const SERVICE_EXITED: &str = "service.exited";
+    /// It was asked to stop, or sent the next signal of its ladder.
+    pub const SERVICE_STOPPING: &str = "service.stopping";
+    /// It is down because it was stopped.
+    pub const SERVICE_STOPPED: &str = "service.stopped";
+    /// It waits before the next start.
+    pub const SERVICE_BACKOFF: &str = "service.backoff";
+    /// It waits for a breaker or a budget.
+    pub const SERVICE_HELD: &str = "service.held";
+    /// It no longer does.
+    pub const SERVICE_RELEASED: &str = "service.released";
+    /// It is not restarted until somebody acts.
+    pub const SERVICE_PARKED: &str = "service.parked";
+    /// SIGKILL had no effect.
+    pub const SERVICE_UNKILLABLE: &str = "service.unkillable";
+    /// A supervisor begins to start its children.
+    pub const SUPERVISOR_STARTING: &str = "supervisor.starting";
+    /// Every child of it is started.
+    pub const SUPERVISOR_READY: &str = "supervisor.ready";
+    /// It was asked to stop.
+    pub const SUPERVISOR_STOPPING: &str = "supervisor.stopping";
+    /// It and all below it are down.
+    pub const SUPERVISOR_STOPPED: &str = "supervisor.stopped";
+    /// Who is stopped and started because of one child.
+    pub const SUPERVISOR_STRATEGY: &str = "supervisor.strategy";
+    /// One restart too many.
+    pub const SUPERVISOR_EXHAUSTED: &str = "supervisor.exhausted";
+    /// It ended by itself; its own supervisor decides.
+    pub const SUPERVISOR_ESCALATED: &str = "supervisor.escalated";
+    /// Its state as people see it has changed.
+    pub const SUPERVISOR_HEALTH: &str = "supervisor.health";
+    /// A node is now in the tree.
+    pub const NODE_ADDED: &str = "node.added";
+    /// A node is no longer in the tree.
+    pub const NODE_REMOVED: &str = "node.removed";
+    /// A node's specification changed in place.
+    pub const NODE_CHANGED: &str = "node.changed";
+    /// A client or a signal asked for something.
+    pub const COMMAND: &str = "command";
+    /// A child that was not ours ended.
+    pub const ORPHAN_REAPED: &str = "orphan.reaped";
+    /// Not an event: the first line of a stream.
+    pub const SNAPSHOT: &str = "snapshot";
+    /// Not an event: the stream lives.
+    pub const HEARTBEAT: &str = "heartbeat";
+    /// Not an event: what the reader has missed.
+    pub const GAP: &str = "gap";
+}
+
+/// One change, numbered densely by `seq` within one `boot`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct EventLine {
+    /// [`VERSION`](super::VERSION).
+    pub v: u32,
+    /// Its number.
+    pub seq: u64,
+    /// When, RFC 3339 with milliseconds, UTC.
+    pub ts: String,
+    /// The life of the daemon it belongs to.
+    pub boot: String,
+    /// One of [`kind`], or a word of a later version.
+    pub kind: Word,
+    /// Ties exit, remedy, restart and ready together: `i91`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<String>,
+    /// The node's name; absent: the daemon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Its path: `root/api/web`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The how-many-th start of the service it is about, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<u64>,
+    /// Its process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<i32>,
+    /// The class of an end (SEMANTICS §5).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<Word>,
+    /// Its base class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Word>,
+    /// requested clean transient config resource hang fault external.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family: Option<Word>,
+    /// certain or likely, where that is a question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certainty: Option<Word>,
+    /// What the service was doing: starting, ready, stopping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Word>,
+    /// The exit code, when it exited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<u8>,
+    /// The signal that ended it, or that was sent (`service.stopping`); without `SIG`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<Word>,
+    /// Whether it left a core.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub core: bool,
+    /// What failed, when there never was a process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FailureLine>,
+    /// From the start to the end of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uptime_ms: Option<u64>,
+    /// What it used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rusage: Option<RusageLine>,
+    /// The last lines it wrote to its stderr. Not to be trusted by a terminal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_lines: Vec<String>,
+    /// The `seq` of what caused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<u64>,
+    /// The restart budget after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetLine>,
+    /// What is done about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<DecisionLine>,
+    /// Why something is started (boot, restart, group, retry, command, apply) or stopped (group,
+    /// supervisor, shutdown, command, apply, `start_timeout`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<Word>,
+    /// The sibling a group restart is about, or the child of a `supervisor.*`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child: Option<String>,
+    /// Which incarnation of a supervisor, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
+    /// From the start to here (`ready`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took_ms: Option<u64>,
+    /// The time a back-off waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay_ms: Option<u64>,
+    /// Starts that failed in a row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// A supervisor's rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Word>,
+    /// Whom it touches, in start order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scope: Vec<String>,
+    /// The leaf at the end of the cause chain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub culprit: Option<CulpritLine>,
+    /// Who asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<WhoLine>,
+    /// What was asked for: `stop`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verb: Option<Word>,
+    /// Whom a stop waits for first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
+    /// A supervisor's new state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Word>,
+    /// The same for people, where the fields alone do not say it. Not to be trusted by a terminal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// A step before exec that failed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureLine {
+    /// Which step: `exec`, `workdir`, `uid`.
+    pub stage: Word,
+    /// The kernel's error number.
+    pub errno: i32,
+    /// The same for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// What a process used (getrusage(2)).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RusageLine {
+    /// User CPU time.
+    pub utime_ms: u64,
+    /// System CPU time.
+    pub stime_ms: u64,
+    /// Largest resident set, KiB.
+    pub maxrss_kb: u64,
+}
+
+/// A restart budget.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct BudgetLine {
+    /// Whose.
+    pub supervisor: String,
+    /// `main`, or the family it is for.
+    pub bucket: Word,
+    /// Restarts in the window, this one included.
+    pub used: u32,
+    /// Restarts allowed.
+    pub max: u32,
+    /// The window.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "seconds"
+    )]
+    pub seconds: Option<f64>,
+}
+
+/// What is done about an exit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecisionLine {
+    /// restart, `stay_down`, escalate, expected, queued, done, remediate, hold, park.
+    pub action: Word,
+    /// Whom it touches, in start order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scope: Vec<String>,
+    /// After this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay_ms: Option<u64>,
+}
+
+/// The leaf at the end of a cause chain.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CulpritLine {
+    /// Its name.
+    pub node: String,
+    /// How it ended.
+    pub class: Word,
+    /// The code supd would end with because of it.
+    pub code: u8,
+    /// One clause for people: `exit 3`, `signal SEGV`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub how: Option<String>,
+}
+
+/// Who asked for something: a client of the socket, or a signal.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhoLine {
+    /// The client's user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// The client's process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<i32>,
+    /// The signal that supd got.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<Word>,
+}

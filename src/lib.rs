@@ -20,5 +20,6 @@
 //! All on one thread, so that a pid can never be signalled after it was reaped.
 
 pub mod spec;
+pub mod sys;
 pub mod tree;
 pub mod wire;

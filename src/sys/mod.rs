@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The only door to the operating system, and the only unsafe code.
+//!
+//! The module performs single acts (spawn this, reap one, send that) and says what came of them in
+//! the words of `spec`. It never decides whether an act is wise, keeps no history, starts no
+//! thread and knows neither the tree nor the configuration's text.
+//!
+//! All of it is meant for one thread: the reaper, the table of processes and the spawner must run
+//! on the same one, so that no pid is signalled after it was reaped and no exit is lost.
+
+#![warn(clippy::wildcard_enum_match_arm)]
+
+pub mod clock;
+mod dispositions;
+pub mod env;
+pub mod init;
+pub mod leftovers;
+pub mod listen;
+pub mod lock;
+pub mod logpipe;
+pub mod notify;
+pub mod own;
+pub mod peer;
+pub mod procs;
+mod raw;
+pub mod reap;
+#[cfg(feature = "daemon")]
+pub mod signals;
+pub mod spawn;
+pub mod users;
+
+pub use dispositions::SignalSet;

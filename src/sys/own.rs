@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a process does to itself: ignore a signal, die by one, fork a copy.
+//!
+//! supd uses little of it; the test program uses all. Never for starting a service: that is
+//! `spawn`.
+
+#![expect(unsafe_code, reason = "fork(2) and raising a signal")]
+
+use super::dispositions::{DEFAULT, IGNORE, note, set, set_mask};
+use super::raw::{arg, errno, io_error, syscall};
+use crate::spec::Signal;
+use std::io;
+
+/// Ignores a signal.
+pub fn ignore(signal: Signal) -> io::Result<()> {
+    note(signal);
+    set(signal.number(), &IGNORE).map_err(io_error)
+}
+
+/// Sets a signal back to its default.
+pub fn reset(signal: Signal) -> io::Result<()> {
+    set(signal.number(), &DEFAULT).map_err(io_error)
+}
+
+/// Dies by a signal whose default is death; returns only if that is not so.
+pub fn die_by(signal: Signal) -> io::Result<()> {
+    reset(signal).or_else(|error| match signal {
+        Signal::KILL | Signal::STOP => Ok(()),
+        _ => Err(error),
+    })?;
+    set_mask(0);
+    let pid = arg(nix::unistd::getpid().as_raw());
+    // SAFETY: no pointer is passed.
+    unsafe { syscall(libc::SYS_kill, [pid, arg(signal.number()), 0, 0, 0]) }
+        .map(drop)
+        .map_err(io_error)
+}
+
+/// Which side of a fork one is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forked {
+    /// The new process.
+    Child,
+    /// The old one; the new one's pid.
+    Parent(i32),
+}
+
+/// fork(2). Only for a process with a single thread: in the child of another the locks of the
+/// allocator may be held for ever.
+pub fn fork_copy() -> io::Result<Forked> {
+    // SAFETY: the caller has one thread, so that no lock is held by another.
+    match unsafe { libc::fork() } {
+        -1 => Err(io_error(errno())),
+        0 => Ok(Forked::Child),
+        pid => Ok(Forked::Parent(pid)),
+    }
+}
+
+/// Ends at once without running destructors, for the child of [`fork_copy`].
+pub fn exit_at_once(code: u8) -> ! {
+    // SAFETY: `_exit` has no precondition.
+    unsafe { libc::_exit(i32::from(code)) }
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The end of processes: peek, then reap, one at a time.
+//!
+//! A process that was peeked at is still a zombie: its pid and its group are still its own, so the
+//! caller can look at it and kill the rest of its group without hitting a stranger. Only then is it
+//! reaped. The module never decides whose process it was.
+
+#![expect(
+    unsafe_code,
+    reason = "waitid(2) with resource usage has no safe wrapper"
+)]
+
+use super::raw::{arg, syscall};
+use crate::spec::{ExitFacts, ExitStatus, Signal};
+use std::mem::zeroed;
+
+/// A process that is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reaped {
+    /// The number it had; free for others now.
+    pub pid: i32,
+    /// How it ended and what it used.
+    pub facts: ExitFacts,
+}
+
+/// Whom waitid(2) looks at.
+#[derive(Clone, Copy)]
+enum Whom {
+    Anybody,
+    Pid(i32),
+}
+
+/// Reaps one dead child, if there is one, whoever it is. `at_peek` is called with its pid while it
+/// is still a zombie. Call it until it returns `None`: signals coalesce.
+pub fn next(at_peek: &mut dyn FnMut(i32)) -> Option<Reaped> {
+    let pid = peek(Whom::Anybody)?;
+    at_peek(pid);
+    reap(pid)
+}
+
+/// Like [`next`] for one child, a hint that came with SIGCHLD: with thousands of children much
+/// cheaper than asking for anybody. A pid that is no dead child of ours is `None`.
+pub fn one(pid: i32, at_peek: &mut dyn FnMut(i32)) -> Option<Reaped> {
+    if pid <= 0 {
+        return None;
+    }
+    let pid = peek(Whom::Pid(pid))?;
+    at_peek(pid);
+    reap(pid)
+}
+
+/// Reaps this child, waiting for its end.
+pub(super) fn wait_for(pid: i32) -> Option<Reaped> {
+    wait(Whom::Pid(pid), libc::WEXITED).map(|(reaped, _)| reaped)
+}
+
+fn peek(whom: Whom) -> Option<i32> {
+    wait(whom, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT).map(|(seen, _)| seen.pid)
+}
+
+fn reap(pid: i32) -> Option<Reaped> {
+    wait(Whom::Pid(pid), libc::WEXITED | libc::WNOHANG).map(|(reaped, _)| reaped)
+}
+
+fn wait(whom: Whom, options: i32) -> Option<(Reaped, i32)> {
+    // SAFETY: a signal information and a resource usage of zeros are valid values.
+    let (mut info, mut usage): (libc::siginfo_t, libc::rusage) = unsafe { zeroed() };
+    let (idtype, id) = match whom {
+        Whom::Anybody => (libc::P_ALL, 0),
+        Whom::Pid(pid) => (libc::P_PID, pid),
+    };
+    let info_at = std::ptr::from_mut(&mut info).expose_provenance();
+    let usage_at = std::ptr::from_mut(&mut usage).expose_provenance();
+    loop {
+        let args = [idtype as usize, arg(id), info_at, arg(options), usage_at];
+        // SAFETY: both pointers are to structures of ours that the kernel fills.
+        match unsafe { syscall(libc::SYS_waitid, args) } {
+            Ok(_) => break,
+            Err(libc::EINTR) => {}
+            Err(_) => return None,
+        }
+    }
+    // SAFETY: the kernel has filled it in, or left it zero when nobody is dead.
+    let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+    if pid == 0 {
+        return None;
+    }
+    let facts = ExitFacts {
+        status: exit_status(info.si_code, status),
+        user_us: micros(usage.ru_utime),
+        system_us: micros(usage.ru_stime),
+        maxrss_kb: u64::try_from(usage.ru_maxrss).unwrap_or(0),
+    };
+    Some((Reaped { pid, facts }, info.si_code))
+}
+
+/// waitid(2): `si_status` is the code for `CLD_EXITED` and the signal otherwise.
+fn exit_status(code: i32, status: i32) -> ExitStatus {
+    match (code, Signal::from_number(status)) {
+        (libc::CLD_KILLED, Some(signal)) => ExitStatus::Signal {
+            signal,
+            core: false,
+        },
+        (libc::CLD_DUMPED, Some(signal)) => ExitStatus::Signal { signal, core: true },
+        (_, _) => ExitStatus::Code(u8::try_from(status & 0xff).unwrap_or(u8::MAX)),
+    }
+}
+
+fn micros(time: libc::timeval) -> u64 {
+    let secs = u64::try_from(time.tv_sec).unwrap_or(0);
+    let rest = u64::try_from(time.tv_usec).unwrap_or(0);
+    secs.saturating_mul(1_000_000).saturating_add(rest)
+}

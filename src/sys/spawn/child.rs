@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a child does between clone and exec.
+//!
+//! It shares our memory while we stand still, and in most rungs of the ladder also our table of
+//! descriptors until its first call has given it one of its own. So: bare system calls only, in
+//! this order and no other; no allocation, no lock, no C library function that has ideas of its
+//! own, nothing with a destructor, no panic. Everything it needs was prepared in [`Order`].
+//! It ends by exec, or by writing where it failed into the report and exiting.
+
+#![expect(unsafe_code, reason = "bare system calls between clone and exec")]
+
+use super::super::dispositions::{DEFAULT, IGNORE, set, set_mask};
+use super::super::raw::{arg, syscall};
+use super::plan::{Prepared, Session};
+use crate::spec::{SpawnFailure, Stage};
+use std::ffi::{c_char, c_int, c_void};
+
+/// Where the child writes why it failed; shared memory in every rung.
+pub(super) type Report = Option<SpawnFailure>;
+
+/// Descriptors of ours that the child arranges under their final numbers. Never below 3.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slots {
+    pub(super) standard: [i32; 3],
+    pub(super) ready: i32,
+    pub(super) cwd: Option<i32>,
+    /// The highest of them.
+    pub(super) top: i32,
+}
+
+/// Everything a child needs to know.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) report: *mut Report,
+    /// Whether the table of descriptors is still the parent's.
+    pub(super) table: Table,
+    pub(super) slots: Slots,
+    /// The number under which the child sees its readiness descriptor.
+    pub(super) ready_number: Option<i32>,
+    /// Dispositions to be reset, one bit a signal.
+    pub(super) reset: u64,
+    /// Our own pid, which the child must see as its parent.
+    pub(super) parent: i32,
+    /// `None`: only try whether the way works.
+    pub(super) prepared: Option<*const Prepared>,
+}
+
+/// Whose table of descriptors the child begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Table {
+    /// The parent's: it must be left before anything else.
+    Shared,
+    /// A copy.
+    Own,
+}
+
+type Done = Result<(), SpawnFailure>;
+
+/// The child's main function.
+pub(super) extern "C" fn main(order: *mut c_void) -> c_int {
+    // SAFETY: the parent stands still and keeps the order until we have executed or ended.
+    let order = unsafe { &*order.cast::<Order>() };
+    let done = run(order);
+    if let Err(failure) = done {
+        // SAFETY: the report is a page of its own that is there in parent and child.
+        unsafe { order.report.write_volatile(Some(failure)) };
+    }
+    let code = arg(c_int::from(done.is_err()));
+    loop {
+        // SAFETY: no pointer is passed.
+        let _ = unsafe { syscall(libc::SYS_exit_group, [code, 0, 0, 0, 0]) };
+    }
+}
+
+fn run(order: &Order) -> Done {
+    leave_shared_table(order)?;
+    let Some(prepared) = order.prepared else {
+        return Ok(());
+    };
+    // SAFETY: as for the order itself.
+    let plan = unsafe { &*prepared };
+    return_to_cwd(order, plan)?;
+    arrange_descriptors(order)?;
+    begin_session(plan)?;
+    reset_dispositions(order, plan);
+    set_limits(plan)?;
+    set_nice(plan)?;
+    set_oom_score(plan)?;
+    // SAFETY: no pointer is passed; umask(2) cannot fail.
+    let _ = unsafe { syscall(libc::SYS_umask, [plan.umask as usize, 0, 0, 0, 0]) };
+    change_groups(plan)?;
+    change_user(plan)?;
+    change_directory(plan)?;
+    last_words(order, plan)?;
+    set_mask(0);
+    execute(plan)
+}
+
+/// One call whose arguments are numbers only.
+#[inline]
+fn call(stage: Stage, number: libc::c_long, args: [usize; 5]) -> Result<usize, SpawnFailure> {
+    // SAFETY: callers pass numbers, or pointers of the plan to what lives as long as it.
+    unsafe { syscall(number, args) }.map_err(|errno| SpawnFailure { stage, errno })
+}
+
+/// Until this has happened every call on descriptors would be one on the parent's.
+fn leave_shared_table(order: &Order) -> Done {
+    match order.table {
+        Table::Own => Ok(()),
+        Table::Shared => {
+            let first = arg(order.slots.top.wrapping_add(1));
+            let args = [first, MAX_FD, libc::CLOSE_RANGE_UNSHARE as usize, 0, 0];
+            call(Stage::Descriptors, libc::SYS_close_range, args).map(drop)
+        }
+    }
+}
+
+const MAX_FD: usize = u32::MAX as usize;
+
+/// To where supd was started, as supd: the service's user need not be able to walk there.
+fn return_to_cwd(order: &Order, plan: &Prepared) -> Done {
+    match order.slots.cwd {
+        Some(fd) if !plan.workdir_is_absolute => {
+            call(Stage::Workdir, libc::SYS_fchdir, [arg(fd), 0, 0, 0, 0]).map(drop)
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// 0, 1, 2 and the readiness descriptor, in this order: the slots are above 2, so that none is
+/// overwritten before it is used. All else is closed.
+fn arrange_descriptors(order: &Order) -> Done {
+    let stage = Stage::Descriptors;
+    let [input, output, error] = order.slots.standard;
+    call(stage, libc::SYS_dup3, [arg(input), 0, 0, 0, 0])?;
+    call(stage, libc::SYS_dup3, [arg(output), 1, 0, 0, 0])?;
+    call(stage, libc::SYS_dup3, [arg(error), 2, 0, 0, 0])?;
+    let Some(number) = order.ready_number else {
+        close_from(3, MAX_FD);
+        return Ok(());
+    };
+    if number == order.slots.ready {
+        call(
+            stage,
+            libc::SYS_fcntl,
+            [arg(number), arg(libc::F_SETFD), 0, 0, 0],
+        )?;
+    } else {
+        call(
+            stage,
+            libc::SYS_dup3,
+            [arg(order.slots.ready), arg(number), 0, 0, 0],
+        )?;
+    }
+    if number > 3 {
+        close_from(3, arg(number.wrapping_sub(1)));
+    }
+    close_from(arg(number.wrapping_add(1)).max(3), MAX_FD);
+    Ok(())
+}
+
+/// Where the call is missing or forbidden, the marks of `init` and of every descriptor of ours
+/// close them at exec.
+fn close_from(first: usize, last: usize) {
+    let _ = call(
+        Stage::Descriptors,
+        libc::SYS_close_range,
+        [first, last, 0, 0, 0],
+    );
+}
+
+fn begin_session(plan: &Prepared) -> Done {
+    match plan.session {
+        Session::Own => call(Stage::Session, libc::SYS_setsid, [0; 5]).map(drop),
+        Session::Foreground => {
+            call(Stage::Session, libc::SYS_setpgid, [0; 5])?;
+            let pid = call(Stage::Session, libc::SYS_getpid, [0; 5])?;
+            let pid = u32::try_from(pid).unwrap_or(0);
+            let at = std::ptr::from_ref(&pid).expose_provenance();
+            // Without a terminal there is no foreground; TTOU is blocked, so that it cannot stop us.
+            let args = [0, libc::TIOCSPGRP as usize, at, 0, 0];
+            let _ = call(Stage::Session, libc::SYS_ioctl, args);
+            Ok(())
+        }
+    }
+}
+
+/// Exec resets handlers, but not what is ignored; and once the mask is empty no handler of ours
+/// may run on memory that is not ours alone.
+fn reset_dispositions(order: &Order, plan: &Prepared) {
+    let mut left = order.reset;
+    while left != 0 {
+        // Cannot fail for a signal the parent could set.
+        let _ = set(signal_of(left), &DEFAULT);
+        left &= left.wrapping_sub(1);
+    }
+    let mut ignored = plan.ignored;
+    while ignored != 0 {
+        let _ = set(signal_of(ignored), &IGNORE);
+        ignored &= ignored.wrapping_sub(1);
+    }
+}
+
+/// The signal of the lowest bit.
+fn signal_of(bits: u64) -> i32 {
+    bits.trailing_zeros().cast_signed().wrapping_add(1)
+}
+
+fn set_limits(plan: &Prepared) -> Done {
+    for limit in &plan.limits {
+        let at = std::ptr::from_ref(&limit.values).expose_provenance();
+        let args = [0, limit.resource as usize, at, 0, 0];
+        call(Stage::Limits, libc::SYS_prlimit64, args)?;
+    }
+    Ok(())
+}
+
+fn set_nice(plan: &Prepared) -> Done {
+    let Some(nice) = plan.nice else { return Ok(()) };
+    let args = [libc::PRIO_PROCESS as usize, 0, arg(nice), 0, 0];
+    call(Stage::Nice, libc::SYS_setpriority, args).map(drop)
+}
+
+fn set_oom_score(plan: &Prepared) -> Done {
+    let Some(text) = &plan.oom_score else {
+        return Ok(());
+    };
+    let stage = Stage::OomScore;
+    let path = c"/proc/self/oom_score_adj".as_ptr().expose_provenance();
+    let flags = arg(libc::O_WRONLY | libc::O_CLOEXEC);
+    let fd = call(
+        stage,
+        libc::SYS_openat,
+        [arg(libc::AT_FDCWD), path, flags, 0, 0],
+    )?;
+    let bytes = text.as_ptr().expose_provenance();
+    let written = call(stage, libc::SYS_write, [fd, bytes, text.len(), 0, 0]);
+    let _ = call(stage, libc::SYS_close, [fd, 0, 0, 0, 0]);
+    written.map(drop)
+}
+
+fn change_groups(plan: &Prepared) -> Done {
+    if let Some(groups) = &plan.groups {
+        let at = groups.as_ptr().expose_provenance();
+        call(
+            Stage::Groups,
+            libc::SYS_setgroups,
+            [groups.len(), at, 0, 0, 0],
+        )?;
+    }
+    if let Some(gid) = plan.gid {
+        let gid = gid as usize;
+        call(Stage::Gid, libc::SYS_setresgid, [gid, gid, gid, 0, 0])?;
+        read_back(Stage::Gid, libc::SYS_getresgid, gid)?;
+    }
+    Ok(())
+}
+
+/// Every step is fatal and read back (CVE-2026-35535), and there must be no way back to root.
+fn change_user(plan: &Prepared) -> Done {
+    let Some(uid) = plan.uid else { return Ok(()) };
+    let uid = uid as usize;
+    call(Stage::Uid, libc::SYS_setresuid, [uid, uid, uid, 0, 0])?;
+    read_back(Stage::Uid, libc::SYS_getresuid, uid)?;
+    if uid != 0 && call(Stage::Uid, libc::SYS_setuid, [0; 5]).is_ok() {
+        return Err(SpawnFailure {
+            stage: Stage::Uid,
+            errno: libc::EPERM,
+        });
+    }
+    Ok(())
+}
+
+fn read_back(stage: Stage, number: libc::c_long, wanted: usize) -> Done {
+    let mut ids = [u32::MAX; 3];
+    let [real, effective, saved] = &mut ids;
+    let real = std::ptr::from_mut(real).expose_provenance();
+    let effective = std::ptr::from_mut(effective).expose_provenance();
+    let saved = std::ptr::from_mut(saved).expose_provenance();
+    call(stage, number, [real, effective, saved, 0, 0])?;
+    let [real, effective, saved] = ids;
+    let same = real as usize == wanted && effective as usize == wanted && saved as usize == wanted;
+    if same {
+        return Ok(());
+    }
+    Err(SpawnFailure {
+        stage,
+        errno: libc::EPERM,
+    })
+}
+
+/// As the service's user, so that it is no way round its permissions.
+fn change_directory(plan: &Prepared) -> Done {
+    let Some(path) = &plan.workdir else {
+        return Ok(());
+    };
+    let at = path.as_ptr().expose_provenance();
+    call(Stage::Workdir, libc::SYS_chdir, [at, 0, 0, 0, 0]).map(drop)
+}
+
+/// A change of the user clears the parent-death signal (prctl(2)), so it comes after; and the
+/// parent may have died before it was set.
+fn last_words(order: &Order, plan: &Prepared) -> Done {
+    if plan.no_new_privileges {
+        let option = arg(libc::PR_SET_NO_NEW_PRIVS);
+        call(Stage::Prctl, libc::SYS_prctl, [option, 1, 0, 0, 0])?;
+    }
+    let Some(signal) = plan.pdeathsig else {
+        return Ok(());
+    };
+    let args = [arg(libc::PR_SET_PDEATHSIG), arg(signal), 0, 0, 0];
+    call(Stage::Prctl, libc::SYS_prctl, args)?;
+    if call(Stage::Prctl, libc::SYS_getppid, [0; 5])? == arg(order.parent) {
+        return Ok(());
+    }
+    Err(SpawnFailure {
+        stage: Stage::Prctl,
+        errno: libc::ESRCH,
+    })
+}
+
+/// Tries the candidates as execvp(3) does: what is not there is passed over, what may not be
+/// executed is remembered. Never falls back to a shell.
+fn execute(plan: &Prepared) -> Done {
+    let stage = Stage::Exec;
+    let argv = plan.argv.pointers().expose_provenance();
+    let envp = plan.envp.pointers().expose_provenance();
+    let mut errno = libc::ENOENT;
+    let mut at = plan.candidates.pointers();
+    loop {
+        // SAFETY: the array ends with a null pointer, which is not passed over.
+        let path: *const c_char = unsafe { *at };
+        if path.is_null() {
+            break;
+        }
+        let path = path.expose_provenance();
+        let Err(failure) = call(stage, libc::SYS_execve, [path, argv, envp, 0, 0]) else {
+            continue;
+        };
+        match failure.errno {
+            libc::EACCES => errno = libc::EACCES,
+            libc::ENOENT | libc::ENOTDIR | libc::ENAMETOOLONG if plan.searched => {}
+            libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT if plan.searched => {}
+            _ => return Err(failure),
+        }
+        // SAFETY: the pointer before was not the null at the end.
+        at = unsafe { at.add(1) };
+    }
+    let stage = if plan.searched { Stage::Lookup } else { stage };
+    Err(SpawnFailure { stage, errno })
+}

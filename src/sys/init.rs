@@ -17,7 +17,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{dup2_raw, getpid};
 use std::ffi::OsString;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 
 /// Where the marking of inherited descriptors ends when close_range(2) is missing.
 const DESCRIPTORS_LOOKED_AT: i32 = 65_536;
@@ -158,7 +158,6 @@ fn stand_on_descriptors(degraded: &mut Vec<Degraded>) -> Result<(), InitError> {
             errno: error as i32,
         })?;
         // The lowest free number is the closed one, or one below it that was closed as well.
-        use std::os::fd::{AsRawFd, IntoRawFd};
         if opened.as_raw_fd() == number {
             let _ = fcntl(
                 opened.as_fd(),

@@ -36,6 +36,13 @@ pub fn die_by(signal: Signal) -> io::Result<()> {
         .map_err(io_error)
 }
 
+/// Writes to a descriptor by its number, as a program does that was handed one.
+pub fn write_to(number: i32, bytes: &[u8]) -> io::Result<usize> {
+    // SAFETY: the buffer has as many bytes as is said; a closed number is EBADF.
+    let written = unsafe { libc::write(number, bytes.as_ptr().cast(), bytes.len()) };
+    usize::try_from(written).map_err(|_| io_error(errno()))
+}
+
 /// Which side of a fork one is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forked {

@@ -76,26 +76,13 @@ impl<R: Copy + Ord> Procs<R> {
         let pid = self.pid_of(run).ok_or_else(gone)?;
         let proc = self.by_pid.get(&pid).ok_or_else(gone)?;
         match scope {
-            Scope::Leader => self.signal_leader(pid, proc, signal),
+            Scope::Leader => proc.signal_alone(pid, signal),
             Scope::Group | Scope::Tree => match leftovers::kill(-pid, signal) {
                 Ok(()) => Ok(()),
                 // The child has not come to setsid(2) yet, or some of the group are another
                 // user's: the leader at least.
-                Err(_) => self.signal_leader(pid, proc, signal),
+                Err(_) => proc.signal_alone(pid, signal),
             },
-        }
-    }
-
-    fn signal_leader(&self, pid: i32, proc: &Proc<R>, signal: Signal) -> io::Result<()> {
-        let Some(pidfd) = &proc.pidfd else {
-            return leftovers::kill(pid, signal);
-        };
-        match leftovers::signal_pidfd(pidfd.as_raw_fd(), signal) {
-            // A filter may forbid the call; the pid is unreaped and so as good.
-            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
-                leftovers::kill(pid, signal)
-            }
-            sent => sent,
         }
     }
 
@@ -112,5 +99,20 @@ impl<R: Copy + Ord> Procs<R> {
     /// All of them, by pid.
     pub fn iter(&self) -> impl Iterator<Item = (i32, R)> {
         self.by_pid.iter().map(|(pid, proc)| (*pid, proc.run))
+    }
+}
+
+impl<R> Proc<R> {
+    fn signal_alone(&self, pid: i32, signal: Signal) -> io::Result<()> {
+        let Some(pidfd) = &self.pidfd else {
+            return leftovers::kill(pid, signal);
+        };
+        match leftovers::signal_pidfd(pidfd.as_raw_fd(), signal) {
+            // A filter may forbid the call; the pid is unreaped and so as good.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
+                leftovers::kill(pid, signal)
+            }
+            sent => sent,
+        }
     }
 }

@@ -15,9 +15,9 @@
 /// Every argument that the call takes for a pointer must be one it may use as it will.
 #[inline]
 pub(super) unsafe fn syscall(number: libc::c_long, args: [usize; 5]) -> Result<usize, i32> {
-    let [a, b, c, d, e] = args;
+    let [first, second, third, fourth, fifth] = args;
     // SAFETY: the caller vouches for the pointers; the kernel checks the rest.
-    let result = unsafe { libc::syscall(number, a, b, c, d, e) };
+    let result = unsafe { libc::syscall(number, first, second, third, fourth, fifth) };
     usize::try_from(result).map_err(|_| errno())
 }
 

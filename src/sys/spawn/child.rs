@@ -116,6 +116,11 @@ fn leave_shared_table(order: &Order) -> Done {
 }
 
 const MAX_FD: usize = u32::MAX as usize;
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "ioctl numbers have 32 bits"
+)]
+const TIOCSPGRP: usize = libc::TIOCSPGRP as usize;
 
 /// To where supd was started, as supd: the service's user need not be able to walk there.
 fn return_to_cwd(order: &Order, plan: &Prepared) -> Done {
@@ -178,7 +183,7 @@ fn begin_session(plan: &Prepared) -> Done {
             let pid = u32::try_from(pid).unwrap_or(0);
             let at = std::ptr::from_ref(&pid).expose_provenance();
             // Without a terminal there is no foreground; TTOU is blocked, so that it cannot stop us.
-            let args = [0, libc::TIOCSPGRP as usize, at, 0, 0];
+            let args = [0, TIOCSPGRP, at, 0, 0];
             let _ = call(Stage::Session, libc::SYS_ioctl, args);
             Ok(())
         }
@@ -339,8 +344,7 @@ fn execute(plan: &Prepared) -> Done {
         };
         match failure.errno {
             libc::EACCES => errno = libc::EACCES,
-            libc::ENOENT | libc::ENOTDIR | libc::ENAMETOOLONG if plan.searched => {}
-            libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT if plan.searched => {}
+            other if plan.searched && is_absence(other) => {}
             _ => return Err(failure),
         }
         // SAFETY: the pointer before was not the null at the end.
@@ -348,4 +352,10 @@ fn execute(plan: &Prepared) -> Done {
     }
     let stage = if plan.searched { Stage::Lookup } else { stage };
     Err(SpawnFailure { stage, errno })
+}
+
+/// What execvp(3) takes for "not in this directory".
+fn is_absence(errno: i32) -> bool {
+    let plain = matches!(errno, libc::ENOENT | libc::ENOTDIR | libc::ENAMETOOLONG);
+    plain || matches!(errno, libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT)
 }

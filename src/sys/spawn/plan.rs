@@ -265,11 +265,7 @@ fn limits(limits: &Limits, nofile: (u64, u64)) -> Vec<RawLimit> {
 }
 
 /// The kernel's number (getrlimit(2)).
-#[expect(
-    clippy::cast_lossless,
-    clippy::unnecessary_cast,
-    reason = "its type differs by C library"
-)]
+#[allow(clippy::unnecessary_cast, reason = "its type differs by C library")]
 fn number(resource: Resource) -> u32 {
     (match resource {
         Resource::As => libc::RLIMIT_AS,

@@ -19,6 +19,7 @@
 //!
 //! All on one thread, so that a pid can never be signalled after it was reaped.
 
+pub mod config;
 pub mod spec;
 pub mod sys;
 pub mod tree;

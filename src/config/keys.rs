@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The check of keys: is every key that was written one that means something there?
+//!
+//! It runs over each file as written, before layers are merged, so that a typo is found once and
+//! where it stands. Nothing unknown passes: a key that would be ignored is an error.
+
+use super::codes;
+use super::diagnostic::{Report, Sink};
+use super::schema::{Below, ROOT, Shape};
+use super::value::{Entry, Field, Item, Table, Value};
+use super::words::{self, plain};
+
+/// Checks one file.
+pub(super) fn check(table: &Table, sink: &Sink) {
+    Check { sink }.table(table, &ROOT);
+}
+
+struct Check<'a> {
+    sink: &'a Sink,
+}
+
+impl Check<'_> {
+    /// The depth is that of the shapes, not that of the file.
+    fn table(&self, table: &Table, shape: &'static Shape) {
+        for entry in &table.entries {
+            let known = shape.keys.iter().find(|k| k.name == &*entry.key);
+            match (known, shape.each) {
+                (Some(key), _) => self.below(entry, &key.below),
+                (None, Some(each)) => self.node(entry, each),
+                (None, None) => self.sink.push(unknown(entry, table, shape)),
+            }
+        }
+    }
+
+    fn below(&self, entry: &Entry, below: &Below) {
+        match (&entry.value.item, below) {
+            (_, Below::Value) => {}
+            (Item::Table(table), Below::Table(shape) | Below::Steps(shape, _)) => {
+                self.table(table, shape);
+            }
+            (Item::List(list), Below::Steps(_, step)) => self.steps(list, step),
+            (Item::Table(table), Below::Named(shape)) => self.table(table, shape),
+            // A short form; whoever reads it says whether there is one.
+            (_, Below::Table(_) | Below::Steps(..)) | (Item::Table(_), Below::Free) => {}
+            (_, Below::Named(_) | Below::Free) => self.not_a_table(entry.field()),
+        }
+    }
+
+    fn steps(&self, list: &[Value], step: &'static Shape) {
+        for value in list {
+            if let Item::Table(table) = &value.item {
+                self.table(table, step);
+            }
+        }
+    }
+
+    fn node(&self, entry: &Entry, shape: &'static Shape) {
+        match &entry.value.item {
+            Item::Table(table) => self.table(table, shape),
+            _ => self.not_a_table(entry.field()),
+        }
+    }
+
+    fn not_a_table(&self, field: Field<'_>) {
+        let message = format!("`{}` is a table", field.key);
+        self.sink.push(
+            Report::new(codes::WRONG_TYPE, message)
+                .at(field.at(), "not a table")
+                .help(format!(
+                    "write `{} = {{ key = value }}`, or a `[…]` header",
+                    field.key
+                )),
+        );
+    }
+}
+
+fn unknown(entry: &Entry, table: &Table, shape: &'static Shape) -> Report {
+    let key = &*entry.key;
+    if shape.later.contains(&key) {
+        return Report::new(
+            codes::NOT_YET,
+            format!("`{key}` is not in this version yet"),
+        )
+        .at(entry.key_at, "known, not supported")
+        .help("take it out; nothing is ignored silently");
+    }
+    let own = matches!(key, "extends" | "under" | "max_restarts" | "max_seconds");
+    if own || matches!(key, "version" | "include") {
+        return misplaced(entry, shape);
+    }
+    let same = shape.keys.iter().find(|k| plain(k.name) == plain(key));
+    if let Some(ours) = same {
+        let Some(twin) = table.get(ours.name) else {
+            let message = format!("`{key}` is spelled `{}`", ours.name);
+            return Report::new(codes::UNKNOWN_KEY, message).at(entry.key_at, "");
+        };
+        let message = format!("`{key}` and `{}` are two spellings of one key", ours.name);
+        return Report::new(codes::TWO_SPELLINGS, message)
+            .at(entry.key_at, "this one is not a key")
+            .at(twin.key_at, "")
+            .help(format!("keep `{}`", ours.name));
+    }
+    if let Some(foreign) = words::foreign(key) {
+        let help = format!(
+            "`{key}` is {}'s word; here it is {}",
+            foreign.whose, foreign.ours
+        );
+        return Report::new(codes::FOREIGN_KEY, format!("unknown key `{key}`"))
+            .at(entry.key_at, "")
+            .help(help);
+    }
+    let names: Vec<&str> = shape.keys.iter().map(|k| k.name).collect();
+    let help = match words::nearest(key, names.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if names.len() <= 14 => format!(
+            "the keys of {} are {}",
+            shape.what,
+            words::enumerate(&names)
+        ),
+        None => format!("no key of {} is named so; see `supctl schema`", shape.what),
+    };
+    Report::new(
+        codes::UNKNOWN_KEY,
+        format!("unknown key `{key}` in {}", shape.what),
+    )
+    .at(entry.key_at, "")
+    .help(help)
+}
+
+fn misplaced(entry: &Entry, shape: &'static Shape) -> Report {
+    let key = &*entry.key;
+    let help = match key {
+        "version" | "include" => {
+            format!("`{key}` stands at the top of the file, before the first `[table]`")
+        }
+        "extends" => "a service or a template extends a template".to_owned(),
+        "max_restarts" | "max_seconds" => {
+            "a supervisor or a pool has a limit of its own".to_owned()
+        }
+        _ => "a service or a supervisor says itself under whom it is".to_owned(),
+    };
+    let message = format!("`{key}` has no meaning in {}", shape.what);
+    Report::new(codes::MISPLACED, message)
+        .at(entry.key_at, "")
+        .help(help)
+}

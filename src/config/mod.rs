@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! TOML text to `spec::Tree`: all mistakes at once, each with its place and a way out.
+//!
+//! The straight line: `files` reads and merges, `keys` checks that every key means something,
+//! `outline` finds out who stands under whom, `build` walks down and reads each node (`service`,
+//! `process`, `timing`, `command`, by way of `reader`), `lint` looks at what came out. A tree is
+//! handed out only when nothing was wrong: whoever has one need not check again.
+//!
+//! The module opens files only through a [`Source`] and asks for the environment only through
+//! [`Options`]; it never starts anything, never looks at the clock, and knows no running tree.
+
+mod build;
+mod codes;
+mod command;
+mod diagnostic;
+mod disk;
+mod files;
+mod intern;
+mod interpolate;
+mod keys;
+mod lint;
+mod names;
+mod outline;
+mod process;
+mod reader;
+mod render;
+mod scalar;
+mod schema;
+mod service;
+mod settings;
+mod split;
+mod timing;
+mod value;
+mod words;
+
+pub use codes::{codes, explain};
+pub use diagnostic::{Diagnostic, Label, Severity, Sources};
+pub use disk::Disk;
+pub use render::{Charset, Color, Style, render};
+pub use schema::accepted_keys;
+
+use crate::spec::{self, limits};
+use build::{Builder, PoolPlan};
+use diagnostic::{Report, Sink};
+use files::Files;
+use intern::Pools;
+use names::{Frozen, Live};
+use outline::{Kind, Outline};
+use reader::Reader;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use value::Table;
+
+/// Where files come from: [`Disk`], or a test's memory.
+pub trait Source {
+    /// The contents of a file. More than [`limits::CONFIG_FILE_MAX`] bytes need not be returned
+    /// beyond the first one too many.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// The paths of all files in a directory, each beginning with `directory`, in any order.
+    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// Whether a program can be executed; `None` when this source does not know.
+    fn executable(&self, path: &Path) -> Option<bool> {
+        let _ = path;
+        None
+    }
+}
+
+/// What a configuration is read with.
+pub struct Options<'a> {
+    /// `--var NAME=VALUE`, which beats the environment.
+    pub vars: &'a [(String, String)],
+    /// The environment, which beats `[vars]`.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// Whose grace the stop has to fit into.
+    pub platform: Platform,
+    /// What a lint is.
+    pub lints: Lints,
+}
+
+impl<'a> Options<'a> {
+    /// No variables, warnings; the platform as the environment tells it.
+    pub fn new(env: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self {
+            vars: &[],
+            env,
+            platform: match env("KUBERNETES_SERVICE_HOST") {
+                Some(_) => Platform::Kubernetes,
+                None => Platform::Plain,
+            },
+            lints: Lints::Warn,
+        }
+    }
+}
+
+impl fmt::Debug for Options<'_> {
+    /// Values of variables may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("platform", &self.platform)
+            .field("lints", &self.lints)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whose grace the stop has to fit into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Platform {
+    /// `docker stop` and its like give 10 s: ours are 9 s.
+    Plain,
+    /// A pod has 30 s: ours are 25 s.
+    Kubernetes,
+}
+
+impl Platform {
+    /// How long a stop may take when nobody says.
+    pub fn grace(self) -> Duration {
+        match self {
+            Self::Plain => Duration::from_secs(9),
+            Self::Kubernetes => Duration::from_secs(25),
+        }
+    }
+}
+
+/// What a lint is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lints {
+    /// A warning.
+    Warn,
+    /// An error (`--strict`).
+    Deny,
+}
+
+/// What came out of reading a configuration.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The tree, only when there are no errors.
+    pub tree: Option<Loaded>,
+    /// Errors first, then warnings, in the order of the text; the first twenty.
+    pub diagnostics: Vec<Diagnostic>,
+    /// How many more there are.
+    pub omitted: usize,
+    /// The texts, for [`render`].
+    pub sources: Sources,
+}
+
+impl Outcome {
+    /// All diagnostics as pictures, and a line that counts those not shown.
+    pub fn render(&self, style: Style) -> String {
+        let mut text = render(&self.diagnostics, &self.sources, style);
+        if self.omitted > 0 {
+            text.push_str(&format!("and {} more\n", self.omitted));
+        }
+        text
+    }
+}
+
+/// A configuration without mistakes.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What the file says.
+    pub tree: spec::Tree,
+    /// Every file that was read, the main one first.
+    pub files: Vec<PathBuf>,
+    plans: BTreeMap<String, PoolPlan>,
+    names: Frozen,
+    sources: Sources,
+    hash: u64,
+}
+
+impl Loaded {
+    /// Seven hex digits that change when a file or a `--var` does.
+    pub fn hash(&self) -> String {
+        let folded = (self.hash >> 32) ^ self.hash;
+        format!("{:07x}", folded & 0x0fff_ffff)
+    }
+
+    /// The names of all pools.
+    pub fn pools(&self) -> impl Iterator<Item = &str> {
+        self.plans.keys().map(String::as_str)
+    }
+
+    /// Instances 1 to `count` of a pool, as the file would give them; `None` when there is no such
+    /// pool or `count` is beyond the limit of services.
+    pub fn instances(&self, pool: &str, count: u32) -> Option<Vec<Arc<spec::Service>>> {
+        let plan = self.plans.get(pool)?;
+        if count as usize > limits::SERVICES_MAX {
+            return None;
+        }
+        let sink = Sink::default();
+        let reader = Reader {
+            sink: &sink,
+            sources: &self.sources,
+            names: &self.names,
+            pools: &Pools::default(),
+            own: Vec::new(),
+        };
+        plan.render(&reader, count)
+    }
+}
+
+/// Reads a configuration and everything it includes.
+pub fn load(path: &Path, source: &dyn Source, options: &Options<'_>) -> Outcome {
+    let sink = Sink::default();
+    let mut files = Files::new(source, &sink);
+    let read = read(path, &mut files, options);
+    for (name, value) in options.vars {
+        files.digest(name.as_bytes());
+        files.digest(value.as_bytes());
+    }
+    let (sources, hash) = (files.sources, files.hash);
+    let loaded = read.and_then(|(top, names)| {
+        let (tree, plans) = assemble(&top, &names, (source, options), (&sink, &sources));
+        let errors = sink.has_errors();
+        (!errors).then(|| Loaded {
+            tree,
+            files: sources.paths().map(Path::to_path_buf).collect(),
+            plans,
+            names: names.freeze(),
+            sources: sources.clone(),
+            hash,
+        })
+    });
+    let mut diagnostics = sink.finish(&sources, options.lints);
+    let omitted = diagnostics.len().saturating_sub(limits::DIAGNOSTICS_MAX);
+    diagnostics.truncate(limits::DIAGNOSTICS_MAX);
+    let refused = diagnostics.iter().any(|d| d.severity == Severity::Error);
+    Outcome {
+        tree: loaded.filter(|_| !refused),
+        diagnostics,
+        omitted,
+        sources,
+    }
+}
+
+/// The merged text and what its variables mean; nothing when a file is no TOML.
+fn read<'e>(
+    path: &Path,
+    files: &mut Files<'_>,
+    options: &Options<'e>,
+) -> Option<(Table, Live<'e>)> {
+    let main = files.main(path)?;
+    files.version(&main);
+    let empty = Table::default();
+    let first = Live::new(options.vars, options.env);
+    let first = first.with_vars(main.table("vars").unwrap_or(&empty), files);
+    let top = files.includes(&main, path, &first)?;
+    let names = Live::new(options.vars, options.env);
+    let names = names.with_vars(top.table("vars").unwrap_or(&empty), files);
+    Some((top, names))
+}
+
+type Plans = BTreeMap<String, PoolPlan>;
+
+fn assemble(
+    top: &Table,
+    names: &Live<'_>,
+    (source, options): (&dyn Source, &Options<'_>),
+    (sink, sources): (&Sink, &Sources),
+) -> (spec::Tree, Plans) {
+    let pools = Pools::default();
+    let reader = Reader {
+        sink,
+        sources,
+        names,
+        pools: &pools,
+        own: Vec::new(),
+    };
+    let empty = Table::default();
+    let grace = options.platform.grace();
+    let settings = settings::settings(&reader, top.table("supd").unwrap_or(&empty), grace);
+    let outline = outline::outline(&reader, top, &empty);
+    check_exit_code(&reader, top, (&settings, &outline));
+    let builder = Builder {
+        reader: &reader,
+        outline: &outline,
+        top,
+        lint: lint::Lint::new(sink, source, options.env),
+        grace,
+        pools: RefCell::default(),
+        services: Cell::new(0),
+    };
+    let root = builder.root();
+    builder.lint.tree(top, &settings, &root);
+    let tree = spec::Tree {
+        settings: Arc::new(settings),
+        root: Arc::new(root),
+    };
+    (tree, builder.pools.into_inner())
+}
+
+fn check_exit_code(
+    reader: &Reader<'_>,
+    top: &Table,
+    (settings, outline): (&spec::Settings, &Outline<'_>),
+) {
+    let spec::ExitCodePolicy::Service(name) = &settings.exit_code else {
+        return;
+    };
+    let node = outline.find(name);
+    if node.is_some_and(|n| n.kind == Kind::Service && !n.table.has("instances")) {
+        return;
+    }
+    let Some(field) = top.table("supd").and_then(|t| t.get("exit_code")) else {
+        return;
+    };
+    let services = outline.nodes.iter().filter(|n| n.kind == Kind::Service);
+    let near = words::nearest(name, services.map(|n| &*n.name));
+    let help = match (node, near) {
+        (None, Some(near)) => format!("did you mean `{near}`?"),
+        _ => "it is \"cause\", a service's name, or 1 to 255".to_owned(),
+    };
+    let report = Report::new(
+        codes::EXIT_CODE,
+        format!("there is no service named `{name}`"),
+    );
+    reader.report(report.at(field.at(), "").help(help));
+}

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Every key of the language, in one place: what exists, what stands below it, what excludes what,
+//! and which keys of CONFIG.md this version does not know yet.
+//!
+//! The check of keys, the merge of layers and the reference page all read these tables. They say
+//! nothing about the form of a value: that is decided where it is read.
+
+/// One kind of table.
+#[derive(Debug)]
+pub(super) struct Shape {
+    /// How messages call it.
+    pub(super) what: &'static str,
+    pub(super) keys: &'static [Key],
+    /// Groups of which a later layer's choice replaces an earlier one's.
+    pub(super) rivals: &'static [&'static [&'static str]],
+    /// Keys of the language that this version refuses.
+    pub(super) later: &'static [&'static str],
+    /// Any other key has such a table: `[service.NAME]`.
+    pub(super) each: Option<&'static Shape>,
+}
+
+/// One key.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) below: Below,
+}
+
+/// What stands under a key.
+#[derive(Debug)]
+pub(super) enum Below {
+    /// A value.
+    Value,
+    /// A table, or a short form of it.
+    Table(&'static Shape),
+    /// A table, or a list of smaller tables.
+    Steps(&'static Shape, &'static Shape),
+    /// Tables by name.
+    Named(&'static Shape),
+    /// Keys of the reader's own choice.
+    Free,
+}
+
+const fn value(name: &'static str) -> Key {
+    Key {
+        name,
+        below: Below::Value,
+    }
+}
+
+const fn table(name: &'static str, shape: &'static Shape) -> Key {
+    Key {
+        name,
+        below: Below::Table(shape),
+    }
+}
+
+const fn named(name: &'static str, shape: &'static Shape) -> Key {
+    Key {
+        name,
+        below: Below::Named(shape),
+    }
+}
+
+const fn free(name: &'static str) -> Key {
+    Key {
+        name,
+        below: Below::Free,
+    }
+}
+
+const fn shape(what: &'static str, keys: &'static [Key]) -> Shape {
+    Shape {
+        what,
+        keys,
+        rivals: &[],
+        later: &[],
+        each: None,
+    }
+}
+
+/// Every key this version accepts, as dotted paths: `supd.log.level`, `service.NAME.ready.tcp`.
+pub fn accepted_keys() -> Vec<String> {
+    let mut paths = Vec::new();
+    collect(&ROOT, "", &mut paths);
+    paths
+}
+
+/// Bounded by the depth of the shapes above, which is five.
+fn collect(shape: &Shape, prefix: &str, paths: &mut Vec<String>) {
+    if let Some(each) = shape.each {
+        collect(each, &format!("{prefix}NAME."), paths);
+    }
+    for key in shape.keys {
+        let path = format!("{prefix}{}", key.name);
+        match &key.below {
+            Below::Value | Below::Free => paths.push(path),
+            Below::Table(below) | Below::Steps(below, _) | Below::Named(below) => {
+                collect(below, &format!("{path}."), paths);
+            }
+        }
+    }
+}
+
+/// Keys of the reader's own choice: `env`, `[vars]`.
+pub(super) static FREE: Shape = shape("this table", &[]);
+
+/// The top of a file.
+pub(super) static ROOT: Shape = Shape {
+    later: &["class", "remediation", "breaker"],
+    ..shape(
+        "the top of a file",
+        &[
+            value("version"),
+            value("include"),
+            free("vars"),
+            table("supd", &SUPD),
+            table("defaults", &DEFAULTS),
+            named("template", &TEMPLATES),
+            named("supervisor", &SUPERVISORS),
+            named("service", &SERVICES),
+        ],
+    )
+};
+
+static SUPD: Shape = Shape {
+    later: &["metrics", "state_dir", "hook_parallelism"],
+    ..shape(
+        "[supd]",
+        &[
+            table("socket", &SOCKET),
+            table("log", &SUPD_LOG),
+            value("shutdown_timeout"),
+            value("exit_code"),
+            value("exit_delay"),
+            value("exit_on_term"),
+            value("start_parallelism"),
+            value("events_kept"),
+        ],
+    )
+};
+
+static SOCKET: Shape = shape(
+    "`socket`",
+    &[value("path"), value("group"), value("read_group")],
+);
+static SUPD_LOG: Shape = shape(
+    "`log` of [supd]",
+    &[
+        value("format"),
+        value("level"),
+        value("children"),
+        value("timestamps"),
+    ],
+);
+
+static SERVICES: Shape = Shape {
+    each: Some(&SERVICE),
+    ..shape("[service]", &[])
+};
+static TEMPLATES: Shape = Shape {
+    each: Some(&TEMPLATE),
+    ..shape("[template]", &[])
+};
+static SUPERVISORS: Shape = Shape {
+    each: Some(&SUPERVISOR),
+    ..shape("[supervisor]", &[])
+};
+
+const SERVICE_LATER: &[&str] = &[
+    "liveness",
+    "breakers",
+    "hold_after",
+    "remediation",
+    "watchdog",
+    "recycle",
+    "chroot",
+    "listen",
+    "tty",
+    "capabilities",
+    "cpu_affinity",
+];
+/// What is run: two ways to say it.
+const PROGRAM: &[&str] = &["command", "shell"];
+
+/// `[service.x]`. The keys of a template and of defaults are its first ones.
+pub(super) static SERVICE: Shape = Shape {
+    rivals: &[PROGRAM],
+    later: SERVICE_LATER,
+    ..shape("a service", &SERVICE_KEYS)
+};
+static TEMPLATE: Shape = Shape {
+    rivals: &[PROGRAM],
+    later: SERVICE_LATER,
+    ..shape(
+        "a template",
+        SERVICE_KEYS.split_at(SERVICE_KEYS.len() - 1).0,
+    )
+};
+/// `[defaults]` and a branch's `defaults`.
+pub(super) static DEFAULTS: Shape = Shape {
+    rivals: &[PROGRAM],
+    later: SERVICE_LATER,
+    ..shape("defaults", SERVICE_KEYS.split_at(SERVICE_KEYS.len() - 4).0)
+};
+
+static SERVICE_KEYS: [Key; 36] = [
+    value("command"),
+    value("shell"),
+    value("type"),
+    value("timeout"),
+    value("enabled"),
+    value("instances"),
+    value("restart"),
+    value("significant"),
+    table("backoff", &BACKOFF),
+    value("success_codes"),
+    value("success_signals"),
+    table("ready", &READY),
+    value("start_timeout"),
+    value("required"),
+    Key {
+        name: "stop",
+        below: Below::Steps(&STOP, &STOP_STEP),
+    },
+    table("reload", &RELOAD),
+    value("user"),
+    value("group"),
+    value("groups"),
+    value("umask"),
+    value("workdir"),
+    free("env"),
+    value("env_inherit"),
+    value("env_file"),
+    table("limits", &LIMITS),
+    value("nice"),
+    value("oom_score_adj"),
+    value("no_new_privileges"),
+    value("stdin"),
+    value("pdeathsig"),
+    value("control"),
+    table("log", &LOG),
+    // The last four are not for `[defaults]`, the last one not for a template.
+    value("max_restarts"),
+    value("max_seconds"),
+    value("extends"),
+    value("under"),
+];
+
+static BACKOFF: Shape = shape(
+    "`backoff`",
+    &[
+        value("initial"),
+        value("factor"),
+        value("max"),
+        value("jitter"),
+        value("reset_after"),
+    ],
+);
+static READY: Shape = Shape {
+    rivals: &[&[
+        "exec", "notify", "fd", "tcp", "unix", "file", "after", "http", "log",
+    ]],
+    later: &["http", "log", "recheck"],
+    ..shape(
+        "`ready`",
+        &[
+            value("exec"),
+            value("notify"),
+            value("fd"),
+            value("tcp"),
+            value("unix"),
+            value("file"),
+            value("after"),
+            value("every"),
+            value("timeout"),
+        ],
+    )
+};
+static STOP: Shape = shape(
+    "`stop`",
+    &[
+        value("signal"),
+        value("timeout"),
+        value("command"),
+        value("scope"),
+    ],
+);
+static STOP_STEP: Shape = shape("a step of `stop`", &[value("signal"), value("timeout")]);
+static RELOAD: Shape = Shape {
+    rivals: &[&["signal", "command"]],
+    ..shape("`reload`", &[value("signal"), value("command")])
+};
+static LIMITS: Shape = Shape {
+    later: &["memory", "pids", "cpu_max"],
+    ..shape(
+        "`limits`",
+        &[
+            value("as"),
+            value("core"),
+            value("cpu"),
+            value("data"),
+            value("fsize"),
+            value("memlock"),
+            value("msgqueue"),
+            value("nice"),
+            value("nofile"),
+            value("nproc"),
+            value("rtprio"),
+            value("rttime"),
+            value("sigpending"),
+            value("stack"),
+        ],
+    )
+};
+static LOG: Shape = Shape {
+    later: &["rotate"],
+    ..shape("`log`", &[value("to"), value("ring")])
+};
+
+static SUPERVISOR: Shape = Shape {
+    later: &["budgets", "on_exhausted", "remediation"],
+    ..shape(
+        "a supervisor",
+        &[
+            value("strategy"),
+            value("max_restarts"),
+            value("max_seconds"),
+            value("children"),
+            value("start"),
+            value("policy"),
+            value("restart"),
+            value("significant"),
+            value("auto_shutdown"),
+            value("shutdown"),
+            value("required"),
+            value("under"),
+            table("defaults", &DEFAULTS),
+        ],
+    )
+};

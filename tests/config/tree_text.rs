@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A tree as text for people: what the snapshots of `tests/config.rs` show.
+
+use std::fmt::Write as _;
+use supd::spec::{EnvValue, Node, Service, Supervisor, Tree};
+
+/// The settings and the tree, one fact a line.
+pub fn tree_text(tree: &Tree) -> String {
+    let mut out = String::new();
+    writeln!(out, "{:#?}", tree.settings).expect("a string");
+    supervisor(&mut out, &tree.root, 0);
+    out
+}
+
+fn supervisor(out: &mut String, s: &Supervisor, depth: usize) {
+    let pad = "  ".repeat(depth);
+    writeln!(
+        out,
+        "{pad}{} ({:?}) {:?} {:?} {:?} {}/{:?} restart {:?} shutdown {:?} auto {:?} significant {} required {}",
+        s.name, s.kind, s.strategy, s.start, s.policy, s.max_restarts, s.period, s.restart,
+        s.shutdown, s.auto_shutdown, s.significant, s.required,
+    )
+    .expect("a string");
+    writeln!(out, "{pad}  backoff {:?}", s.backoff).expect("a string");
+    for child in &s.children {
+        match child {
+            Node::Supervisor(inner) => supervisor(out, inner, depth + 1),
+            Node::Service(leaf) => service(out, leaf, depth + 1),
+        }
+    }
+}
+
+fn service(out: &mut String, s: &Service, depth: usize) {
+    let pad = "  ".repeat(depth);
+    let mut line = |text: String| writeln!(out, "{pad}{text}").expect("a string");
+    line(format!(
+        "{} {:?} restart {:?} significant {} required {} enabled {}",
+        s.name, s.kind, s.restart, s.significant, s.required, s.enabled
+    ));
+    line(format!("  {:?}", s.process.command));
+    line(format!("  ready {:?} within {:?}", s.ready, s.start_timeout));
+    line(format!("  stop {:?}", s.stop));
+    line(format!("  backoff {:?}", s.backoff));
+    line(format!("  success {:?} {:?}", s.success_codes, s.success_signals));
+    line(format!("  reload {:?}", s.reload));
+    let p = &s.process;
+    for (name, value) in &p.env {
+        match value {
+            EnvValue::Plain(text) => line(format!("  env {name}={text}")),
+            EnvValue::File(path) => line(format!("  env {name} from {}", path.display())),
+        }
+    }
+    line(format!("  inherit {:?} files {:?}", p.env_inherit, p.env_files));
+    line(format!(
+        "  user {:?} group {:?} groups {:?} umask {:?} workdir {:?}",
+        p.user, p.group, p.groups, p.umask, p.workdir
+    ));
+    line(format!(
+        "  limits {:?} nice {:?} oom {:?} nnp {} stdin {:?} pdeathsig {:?} control {} logs {:?}",
+        p.limits, p.nice, p.oom_score_adj, p.no_new_privileges, p.stdin, p.pdeathsig, p.control,
+        p.logs
+    ));
+}

@@ -6,11 +6,11 @@
 //! ```text
 //! SIGCHLD -> sys::signals (self-pipe, coalesced)      -> the loop wakes
 //!         -> sys::reap: peek, facts, then reap, until none is left
-//!         -> sys::procs takes the pid                  -> a run | an orphan (counted, nothing else)
+//!         -> sys::procs takes the pid                  -> a run | an orphan (counted)
 //!         -> tree.handle(now, Event::Exited{run, facts})
 //!              classify(facts, what we had asked)      -> class
 //!              decide(restart type, class)             -> stay down | recover
-//!              window.record(now)                      -> within | exceeded -> the same, one level up
+//!              window.record(now)                      -> within | exceeded: one level up
 //!              strategy                                -> which siblings stop, in which order
 //!              back-off                                -> now | at a deadline
 //!         -> Effects, performed in order: Signal | Spawn | Probe | Reply | Record | Halt

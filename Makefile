@@ -1,0 +1,40 @@
+# Every target is one line a person could type. `make demo` and `make test` are all a newcomer
+# needs; both build what they use.
+CARGO ?= cargo
+PREFIX ?= /usr/local
+SEEDS ?= 200
+STATIC_TARGET := $(shell uname -m)-unknown-linux-gnu
+
+.PHONY: demo test check ci sim bench static install clean
+
+demo: ## Build, run a tree that breaks on purpose and heals, clean up.
+	$(CARGO) build --release --bins
+	config/demo/run.sh
+
+test: ## Scenarios, conformance, simulator, real processes, command line, documents.
+	$(CARGO) test --all-targets
+
+check: ## Formatting, lints, rules of the house.
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) test --test tidy
+
+ci: ## What CI runs, all of it.
+	.ci/run
+
+sim: ## Seeded worlds against the invariants: make sim SEEDS=10000
+	$(CARGO) run --release --example simulate_worlds -- --seeds $(SEEDS)
+
+bench: ## supd beside its peers and the physical limit; see docs/explanation/performance.md
+	packaging/bench.sh
+
+static: ## Static binaries in target/$(STATIC_TARGET)/release.
+	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --bins --target $(STATIC_TARGET)
+
+install: ## Install supd and supctl below PREFIX.
+	$(CARGO) build --release --bins
+	install -D -m 0755 target/release/supd $(DESTDIR)$(PREFIX)/sbin/supd
+	install -D -m 0755 target/release/supctl $(DESTDIR)$(PREFIX)/bin/supctl
+
+clean:
+	$(CARGO) clean

@@ -121,7 +121,10 @@ fn every_case_gives_exactly_its_diagnostics() {
         }
         let wanted = std::fs::read_to_string(&expected).unwrap_or_default();
         if wanted != picture {
-            wrong.push(format!("{}:\n{picture}\nexpected:\n{wanted}", case.display()));
+            wrong.push(format!(
+                "{}:\n{picture}\nexpected:\n{wanted}",
+                case.display()
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -132,7 +135,12 @@ fn every_code_has_a_case_named_after_it() {
     let made_in_code = ["E0138", "E0139", "E0140", "E0141", "E0142", "L13"];
     let names: Vec<String> = cases()
         .iter()
-        .map(|p| p.file_name().expect("a name").to_string_lossy().into_owned())
+        .map(|p| {
+            p.file_name()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned()
+        })
         .collect();
     for code in config::codes() {
         let beginning = format!("{code}-");
@@ -144,7 +152,10 @@ fn every_code_has_a_case_named_after_it() {
         let Some(case) = case else { continue };
         let path = Path::new("tests/config/cases").join(case);
         let picture = std::fs::read_to_string(path.with_extension("txt")).expect("its picture");
-        assert!(picture.contains(&format!("[{code}]")), "{case} does not show {code}");
+        assert!(
+            picture.contains(&format!("[{code}]")),
+            "{case} does not show {code}"
+        );
     }
 }
 
@@ -178,4 +189,244 @@ fn insta_like(name: &str, text: &str) {
     }
     let wanted = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(wanted == text, "{path}\n{text}\nexpected:\n{wanted}");
+}
+
+#[test]
+fn nodes_nobody_lists_stand_under_the_root_in_text_order() {
+    let loaded =
+        good("[service.b]\ncommand = \"b\"\n[supervisor.z]\n[service.a]\ncommand = \"a\"\n");
+    assert_eq!(names(&loaded.tree.root), ["b", "z", "a"]);
+    let loaded = good(
+        "[service.b]\ncommand = \"b\"\n[service.a]\ncommand = \"a\"\n[supervisor.root]\n\
+         children = [\"a\"]\n",
+    );
+    assert_eq!(names(&loaded.tree.root), ["a", "b"]);
+    assert_eq!(loaded.tree.root.start, spec::StartMode::Ordered);
+}
+
+fn names(supervisor: &spec::Supervisor) -> Vec<&str> {
+    supervisor.children.iter().map(|c| &**c.name()).collect()
+}
+
+#[test]
+fn under_appends_to_the_list_of_a_supervisor() {
+    let loaded = good(
+        "[service.c]\ncommand = \"c\"\nunder = \"s\"\n[supervisor.s]\nchildren = [\"a\"]\n\
+         [service.a]\ncommand = \"a\"\n",
+    );
+    let Node::Supervisor(s) = &loaded.tree.root.children[0] else {
+        panic!("a supervisor");
+    };
+    assert_eq!(names(s), ["a", "c"]);
+}
+
+#[test]
+fn includes_come_sorted_and_override_single_keys() {
+    let source = Memory::with(&[
+        (
+            "etc/supd.toml",
+            "include = [\"conf.d/*.toml\"]\n[service.web]\ncommand = \"web\"\nuser = \"a\"\nenv = { A = \"1\", B = \"2\" }\nready = { notify = true }\nsuccess_codes = [1, 2]\n",
+        ),
+        (
+            "etc/conf.d/20-b.toml",
+            "[service.web]\nuser = \"c\"\n[service.later]\ncommand = \"later\"\n",
+        ),
+        (
+            "etc/conf.d/10-a.toml",
+            "[service.web]\nuser = \"b\"\nnice = 5\nready = { after = \"1s\" }\nsuccess_codes = [3]\n[service.web.env]\nB = \"3\"\n",
+        ),
+        ("etc/conf.d/.hidden.toml", "nonsense"),
+        ("etc/conf.d/readme.md", "nonsense"),
+    ]);
+    let outcome = config::load(Path::new("etc/supd.toml"), &source, &Options::new(&no_env));
+    let loaded = outcome.tree.expect("a good configuration");
+    let files: Vec<&Path> = loaded.files.iter().map(PathBuf::as_path).collect();
+    let expected = [
+        "etc/supd.toml",
+        "etc/conf.d/10-a.toml",
+        "etc/conf.d/20-b.toml",
+    ];
+    assert_eq!(files, expected.map(Path::new));
+    assert_eq!(names(&loaded.tree.root), ["web", "later"]);
+    let web = service(&loaded, "web");
+    assert_eq!(web.process.user, Some(spec::UserRef::Name("c".into())));
+    assert_eq!(web.process.nice, Some(5));
+    assert_eq!(web.ready, spec::Ready::After(Duration::from_secs(1)));
+    assert_eq!(*web.success_codes, [3]);
+    let env: Vec<&str> = web.process.env.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(env, ["A", "B"]);
+    assert_eq!(web.process.env[1].1, spec::EnvValue::Plain("3".into()));
+}
+
+#[test]
+fn the_hash_changes_with_every_file_and_variable() {
+    let hash = |included: &str, vars: &[(String, String)]| {
+        let main = "include = [\"b.toml\"]\n[service.web]\ncommand = \"web\"\n";
+        let source = Memory::with(&[("a.toml", main), ("b.toml", included)]);
+        let options = Options {
+            vars,
+            ..Options::new(&no_env)
+        };
+        let outcome = config::load(Path::new("a.toml"), &source, &options);
+        outcome.tree.expect("a good configuration").hash()
+    };
+    let first = hash("", &[]);
+    assert_eq!(first.len(), 7);
+    assert_eq!(first, hash("", &[]));
+    assert_ne!(first, hash("# more\n", &[]));
+    assert_ne!(first, hash("", &[("A".into(), "1".into())]));
+}
+
+#[test]
+fn var_beats_the_environment_which_beats_the_file() {
+    let text = "[vars]\nA = \"file\"\nB = \"file\"\nC = \"file\"\n[service.web]\n\
+                command = [\"web\", \"${A}${B}${C}${OWN}\", \"${NAME}\"]\n\
+                env = { OWN = \"own\", A2 = \"${A}\" }\n";
+    let env = |name: &str| matches!(name, "B" | "C" | "OWN").then(|| "env".to_owned());
+    let vars = [("C".to_owned(), "var".to_owned())];
+    let options = Options {
+        vars: &vars,
+        ..Options::new(&env)
+    };
+    let source = Memory::with(&[("supd.toml", text)]);
+    let outcome = config::load(Path::new("supd.toml"), &source, &options);
+    let loaded = outcome.tree.expect("a good configuration");
+    let spec::Command::Argv(words) = &service(&loaded, "web").process.command else {
+        panic!("no shell");
+    };
+    assert_eq!(&*words[1], "fileenvvarown");
+    assert_eq!(&*words[2], "web");
+}
+
+#[test]
+fn a_value_never_becomes_two_arguments() {
+    let loaded = good(
+        "[vars]\nV = \"a b; c\"\n[service.web]\ncommand = \"web --x=${V} '$$HOME' ${N:-d e}\"\n",
+    );
+    let argv = ["web", "--x=a b; c", "$HOME", "d e"].map(Box::from);
+    let command = spec::Command::Argv(argv.into());
+    assert_eq!(service(&loaded, "web").process.command, command);
+}
+
+#[test]
+fn a_shell_text_is_never_touched() {
+    let loaded = good("[service.web]\nshell = 'echo ${HOME} $$ | cat'\n");
+    let command = spec::Command::Shell("echo ${HOME} $$ | cat".into());
+    assert_eq!(service(&loaded, "web").process.command, command);
+}
+
+#[test]
+fn a_pool_can_be_rendered_for_any_number() {
+    let text = "[service.w]\ncommand = [\"w\", \"${INSTANCE}\", \"${HOST}\"]\ninstances = 2\n\
+                max_restarts = 7\nmax_seconds = 2.5\n";
+    let env = |name: &str| (name == "HOST").then(|| "box".to_owned());
+    let source = Memory::with(&[("supd.toml", text)]);
+    let outcome = config::load(Path::new("supd.toml"), &source, &Options::new(&env));
+    let loaded = outcome.tree.expect("a good configuration");
+    let Node::Supervisor(pool) = &loaded.tree.root.children[0] else {
+        panic!("a pool is a supervisor");
+    };
+    assert_eq!(pool.kind, spec::SupervisorKind::Pool);
+    assert_eq!(
+        (pool.max_restarts, pool.period),
+        (7, Duration::from_millis(2500))
+    );
+    assert_eq!(names(pool), ["w.1", "w.2"]);
+    let three = loaded.instances("w", 3).expect("a pool");
+    assert_eq!(Node::Service(three[1].clone()), pool.children[1]);
+    let spec::Command::Argv(words) = &three[2].process.command else {
+        panic!("no shell");
+    };
+    assert_eq!(**words, ["w", "3", "box"].map(Box::from));
+    assert_eq!(loaded.instances("nobody", 1), None);
+    assert_eq!(loaded.instances("w", 10_001), None);
+    assert_eq!(loaded.pools().collect::<Vec<_>>(), ["w"]);
+}
+
+#[test]
+fn equal_parts_are_shared_between_services() {
+    let loaded = good(
+        "[defaults]\nenv_file = [\"/e\"]\nlimits = { nofile = 9 }\n[service.a]\ncommand = \"a\"\n\
+         [service.b]\ncommand = \"b\"\n[service.p]\ncommand = \"p\"\ninstances = 2\n",
+    );
+    let (a, b) = (service(&loaded, "a"), service(&loaded, "b"));
+    assert!(std::sync::Arc::ptr_eq(&a.stop, &b.stop));
+    assert!(std::sync::Arc::ptr_eq(&a.backoff, &b.backoff));
+    assert!(std::sync::Arc::ptr_eq(&a.process.logs, &b.process.logs));
+    assert!(std::sync::Arc::ptr_eq(&a.process.limits, &b.process.limits));
+    assert!(std::sync::Arc::ptr_eq(
+        &a.process.env_files,
+        &b.process.env_files
+    ));
+    let (one, two) = (service(&loaded, "p.1"), service(&loaded, "p.2"));
+    assert!(std::sync::Arc::ptr_eq(&one.process, &two.process));
+}
+
+#[test]
+fn otp_has_no_back_off_and_no_start_timeout_below_it() {
+    let loaded = good(
+        "[defaults]\nbackoff = { initial = \"1s\" }\n[supervisor.s]\npolicy = \"otp\"\n\
+         children = [\"t\"]\n[supervisor.t]\nchildren = [\"a\", \"b\"]\n[service.a]\n\
+         command = \"a\"\n[service.b]\ncommand = \"b\"\nstart_timeout = \"5s\"\n[service.c]\n\
+         command = \"c\"\n",
+    );
+    let (a, b, c) = (
+        service(&loaded, "a"),
+        service(&loaded, "b"),
+        service(&loaded, "c"),
+    );
+    assert_eq!((&*a.backoff, a.start_timeout), (&spec::Backoff::None, None));
+    assert_eq!(b.start_timeout, Some(Duration::from_secs(5)));
+    assert_ne!(*c.backoff, spec::Backoff::None);
+}
+
+#[test]
+fn defaults_of_a_branch_lie_between_the_defaults_and_the_template() {
+    let loaded = good(
+        "[defaults]\nnice = 1\nuser = \"x\"\ntimeout = \"3s\"\nready = { after = \"1s\" }\n\
+         [template.t]\nnice = 3\n[supervisor.s]\nchildren = [\"a\", \"b\", \"o\"]\n\
+         defaults = { nice = 2, group = \"g\" }\n[service.a]\ncommand = \"a\"\n[service.b]\n\
+         extends = \"t\"\nshell = \"b\"\n[service.o]\ntype = \"oneshot\"\ncommand = \"o\"\n",
+    );
+    let (a, b, o) = (
+        service(&loaded, "a"),
+        service(&loaded, "b"),
+        service(&loaded, "o"),
+    );
+    assert_eq!((a.process.nice, b.process.nice), (Some(2), Some(3)));
+    assert_eq!(b.process.group, Some(spec::UserRef::Name("g".into())));
+    assert_eq!(a.process.user, Some(spec::UserRef::Name("x".into())));
+    assert_eq!(a.start_timeout, Some(Duration::from_secs(60)));
+    assert_eq!(o.start_timeout, Some(Duration::from_secs(3)));
+    assert_eq!(
+        (&o.ready, o.restart),
+        (&spec::Ready::Exec, spec::Restart::Transient)
+    );
+}
+
+#[test]
+fn every_key_of_a_service_reaches_its_specification() {
+    let text = std::fs::read_to_string("tests/config/every-key.toml").expect("the file");
+    insta_like("every-key", &tree_text(&good(&text).tree));
+    for key in config::accepted_keys() {
+        let last = key.rsplit('.').next().expect("a word");
+        assert!(text.contains(last), "`{key}` is not in the file");
+    }
+}
+
+#[test]
+fn kubernetes_gives_a_stop_more_time() {
+    let text = "[service.web]\ncommand = \"web\"\n";
+    let env = |name: &str| (name == "KUBERNETES_SERVICE_HOST").then(|| "10.0.0.1".to_owned());
+    let source = Memory::with(&[("supd.toml", text)]);
+    let options = Options::new(&env);
+    assert_eq!(options.platform, Platform::Kubernetes);
+    let outcome = config::load(Path::new("supd.toml"), &source, &options);
+    let loaded = outcome.tree.expect("a good configuration");
+    let stop = service(&loaded, "web").stop.steps[0].timeout;
+    assert_eq!(stop, Some(Duration::from_secs(25)));
+    assert_eq!(
+        loaded.tree.settings.shutdown_timeout,
+        Duration::from_secs(25)
+    );
 }

@@ -281,7 +281,8 @@ impl Builder<'_> {
     fn pool(&self, table: &Table, frame: Frame) -> Option<Supervisor> {
         let field = table.get("instances")?;
         let most = i64::try_from(limits::SERVICES_MAX).unwrap_or(i64::MAX);
-        let count = u32::try_from(self.reader.integer(field, 0..=most)?).ok()?;
+        let count = self.reader.integer(field, 0..=most).unwrap_or(0);
+        let count = u32::try_from(count).ok()?;
         self.count(&frame, count as usize)?;
         let plan = PoolPlan {
             table: table.clone(),

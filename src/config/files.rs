@@ -89,8 +89,8 @@ impl<'a> Files<'a> {
         for error in errors {
             let span = error.span().unwrap_or(0..0);
             let at = value::place(number, &span);
-            self.sink
-                .push(Report::new(codes::SYNTAX, error.message()).at(at, ""));
+            let found = text.get(span).unwrap_or_default();
+            self.sink.push(syntax(error.message(), found, at));
         }
         if broken {
             return None;
@@ -227,13 +227,13 @@ impl<'a> Files<'a> {
             fault("a pattern ends in the name of a file");
             return None;
         };
-        if !last.contains(['*', '?']) {
-            return Some(vec![full]);
-        }
         let parent = parent.unwrap_or(Path::new(""));
         if parent.to_string_lossy().contains(['*', '?']) {
             fault("a directory is named without wildcards");
             return None;
+        }
+        if !last.contains(['*', '?']) {
+            return Some(vec![full]);
         }
         // A directory that is not there has no files: drop-ins are optional.
         let all = self.source.list(parent).unwrap_or_default();
@@ -243,6 +243,16 @@ impl<'a> Files<'a> {
         };
         Some(all.into_iter().filter(matched).collect())
     }
+}
+
+/// The parser takes a word without quotes for a number that went wrong.
+fn syntax(message: &str, found: &str, at: At) -> Report {
+    let bare = found.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
+    if bare && (message.starts_with("invalid") || message.starts_with("string values")) {
+        let report = Report::new(codes::SYNTAX, "a string stands in quotes").at(at, "");
+        return report.help(format!("write `\"{found}\"`"));
+    }
+    Report::new(codes::SYNTAX, message).at(at, "")
 }
 
 /// Tables that can have an `env`.

@@ -287,7 +287,10 @@ fn assemble(
         services: Cell::new(0),
     };
     let root = builder.root();
-    builder.lint.tree(top, &settings, &root);
+    // What is wrong is left out of the tree: sums over it would mislead.
+    if !sink.has_errors() {
+        builder.lint.tree(top, &settings, &root);
+    }
     let tree = spec::Tree {
         settings: Arc::new(settings),
         root: Arc::new(root),

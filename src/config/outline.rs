@@ -9,7 +9,7 @@ use super::codes;
 use super::diagnostic::Report;
 use super::reader::Reader;
 use super::scalar;
-use super::value::{At, Entry, Field, Item, Table};
+use super::value::{At, Entry, Field, Table};
 use super::words;
 use crate::spec::{Strategy, limits};
 use std::collections::HashMap;
@@ -336,9 +336,4 @@ impl<'a> Outline<'a> {
         }
         reader.report(report.help("one of them must be listed by somebody else"));
     }
-}
-
-/// Whether a value is written as this string.
-pub(super) fn is_text(field: Field<'_>, wanted: &str) -> bool {
-    matches!(&field.value.item, Item::Text(text) if &**text == wanted)
 }

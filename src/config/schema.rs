@@ -109,7 +109,7 @@ pub(super) static FREE: Shape = shape("this table", &[]);
 pub(super) static ROOT: Shape = Shape {
     later: &["class", "remediation", "breaker"],
     ..shape(
-        "the top of a file",
+        "the outermost table",
         &[
             value("version"),
             value("include"),

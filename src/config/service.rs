@@ -202,7 +202,7 @@ pub(super) fn check_kind(reader: &Reader<'_>, written: &Table, table: &Table) {
     if pool {
         refuse("significant", "a pool", "its instances come and go");
     } else {
-        let help = "they are its supervisor's, or belong to a pool (`instances`)";
+        let help = "the limit is its supervisor's, or that of a pool (`instances`)";
         refuse("max_restarts", "a single service", help);
         refuse("max_seconds", "a single service", help);
     }

@@ -101,6 +101,10 @@ const KINDS: [&str; 7] = ["exec", "notify", "fd", "tcp", "unix", "file", "after"
 /// When a start is done.
 pub(super) fn ready(reader: &Reader<'_>, field: Field<'_>) -> Option<Ready> {
     let table = reader.table(field, "{ notify = true }")?;
+    if ["http", "log"].iter().any(|later| table.has(later)) {
+        // Refused where keys are checked.
+        return None;
+    }
     let mut given = KINDS.iter().filter_map(|kind| table.get(kind));
     let (Some(kind), None) = (given.next(), given.next()) else {
         reader.report(

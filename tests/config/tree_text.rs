@@ -38,10 +38,16 @@ fn service(out: &mut String, s: &Service, depth: usize) {
         s.name, s.kind, s.restart, s.significant, s.required, s.enabled
     ));
     line(format!("  {:?}", s.process.command));
-    line(format!("  ready {:?} within {:?}", s.ready, s.start_timeout));
+    line(format!(
+        "  ready {:?} within {:?}",
+        s.ready, s.start_timeout
+    ));
     line(format!("  stop {:?}", s.stop));
     line(format!("  backoff {:?}", s.backoff));
-    line(format!("  success {:?} {:?}", s.success_codes, s.success_signals));
+    line(format!(
+        "  success {:?} {:?}",
+        s.success_codes, s.success_signals
+    ));
     line(format!("  reload {:?}", s.reload));
     let p = &s.process;
     for (name, value) in &p.env {
@@ -50,14 +56,23 @@ fn service(out: &mut String, s: &Service, depth: usize) {
             EnvValue::File(path) => line(format!("  env {name} from {}", path.display())),
         }
     }
-    line(format!("  inherit {:?} files {:?}", p.env_inherit, p.env_files));
+    line(format!(
+        "  inherit {:?} files {:?}",
+        p.env_inherit, p.env_files
+    ));
     line(format!(
         "  user {:?} group {:?} groups {:?} umask {:?} workdir {:?}",
         p.user, p.group, p.groups, p.umask, p.workdir
     ));
     line(format!(
         "  limits {:?} nice {:?} oom {:?} nnp {} stdin {:?} pdeathsig {:?} control {} logs {:?}",
-        p.limits, p.nice, p.oom_score_adj, p.no_new_privileges, p.stdin, p.pdeathsig, p.control,
+        p.limits,
+        p.nice,
+        p.oom_score_adj,
+        p.no_new_privileges,
+        p.stdin,
+        p.pdeathsig,
+        p.control,
         p.logs
     ));
 }

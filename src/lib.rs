@@ -20,6 +20,8 @@
 //! All on one thread, so that a pid can never be signalled after it was reaped.
 
 pub mod config;
+#[cfg(feature = "ctl")]
+pub mod ctl;
 pub mod spec;
 pub mod sys;
 pub mod tree;

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Commands that change something: one order per node, in the order they were named, each answered
+//! before the next is given.
+
+#![expect(
+    clippy::format_push_string,
+    reason = "text for people, written once; a `write!` to it could only be ignored"
+)]
+
+use super::args::{Haste, RestartArgs, ScaleArgs, ShutdownArgs, SignalArgs};
+use super::client::{Client, Doing};
+use super::failure::Failure;
+use super::names::{is_plain, nearest, resolve};
+use super::screen::Screen;
+use super::{DONE, IN_VAIN, NO};
+use crate::wire::{
+    CommandReply, ErrorDetail, EventLine, ReloadReply, RestartRequest, Route, ScaleRequest,
+    ShutdownRequest, SignalRequest, Verb, Word, code, kind, outcome,
+};
+use serde::Serialize;
+
+/// What is to be done, and to whom.
+#[derive(Debug)]
+pub(crate) struct Order {
+    verb: Verb,
+    /// What has happened when it is done.
+    done: String,
+    names: Vec<String>,
+    body: String,
+}
+
+/// One answer in the array of `--json`.
+#[derive(Debug, Serialize)]
+struct Answer {
+    node: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply: Option<CommandReply>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorDetail>,
+}
+
+impl Order {
+    fn new(verb: Verb, done: &str, names: &[String]) -> Self {
+        Self {
+            verb,
+            done: done.to_owned(),
+            names: names.to_vec(),
+            body: "{}".to_owned(),
+        }
+    }
+
+    fn with(mut self, body: &impl Serialize) -> Self {
+        self.body = serde_json::to_string(body).expect("invariant: a request is plain data");
+        self
+    }
+
+    pub(crate) fn start(names: &[String]) -> Self {
+        Self::new(Verb::Start, "started", names)
+    }
+
+    pub(crate) fn stop(names: &[String]) -> Self {
+        Self::new(Verb::Stop, "stopped", names)
+    }
+
+    pub(crate) fn restart(args: &RestartArgs) -> Self {
+        let body = RestartRequest { only: args.only };
+        Self::new(Verb::Restart, "restarted", &args.names).with(&body)
+    }
+
+    pub(crate) fn reload(names: &[String]) -> Self {
+        Self::new(Verb::Reload, "reloaded", names)
+    }
+
+    pub(crate) fn signal(args: &SignalArgs) -> Result<Self, Failure> {
+        // `signal web HUP` is the likeliest slip; the word would be refused anyway.
+        let name = args.signal.to_ascii_uppercase();
+        if name.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(Failure::Usage {
+                doing: "send a signal".to_owned(),
+                reason: format!("`{}` is a number; signals go by name", args.signal),
+                instead: "kill -l".to_owned(),
+            });
+        }
+        let done = format!("sent SIG{}", name.strip_prefix("SIG").unwrap_or(&name));
+        let body = SignalRequest {
+            signal: args.signal.clone(),
+        };
+        Ok(Self::new(Verb::Signal, &done, &args.names).with(&body))
+    }
+
+    pub(crate) fn scale(args: &ScaleArgs) -> Self {
+        let done = format!("scaled to {}", args.instances);
+        let body = ScaleRequest {
+            instances: args.instances,
+        };
+        Self::new(Verb::Scale, &done, std::slice::from_ref(&args.name)).with(&body)
+    }
+
+    pub(crate) fn reset(names: &[String]) -> Self {
+        Self::new(Verb::Reset, "reset", names)
+    }
+
+    pub(crate) fn pin(names: &[String]) -> Self {
+        Self::new(Verb::Pin, "pinned", names)
+    }
+
+    pub(crate) fn unpin(names: &[String]) -> Self {
+        Self::new(Verb::Unpin, "unpinned", names)
+    }
+
+    pub(crate) fn run(names: &[String]) -> Self {
+        Self::new(Verb::Run, "done", names)
+    }
+}
+
+/// Gives the order to every node; all of them get it, and the first that refuses decides the exit
+/// code.
+pub(crate) fn on_all(client: &Client, screen: &mut Screen, order: &Order) -> Result<u8, Failure> {
+    let names = targets(client, order)?;
+    let mut answers = Vec::new();
+    let mut exit = DONE;
+    for name in names {
+        let code = match give(client, order, &name) {
+            Ok(reply) => {
+                let code = exit_code(&reply);
+                if !screen.json {
+                    report(screen, (order, &name), &reply)?;
+                }
+                answers.push(Answer {
+                    node: name,
+                    reply: Some(reply),
+                    error: None,
+                });
+                code
+            }
+            // Without a daemon there is no point in asking it for the next one.
+            Err(failure @ (Failure::NoDaemon { .. } | Failure::Connection { .. })) => {
+                return Err(failure);
+            }
+            Err(failure) => {
+                answers.push(Answer {
+                    node: name,
+                    reply: None,
+                    error: Some(failure.to_body().error),
+                });
+                screen.complain(&failure);
+                failure.exit_code()
+            }
+        };
+        if exit == DONE {
+            exit = code;
+        }
+    }
+    if screen.json {
+        screen.json_value(&answers)?;
+    }
+    Ok(exit)
+}
+
+/// A plain name goes to the daemon as it is; everything else is looked up in the tree.
+fn targets(client: &Client, order: &Order) -> Result<Vec<String>, Failure> {
+    if order.names.iter().all(|name| is_plain(name)) {
+        let mut names = order.names.clone();
+        let mut seen = std::collections::BTreeSet::new();
+        names.retain(|name| seen.insert(name.clone()));
+        return Ok(names);
+    }
+    let verb = order.verb.as_str();
+    let status = client.status(Doing(verb))?;
+    let nodes = resolve(&status.root, &order.names, verb)?;
+    Ok(nodes.iter().map(|node| node.name.clone()).collect())
+}
+
+fn give(client: &Client, order: &Order, name: &str) -> Result<CommandReply, Failure> {
+    let doing = format!("{} `{name}`", order.verb.as_str());
+    let route = Route::Act(name.to_owned(), order.verb);
+    let answer = client.order(&route, &order.body, Doing(&doing));
+    let Err(Failure::Refused { detail, .. }) = &answer else {
+        return answer;
+    };
+    if detail.code != code::NO_SUCH_NODE {
+        return answer;
+    }
+    // The daemon may not have a suggestion; the tree has.
+    let near = client
+        .status(Doing("show the tree"))
+        .ok()
+        .and_then(|status| nearest(&status.root, name).map(str::to_owned));
+    Err(Failure::NoSuchName {
+        doing,
+        name: name.to_owned(),
+        near,
+    })
+}
+
+fn exit_code(reply: &CommandReply) -> u8 {
+    match (&*reply.outcome, reply.ok) {
+        (outcome::PENDING, _) => IN_VAIN,
+        (_, true) => DONE,
+        (_, false) => NO,
+    }
+}
+
+/// `web: restarted, and with it ws`.
+fn report(
+    screen: &mut Screen,
+    (order, name): (&Order, &str),
+    reply: &CommandReply,
+) -> Result<(), Failure> {
+    let mut text = match (&*reply.outcome, reply.ok) {
+        (outcome::ACCEPTED, _) => format!("{name}: {} ordered", order.verb.as_str()),
+        (outcome::RUNNING, _) => format!("{name}: runs already"),
+        (outcome::PENDING, _) => format!("{name}: not yet; it goes on"),
+        (outcome::DONE, true) => format!("{name}: {}", order.done),
+        (word, true) => format!("{name}: {}", word.replace('_', " ")),
+        (word, false) => format!(
+            "cannot {} `{name}`: {}",
+            order.verb.as_str(),
+            word.replace('_', " ")
+        ),
+    };
+    let others = others(&reply.events, name);
+    if reply.ok && !others.is_empty() {
+        text.push_str(&format!(", and with it {}", others.join(", ")));
+    }
+    if let Some(message) = &reply.message {
+        text.push_str(&format!(" ({message})"));
+    }
+    if exit_code(reply) == DONE {
+        return screen.talk(&text);
+    }
+    screen.complain_lines(&[text], &format!("supctl history {name}"));
+    Ok(())
+}
+
+/// Other services that the order has started or stopped.
+fn others<'a>(events: &'a [EventLine], name: &str) -> Vec<&'a str> {
+    let mut others: Vec<&str> = Vec::new();
+    for event in events {
+        let moved = matches!(
+            &*event.kind,
+            kind::SERVICE_STARTING | kind::SERVICE_STOPPED | kind::SERVICE_EXITED
+        );
+        let Some(node) = event.node.as_deref() else {
+            continue;
+        };
+        if moved && node != name && !others.contains(&node) {
+            others.push(node);
+        }
+    }
+    others
+}
+
+/// `supctl reload` without a name: the configuration.
+pub(crate) fn reload(client: &Client, screen: &mut Screen) -> Result<u8, Failure> {
+    let doing = Doing("reload the configuration");
+    let reply: ReloadReply = client.order(&Route::Reload, "{}", doing)?;
+    if screen.json {
+        screen.json_value(&reply)?;
+    } else {
+        for diagnostic in &reply.diagnostics {
+            for line in diagnostic.lines() {
+                screen.talk(line)?;
+            }
+        }
+        if reply.ok {
+            let ReloadReply {
+                added,
+                removed,
+                restarted,
+                in_place,
+                ..
+            } = reply;
+            screen.talk(&format!(
+                "{added} added, {removed} removed, {restarted} restarted, {in_place} in place"
+            ))?;
+        } else {
+            let text = "cannot reload the configuration: it is invalid; the old one stays";
+            screen.complain_lines(&[text.to_owned()], "supctl status");
+        }
+    }
+    Ok(if reply.ok {
+        DONE
+    } else {
+        super::INVALID_CONFIG
+    })
+}
+
+/// `supctl shutdown`.
+pub(crate) fn shutdown(
+    client: &Client,
+    screen: &mut Screen,
+    args: &ShutdownArgs,
+) -> Result<u8, Failure> {
+    let haste = match args.haste {
+        Haste::Orderly => None,
+        Haste::Short => Some(Word::Borrowed("short")),
+        Haste::Kill => Some(Word::Borrowed("kill")),
+    };
+    let body = serde_json::to_string(&ShutdownRequest { haste })
+        .expect("invariant: a request is plain data");
+    let reply: CommandReply = client.order(&Route::Shutdown, &body, Doing("shut down"))?;
+    let code = exit_code(&reply);
+    match (screen.json, code, &*reply.outcome) {
+        (true, ..) => screen.json_value(&reply)?,
+        (false, DONE, outcome::DONE) => screen.talk("supd: the whole tree is stopped")?,
+        (false, DONE, _) => screen.talk("supd: stopping")?,
+        (false, _, word) => {
+            let text = format!("cannot shut down: {}", word.replace('_', " "));
+            screen.complain_lines(&[text], "supctl shutdown --haste short");
+        }
+    }
+    Ok(code)
+}

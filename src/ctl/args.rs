@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The command line: words, flags and their help, nothing else. What stands here is also the man
+//! page and `docs/reference/supctl.md`.
+
+use crate::wire::span;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::time::Duration;
+
+const EXIT_CODES: &str = "\
+Exit codes, below 64 about the tree, from 64 about the tool:
+  0 done, yes   1 no, failed   3 not running or not ready   4 no such name
+  5 waited in vain   64 usage   65 invalid configuration   69 no daemon
+  75 busy   77 not permitted";
+
+/// Show and drive a tree of services that supd supervises
+///
+/// NAME is a name (web), a path or its end (root/api/web, api/web), or a glob (w*, api/*).
+/// Without a command: status.
+#[derive(Debug, Parser)]
+#[command(name = "supctl", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// What every command knows.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// The daemon's socket: a path, or @name for an abstract one (`SUPD_SOCKET`)
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) socket: Option<OsString>,
+    /// Print JSON, as the daemon sends it
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// ASCII only, and no colour
+    #[arg(long, global = true)]
+    pub(crate) plain: bool,
+    /// No colour, even on a terminal (`NO_COLOR`)
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+    /// Say nothing but data and errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Give up after this long: 500ms, 30s, 1m30s
+    #[arg(long, global = true, value_name = "D", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Return when it has really happened (the default)
+    #[arg(long = "wait", global = true, overrides_with = "no_wait")]
+    pub(crate) _wait: bool,
+    /// Return when the daemon has taken the order
+    #[arg(long, global = true, overrides_with = "_wait")]
+    pub(crate) no_wait: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the tree, or these nodes, and how they are
+    Status(StatusArgs),
+    /// Show the shape of the tree, every instance of every pool
+    Tree(NameList),
+    /// Show what services wrote
+    Logs(LogsArgs),
+    /// Show what happened
+    Events(EventsArgs),
+    /// Show what happened to a node and to those below it
+    History(OneName),
+    /// Ask whether the tree is ok, degraded or failed; exit 3 when it is not what was asked for
+    Health(HealthArgs),
+    /// Start nodes; clears their back-off and a stop by hand
+    Start(Names),
+    /// Stop nodes and what is below them; they stay down until they are started
+    Stop(Names),
+    /// Restart nodes, and with them whom the strategy names
+    Restart(RestartArgs),
+    /// Let services read their own configuration again; without NAME: let supd read its files
+    Reload(NameList),
+    /// Send a signal to a service's process
+    Signal(SignalArgs),
+    /// Change the number of a pool's instances
+    Scale(ScaleArgs),
+    /// Forget the back-off, holds and the used-up budget of nodes
+    Reset(Names),
+    /// Leave nodes as they are: no restart, no strategy, until they are unpinned
+    Pin(Names),
+    /// Supervise nodes again
+    Unpin(Names),
+    /// Run oneshots
+    Run(Names),
+    /// Wait until nodes are ready, stopped, or have exited; exit 5 when --timeout comes first
+    Wait(WaitArgs),
+    /// Stop the whole tree, and supd
+    Shutdown(ShutdownArgs),
+    /// Exit 0 when a node runs, 3 when it does not
+    IsUp(OneName),
+    /// Exit 0 when a node is ready, 3 when it is not
+    IsReady(OneName),
+    /// Send one request to the daemon and print the answer
+    Api(ApiArgs),
+    /// Explain a class, a state, an exit code or an error code
+    Explain(ExplainArgs),
+    /// Print a shell's completion script
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    Man(ManArgs),
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct StatusArgs {
+    /// Which nodes; all of them when there is none
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Show it again whenever something changes
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+    /// Exit 3 when one of them is not ready
+    #[arg(long, conflicts_with = "watch")]
+    pub(crate) check: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Names {
+    /// Which nodes
+    #[arg(value_name = "NAME", required = true)]
+    pub(crate) names: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NameList {
+    /// Which nodes
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OneName {
+    /// Which node
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestartArgs {
+    /// Which nodes
+    #[arg(value_name = "NAME", required = true)]
+    pub(crate) names: Vec<String>,
+    /// These alone, whatever the strategy says
+    #[arg(long)]
+    pub(crate) only: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SignalArgs {
+    /// HUP, SIGUSR1, RTMIN+3
+    #[arg(value_name = "SIG")]
+    pub(crate) signal: String,
+    /// Which services
+    #[arg(value_name = "NAME", required = true)]
+    pub(crate) names: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScaleArgs {
+    /// Which pool
+    pub(crate) name: String,
+    /// How many instances
+    #[arg(value_name = "N")]
+    pub(crate) instances: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// Which services; all of them when there is none
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Go on with what is written from now on
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Begin with at most this many lines
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+    pub(crate) lines: u32,
+    /// Only lines of this span of time: 10m
+    #[arg(long, value_name = "D", value_parser = duration)]
+    pub(crate) since: Option<Duration>,
+    /// Only lines of this run
+    #[arg(long, value_name = "R")]
+    pub(crate) run: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EventsArgs {
+    /// Go on with what happens from now on
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only events after this number, or of this span of time: 801, 10m
+    #[arg(long, value_name = "SEQ|D", value_parser = since)]
+    pub(crate) since: Option<String>,
+    /// Only events of this kind: service.exited, supervisor; may stand several times
+    #[arg(long, value_name = "KIND")]
+    pub(crate) kind: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HealthArgs {
+    /// Ask whether every required service is up
+    #[arg(long)]
+    pub(crate) ready: bool,
+    /// Ask only whether the daemon is alive
+    #[arg(long, conflicts_with = "ready")]
+    pub(crate) live: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    /// Which nodes, all of them
+    #[arg(value_name = "NAME", required = true)]
+    pub(crate) names: Vec<String>,
+    /// Until they are ready or done (the default)
+    #[arg(long, group = "what")]
+    pub(crate) ready: bool,
+    /// Until they are down
+    #[arg(long, group = "what")]
+    pub(crate) stopped: bool,
+    /// Until the runs they have now are over; exit 1 when one of them did not end cleanly
+    #[arg(long, group = "what")]
+    pub(crate) exit: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShutdownArgs {
+    /// How patiently: in order; in order with at most 1 s each; SIGKILL at once
+    #[arg(long, value_enum, default_value_t = Haste::Orderly)]
+    pub(crate) haste: Haste,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Haste {
+    Orderly,
+    Short,
+    Kill,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApiArgs {
+    /// GET, POST, DELETE
+    pub(crate) method: String,
+    /// /v1/tree; `docs/reference` has the whole list
+    pub(crate) path: String,
+    /// JSON; - reads it from stdin
+    pub(crate) body: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// `oom_kill`, held, 69, `no_such_node`
+    #[arg(value_name = "CODE")]
+    pub(crate) word: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// For which shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// For man(1), or the page in docs/reference
+    #[arg(long, value_enum, default_value_t = ManFormat::Roff)]
+    pub(crate) format: ManFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ManFormat {
+    Roff,
+    Markdown,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    span::parse(text).ok_or_else(|| "write it with its unit: 500ms, 30s, 1m30s, 1d".to_owned())
+}
+
+fn since(text: &str) -> Result<String, String> {
+    if text.parse::<u64>().is_ok() || span::parse(text).is_some() {
+        return Ok(text.to_owned());
+    }
+    Err("write an event's number (801) or a span of time (10m)".to_owned())
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One event as one line for people: when, who, what, why, and its number. Pure.
+//!
+//! A kind of a later version is shown by its own word and its message.
+
+#![expect(
+    clippy::format_push_string,
+    reason = "text for people, written once; a `write!` to it could only be ignored"
+)]
+
+use super::age;
+use super::picture;
+use super::screen::visible;
+use crate::wire::{EventLine, LastExit, WhoLine, kind};
+
+/// Room for a name; longer ones push the line to the right.
+const NAME_WIDTH: usize = 12;
+
+/// `14:01:43  ws            run 3  exit 1 after 0.3s  …  #808 because of #801`.
+pub fn line(event: &EventLine) -> String {
+    let who = visible(event.node.as_deref().unwrap_or("supd"));
+    let mut text = format!(
+        "{}  {who:NAME_WIDTH$}  {}",
+        visible(age::time_of_day(&event.ts)),
+        what(event)
+    );
+    if let Some(message) = &event.message {
+        text.push_str(&format!(": {}", visible(message)));
+    }
+    text.push_str(&format!("  #{}", event.seq));
+    if let Some(cause) = event.cause {
+        text.push_str(&format!(" because of #{cause}"));
+    }
+    text
+}
+
+/// What happened, in a clause.
+pub fn what(event: &EventLine) -> String {
+    let health = || visible(event.health.as_deref().unwrap_or("unknown"));
+    match &*event.kind {
+        kind::DAEMON_STARTED => "has started".to_owned(),
+        kind::DAEMON_RELOADED => "has a new configuration".to_owned(),
+        kind::SERVICE_STARTING | kind::SUPERVISOR_STARTING => starting(event),
+        kind::SERVICE_READY | kind::SUPERVISOR_READY => match event.took_ms {
+            Some(ms) => format!("ready after {}", age::short(ms)),
+            None => "ready".to_owned(),
+        },
+        kind::SERVICE_UNREADY => "no longer ready".to_owned(),
+        kind::SERVICE_EXITED => exited(event),
+        kind::SERVICE_STOPPING | kind::SUPERVISOR_STOPPING | kind::DAEMON_STOPPING => {
+            stopping(event)
+        }
+        kind::SERVICE_STOPPED | kind::SUPERVISOR_STOPPED => format!("stopped{}", why(event)),
+        kind::SERVICE_BACKOFF => backoff(event),
+        kind::SERVICE_HELD => "held".to_owned(),
+        kind::SERVICE_RELEASED => "released".to_owned(),
+        kind::SERVICE_PARKED => "parked until somebody acts".to_owned(),
+        kind::SERVICE_UNKILLABLE => "does not end, even after SIGKILL".to_owned(),
+        kind::SUPERVISOR_STRATEGY => strategy(event),
+        kind::SUPERVISOR_EXHAUSTED => exhausted(event),
+        kind::SUPERVISOR_ESCALATED => escalated(event),
+        kind::SUPERVISOR_HEALTH => format!("is {}", health()),
+        kind::NODE_ADDED => "added".to_owned(),
+        kind::NODE_REMOVED => "removed".to_owned(),
+        kind::NODE_CHANGED => "changed in place".to_owned(),
+        kind::COMMAND => {
+            let verb = visible(event.verb.as_deref().unwrap_or("command"));
+            format!("{verb}{}", by(event.by.as_ref()))
+        }
+        kind::ORPHAN_REAPED => match event.pid {
+            Some(pid) => format!("reaped orphan {pid}"),
+            None => "reaped an orphan".to_owned(),
+        },
+        other => visible(other),
+    }
+}
+
+fn starting(event: &EventLine) -> String {
+    let mut text = match event.run {
+        Some(run) => format!("run {run} starts"),
+        None => "starts".to_owned(),
+    };
+    text.push_str(&why(event));
+    text
+}
+
+fn stopping(event: &EventLine) -> String {
+    let mut text = match &event.signal {
+        Some(signal) => format!("SIG{} sent", visible(signal)),
+        None => format!("stops{}{}", why(event), by(event.by.as_ref())),
+    };
+    if let Some(name) = &event.waiting_for {
+        text.push_str(&format!(", waits for {}", visible(name)));
+    }
+    text
+}
+
+fn exited(event: &EventLine) -> String {
+    let exit = LastExit {
+        class: event.class.clone().unwrap_or_default(),
+        code: event.code,
+        signal: event.signal.clone(),
+        core: event.core,
+        failure: event.failure.clone(),
+        ..LastExit::default()
+    };
+    let mut text = match event.run {
+        Some(run) => format!("run {run}  {}", picture::ended(&exit)),
+        None => picture::ended(&exit),
+    };
+    if let Some(ms) = event.uptime_ms {
+        text.push_str(&format!(" after {}", age::short(ms)));
+    }
+    if let Some(class) = &event.class {
+        text.push_str(&format!("  {}", visible(class)));
+    }
+    if let Some(budget) = &event.budget {
+        text.push_str(&format!(
+            "  {} {}/{}",
+            visible(&budget.supervisor),
+            budget.used,
+            budget.max
+        ));
+    }
+    let Some(decision) = &event.decision else {
+        return text;
+    };
+    text.push_str(&format!(
+        "  then {}",
+        visible(&decision.action).replace('_', " ")
+    ));
+    if !decision.scope.is_empty() {
+        text.push_str(&format!(" {}", names(&decision.scope)));
+    }
+    if let Some(ms) = decision.delay_ms.filter(|ms| *ms > 0) {
+        text.push_str(&format!(" in {}", age::short(ms)));
+    }
+    text
+}
+
+fn backoff(event: &EventLine) -> String {
+    let delay = event.delay_ms.map_or_else(String::new, age::short);
+    match event.attempt {
+        Some(attempt) => format!(
+            "next start in {delay}, {} failed",
+            age::count(attempt.into(), "start")
+        ),
+        None => format!("next start in {delay}"),
+    }
+}
+
+fn strategy(event: &EventLine) -> String {
+    let rule = visible(event.strategy.as_deref().unwrap_or("strategy"));
+    let child = event
+        .child
+        .as_deref()
+        .map_or_else(String::new, |name| format!(" because of {}", visible(name)));
+    format!("{rule}{child}: {}", names(&event.scope))
+}
+
+fn exhausted(event: &EventLine) -> String {
+    let child = visible(event.child.as_deref().unwrap_or("a child"));
+    match &event.budget {
+        Some(budget) => {
+            let window = budget
+                .seconds
+                .map_or_else(String::new, |s| format!(" in {}", age::window(s)));
+            let limit = age::count(budget.max.into(), "restart");
+            format!("gives up: {child} needed more than {limit}{window}")
+        }
+        None => format!("gives up because of {child}"),
+    }
+}
+
+fn escalated(event: &EventLine) -> String {
+    let Some(culprit) = &event.culprit else {
+        return "ended by itself".to_owned();
+    };
+    let how = culprit
+        .how
+        .as_deref()
+        .map_or_else(|| visible(&culprit.class), visible);
+    format!("ended because of {}: {how}", visible(&culprit.node))
+}
+
+/// ` (group, because of web)`.
+fn why(event: &EventLine) -> String {
+    let Some(why) = &event.why else {
+        return String::new();
+    };
+    let why = visible(why).replace('_', " ");
+    match &event.child {
+        Some(child) => format!(" ({why}, because of {})", visible(child)),
+        None => format!(" ({why})"),
+    }
+}
+
+fn by(who: Option<&WhoLine>) -> String {
+    match who {
+        Some(WhoLine {
+            signal: Some(signal),
+            ..
+        }) => format!(" by SIG{}", visible(signal)),
+        Some(WhoLine {
+            uid: Some(uid),
+            pid: Some(pid),
+            ..
+        }) => format!(" by uid {uid}, pid {pid}"),
+        Some(WhoLine { uid: Some(uid), .. }) => format!(" by uid {uid}"),
+        Some(_) | None => String::new(),
+    }
+}
+
+fn names(names: &[String]) -> String {
+    let shown: Vec<String> = names.iter().map(|name| visible(name)).collect();
+    shown.join(", ")
+}

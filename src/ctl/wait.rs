@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `supctl wait`: returns when every node is what one waits for. It listens and never polls: the
+//! tree is asked again only when something happened to one of the nodes.
+
+use super::args::WaitArgs;
+use super::client::{Client, Doing};
+use super::failure::Failure;
+use super::look::{damaged, fresh, is_ready};
+use super::names::resolve;
+use super::picture;
+use super::screen::Screen;
+use super::{DONE, NO};
+use crate::wire::{LastExit, NodeKind, NodeView, Query, Route, Status, StreamItem, query};
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Goal {
+    Ready,
+    Stopped,
+    Exit,
+}
+
+/// A node, and the run it had when the waiting began.
+struct Target {
+    path: String,
+    run: Option<u64>,
+}
+
+/// `supctl wait`.
+pub(crate) fn wait(client: &Client, screen: &mut Screen, args: &WaitArgs) -> Result<u8, Failure> {
+    let goal = match (args.stopped, args.exit) {
+        (true, _) => Goal::Stopped,
+        (false, true) => Goal::Exit,
+        (false, false) => Goal::Ready,
+    };
+    let doing = "wait";
+    let deadline = client.deadline();
+    let follow = Query::default().with(query::FOLLOW, 1);
+    let mut lines = client.lines(&Route::Events, &follow, Doing(doing))?;
+    let mut targets: Vec<Target> = Vec::new();
+    let mut stale = false;
+    while let Some(line) = lines.next(deadline)? {
+        let status = match StreamItem::parse(line).map_err(damaged)? {
+            StreamItem::Snapshot(snapshot) => {
+                targets = begin(&snapshot.status, args)?;
+                Some(snapshot.status)
+            }
+            StreamItem::Event(event) => {
+                let path = event.path.as_deref().unwrap_or_default();
+                stale |= targets.iter().any(|t| concerns(path, &t.path));
+                None
+            }
+            StreamItem::Gap(_) => {
+                stale = true;
+                None
+            }
+            StreamItem::Heartbeat(_) => None,
+        };
+        let status = match status {
+            None if stale && !lines.has_next() => {
+                stale = false;
+                fresh(client, deadline)?
+            }
+            known => known,
+        };
+        let Some(status) = status else { continue };
+        if let Some(code) = judge(screen, (goal, &targets), &status)? {
+            return Ok(code);
+        }
+    }
+    Err(Failure::InVain {
+        doing: format!("wait for {}", args.names.join(", ")),
+    })
+}
+
+fn begin(status: &Status, args: &WaitArgs) -> Result<Vec<Target>, Failure> {
+    let nodes = resolve(&status.root, &args.names, "wait")?;
+    Ok(nodes
+        .iter()
+        .map(|node| Target {
+            path: node.path.clone(),
+            run: node.run,
+        })
+        .collect())
+}
+
+/// Whether an event of the one can change the other: itself, above or below.
+fn concerns(event: &str, target: &str) -> bool {
+    let (short, long) = if event.len() < target.len() {
+        (event, target)
+    } else {
+        (target, event)
+    };
+    long.strip_prefix(short)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The exit code when every node is there.
+fn judge(
+    screen: &mut Screen,
+    (goal, targets): (Goal, &[Target]),
+    status: &Status,
+) -> Result<Option<u8>, Failure> {
+    let found: Vec<(&Target, Option<&NodeView>)> = targets
+        .iter()
+        .map(|target| (target, at(&status.root, &target.path)))
+        .collect();
+    let reached = found.iter().all(|(target, node)| match (goal, node) {
+        // What was taken out of the tree is down for good, and never ready.
+        (Goal::Ready, None) => false,
+        (Goal::Stopped | Goal::Exit, None) => true,
+        (Goal::Ready, Some(node)) => is_ready(node),
+        (Goal::Stopped, Some(node)) => is_down(node),
+        (Goal::Exit, Some(node)) => is_down(node) || node.run != target.run,
+    });
+    if !reached {
+        return Ok(None);
+    }
+    let nodes: Vec<&NodeView> = found.iter().filter_map(|(_, node)| *node).collect();
+    if screen.json {
+        screen.json_value(&nodes)?;
+    } else {
+        for node in &nodes {
+            screen.talk(&said(goal, node))?;
+        }
+    }
+    let failed = goal == Goal::Exit && nodes.iter().any(|node| !ended_well(node));
+    Ok(Some(if failed { NO } else { DONE }))
+}
+
+fn said(goal: Goal, node: &NodeView) -> String {
+    match (goal, &node.last_exit) {
+        (Goal::Exit, Some(exit)) => format!("{}: {}", node.name, picture::ended(exit)),
+        _ => format!("{} is {}", node.name, node.state),
+    }
+}
+
+fn ended_well(node: &NodeView) -> bool {
+    let clean = |exit: &LastExit| matches!(exit.family.as_deref(), Some("clean" | "requested"));
+    node.state == "done"
+        || node
+            .last_exit
+            .as_ref()
+            .is_none_or(|exit| clean(exit) || matches!(&*exit.class, "clean" | "requested"))
+}
+
+fn is_down(node: &NodeView) -> bool {
+    match node.kind {
+        NodeKind::Supervisor | NodeKind::Pool => node.state == "down",
+        NodeKind::Service | NodeKind::Unknown => node.pid.is_none(),
+    }
+}
+
+fn at<'a>(node: &'a NodeView, path: &str) -> Option<&'a NodeView> {
+    if node.path == path {
+        return Some(node);
+    }
+    node.children
+        .iter()
+        .filter(|child| concerns(&child.path, path))
+        .find_map(|child| at(child, path))
+}

@@ -18,6 +18,7 @@ use crate::wire::{
     ShutdownRequest, SignalRequest, Verb, Word, code, kind, outcome,
 };
 use serde::Serialize;
+use std::io;
 
 /// What is to be done, and to whom.
 #[derive(Debug)]
@@ -186,11 +187,7 @@ fn give(client: &Client, order: &Order, name: &str) -> Result<CommandReply, Fail
         .status(Doing("show the tree"))
         .ok()
         .and_then(|status| nearest(&status.root, name).map(str::to_owned));
-    Err(Failure::NoSuchName {
-        doing,
-        name: name.to_owned(),
-        near,
-    })
+    Err(Failure::NoSuchName { doing, near })
 }
 
 fn exit_code(reply: &CommandReply) -> u8 {
@@ -299,7 +296,16 @@ pub(crate) fn shutdown(
     };
     let body = serde_json::to_string(&ShutdownRequest { haste })
         .expect("invariant: a request is plain data");
-    let reply: CommandReply = client.order(&Route::Shutdown, &body, Doing("shut down"))?;
+    let reply = client.order(&Route::Shutdown, &body, Doing("shut down"));
+    let reply: CommandReply = match reply {
+        // It may be gone before its answer is through, and being gone is what was asked for.
+        Err(Failure::Connection { source, .. }) if is_hang_up(&source) => CommandReply {
+            ok: true,
+            outcome: Word::Borrowed(outcome::DONE),
+            ..CommandReply::default()
+        },
+        reply => reply?,
+    };
     let code = exit_code(&reply);
     match (screen.json, code, &*reply.outcome) {
         (true, ..) => screen.json_value(&reply)?,
@@ -311,4 +317,11 @@ pub(crate) fn shutdown(
         }
     }
     Ok(code)
+}
+
+fn is_hang_up(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset
+    )
 }

@@ -21,6 +21,21 @@ pub(crate) fn short(ms: u64) -> String {
     }
 }
 
+/// A span of time in its two largest units: `1m21s`.
+pub(crate) fn precise(ms: u64) -> String {
+    let seconds = ms / 1_000;
+    let pair = |large: u64, unit: &str, small: u64, part: &str| match small {
+        0 => format!("{large}{unit}"),
+        _ => format!("{large}{unit}{small}{part}"),
+    };
+    match seconds {
+        ..60 => short(ms),
+        60..3_600 => pair(seconds / 60, "m", seconds % 60, "s"),
+        3_600..86_400 => pair(seconds / 3_600, "h", seconds % 3_600 / 60, "m"),
+        86_400.. => pair(seconds / 86_400, "d", seconds % 86_400 / 3_600, "h"),
+    }
+}
+
 /// `0.3s`; whole when the tenths are none.
 fn tenths(ms: u64) -> String {
     match (ms / 1_000, ms % 1_000 / 100) {

@@ -100,8 +100,11 @@ impl Client {
     pub(crate) fn raw(&self, request: &Request<'_>) -> Result<(u16, Lines), Failure> {
         let (place, stream) = self.connect()?;
         let twin = stream.try_clone().map_err(|source| lost(&place, source))?;
-        let patience = self.timeout.unwrap_or(EFFECT + GRACE);
-        let answer = send((&place, stream), request, patience)?;
+        let usual = match request.method {
+            "GET" => PATIENCE,
+            _ => EFFECT + GRACE,
+        };
+        let answer = send((&place, stream), request, self.timeout.unwrap_or(usual))?;
         let lines = Lines {
             answer,
             stream: twin,

@@ -24,12 +24,8 @@ pub(crate) enum Failure {
     Answer { what: String },
     #[error("cannot {doing}: {}", detail.message)]
     Refused { doing: String, detail: ErrorDetail },
-    #[error("cannot {doing}: no node matches `{name}`")]
-    NoSuchName {
-        doing: String,
-        name: String,
-        near: Option<String>,
-    },
+    #[error("cannot {doing}: no node has this name")]
+    NoSuchName { doing: String, near: Option<String> },
     #[error("cannot {doing}: not done within the time")]
     InVain { doing: String },
     #[error("cannot {doing}: {reason}")]

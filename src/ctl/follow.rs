@@ -28,7 +28,7 @@ pub(crate) fn logs(client: &Client, screen: &mut Screen, args: &LogsArgs) -> Res
     let nodes = if args.names.is_empty() {
         vec![&status.root]
     } else {
-        resolve(&status.root, &args.names, doing.0)?
+        resolve(&status.root, &args.names, "show the logs of")?
     };
     let parameters = log_parameters(args);
     // Several at a time are one stream of what is above them all, in the order it was read.
@@ -165,7 +165,11 @@ pub(crate) fn events(
 pub(crate) fn history(client: &Client, screen: &mut Screen, name: &String) -> Result<u8, Failure> {
     let doing = Doing("show the history");
     let status = client.status(doing)?;
-    let nodes = resolve(&status.root, std::slice::from_ref(name), doing.0)?;
+    let nodes = resolve(
+        &status.root,
+        std::slice::from_ref(name),
+        "show the history of",
+    )?;
     let is_below = |event: &EventLine| {
         let path = event.path.as_deref().unwrap_or_default();
         nodes.iter().any(|node| {

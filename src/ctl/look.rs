@@ -37,9 +37,7 @@ pub(crate) fn tree(client: &Client, screen: &mut Screen, args: &NameList) -> Res
     let status = client.status(DOING)?;
     let roots = selected(&status, &args.names)?;
     if screen.json {
-        for root in roots {
-            screen.json_value(root)?;
-        }
+        screen.json_value(&roots)?;
         return Ok(DONE);
     }
     let text = picture::nodes(&roots, screen.style, Detail::Full);
@@ -51,7 +49,7 @@ fn selected<'a>(status: &'a Status, names: &[String]) -> Result<Vec<&'a NodeView
     if names.is_empty() {
         return Ok(vec![&status.root]);
     }
-    resolve(&status.root, names, "show it")
+    resolve(&status.root, names, "show")
 }
 
 /// The picture, or the JSON: the server's own text where it is at hand and whole.
@@ -134,7 +132,7 @@ pub(crate) fn is(
     (name, question): (&String, Question),
 ) -> Result<u8, Failure> {
     let status = client.status(Doing("ask for it"))?;
-    let nodes = resolve(&status.root, std::slice::from_ref(name), "ask for it")?;
+    let nodes = resolve(&status.root, std::slice::from_ref(name), "find")?;
     let yes = nodes.iter().all(|node| match question {
         Question::Up => is_up(node),
         Question::Ready => is_ready(node),

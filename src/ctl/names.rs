@@ -14,7 +14,7 @@ pub(crate) fn is_plain(pattern: &str) -> bool {
     !pattern.is_empty() && !pattern.contains(['*', '?', '/'])
 }
 
-/// The nodes that these patterns mean, in the order of the patterns, each once.
+/// The nodes that these patterns mean (`doing` is the verb for an error's text), in the order of the patterns, each once.
 pub(crate) fn resolve<'a>(
     root: &'a NodeView,
     patterns: &[String],
@@ -32,8 +32,7 @@ pub(crate) fn resolve<'a>(
         });
         if !seen && found.len() == before {
             return Err(Failure::NoSuchName {
-                doing: doing.to_owned(),
-                name: pattern.clone(),
+                doing: format!("{doing} `{pattern}`"),
                 near: nearest(root, pattern).map(str::to_owned),
             });
         }

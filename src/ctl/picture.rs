@@ -292,6 +292,10 @@ fn service_notes(node: &NodeView, style: Style) -> String {
         }
         _ => {}
     }
+    if node.oneshot && node.pid.is_none() {
+        let took = node.last_exit.as_ref().and_then(|exit| exit.uptime_ms);
+        notes.extend(took.map(|ms| format!("took {}", age::short(ms))));
+    }
     add_common(node, &mut notes);
     add_restarts(node, &mut notes);
     if let Some(exit) = node
@@ -306,7 +310,11 @@ fn service_notes(node: &NodeView, style: Style) -> String {
     }
     if Mark::of(&node.state) == Mark::Bad {
         let arrow = if style.unicode { "→" } else { "->" };
-        notes.push(format!("{arrow} supctl history {}", visible(&node.name)));
+        return format!(
+            "{}  {arrow} supctl history {}",
+            notes.join(", "),
+            visible(&node.name)
+        );
     }
     notes.join(", ")
 }
@@ -350,8 +358,8 @@ fn how_long_ago(exit: &LastExit) -> String {
     }
 }
 
-/// How a run ended: `exit 1`, `SIGSEGV`, `cannot exec`; its class where that says more.
-pub(crate) fn ended(exit: &LastExit) -> String {
+/// How a run ended, in the process's own words: `exit 1`, `SIGSEGV, core`, `cannot exec`.
+pub(crate) fn how(exit: &LastExit) -> String {
     let how = match (&exit.failure, &exit.signal, exit.code) {
         (Some(failure), _, _) => format!(
             "cannot {} (errno {})",
@@ -360,13 +368,21 @@ pub(crate) fn ended(exit: &LastExit) -> String {
         ),
         (None, Some(signal), _) => format!("SIG{}", visible(signal)),
         (None, None, Some(code)) => format!("exit {code}"),
-        (None, None, None) => return visible(&exit.class),
+        (None, None, None) => visible(&exit.class),
     };
     let core = if exit.core { ", core" } else { "" };
+    format!("{how}{core}")
+}
+
+/// The same, with its class where that says more.
+pub(crate) fn ended(exit: &LastExit) -> String {
     match &*exit.class {
         "exit_code" | "clean" | "crash" | "killed" | "terminated" | "signal" | "exec_failed"
-        | "requested" => format!("{how}{core}"),
-        class => format!("{how}{core}, {}", visible(class)),
+        | "requested" => how(exit),
+        class if exit.failure.is_none() && exit.signal.is_none() && exit.code.is_none() => {
+            visible(class)
+        }
+        class => format!("{}, {}", how(exit), visible(class)),
     }
 }
 

@@ -11,7 +11,7 @@
 use super::age;
 use super::picture;
 use super::screen::visible;
-use crate::wire::{EventLine, LastExit, WhoLine, kind};
+use crate::wire::{DecisionLine, EventLine, LastExit, WhoLine, kind};
 
 /// Room for a name; longer ones push the line to the right.
 const NAME_WIDTH: usize = 12;
@@ -42,7 +42,7 @@ pub fn what(event: &EventLine) -> String {
         kind::DAEMON_RELOADED => "has a new configuration".to_owned(),
         kind::SERVICE_STARTING | kind::SUPERVISOR_STARTING => starting(event),
         kind::SERVICE_READY | kind::SUPERVISOR_READY => match event.took_ms {
-            Some(ms) => format!("ready after {}", age::short(ms)),
+            Some(ms) => format!("ready after {}", age::precise(ms)),
             None => "ready".to_owned(),
         },
         kind::SERVICE_UNREADY => "no longer ready".to_owned(),
@@ -105,11 +105,11 @@ fn exited(event: &EventLine) -> String {
         ..LastExit::default()
     };
     let mut text = match event.run {
-        Some(run) => format!("run {run}  {}", picture::ended(&exit)),
-        None => picture::ended(&exit),
+        Some(run) => format!("run {run}  {}", picture::how(&exit)),
+        None => picture::how(&exit),
     };
     if let Some(ms) = event.uptime_ms {
-        text.push_str(&format!(" after {}", age::short(ms)));
+        text.push_str(&format!(" after {}", age::precise(ms)));
     }
     if let Some(class) = &event.class {
         text.push_str(&format!("  {}", visible(class)));
@@ -122,13 +122,20 @@ fn exited(event: &EventLine) -> String {
             budget.max
         ));
     }
-    let Some(decision) = &event.decision else {
-        return text;
+    text.push_str(&event.decision.as_ref().map_or_else(String::new, decided));
+    text
+}
+
+/// What is done about an exit: `  then restart web, ws in 0.2s`.
+fn decided(decision: &DecisionLine) -> String {
+    let mut text = match &*decision.action {
+        // It was asked for, or the start is done: nothing follows.
+        "expected" | "done" => return String::new(),
+        "stay_down" => "  stays down".to_owned(),
+        "escalate" => "  its supervisor gives up".to_owned(),
+        "queued" => "  waits for its supervisor".to_owned(),
+        action => format!("  then {}", visible(action).replace('_', " ")),
     };
-    text.push_str(&format!(
-        "  then {}",
-        visible(&decision.action).replace('_', " ")
-    ));
     if !decision.scope.is_empty() {
         text.push_str(&format!(" {}", names(&decision.scope)));
     }

@@ -74,7 +74,7 @@ pub(crate) fn wait(client: &Client, screen: &mut Screen, args: &WaitArgs) -> Res
 }
 
 fn begin(status: &Status, args: &WaitArgs) -> Result<Vec<Target>, Failure> {
-    let nodes = resolve(&status.root, &args.names, "wait")?;
+    let nodes = resolve(&status.root, &args.names, "wait for")?;
     Ok(nodes
         .iter()
         .map(|node| Target {

@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The court: what is known from the stream of events, effects and records alone, and the laws
+//! that are read against it. The numbers of the laws are the invariants' numbers.
+//!
+//! It never asks the engine what it thinks (but for the status people see, law 23), so that a
+//! mistake of the engine cannot be shared by its judges.
+
+use super::truth::{Fact, Truth};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use supd::spec::ExitFacts;
+use supd::tree::{
+    Actor, Command, CommandId, Effect, Event, Haste, NodeId, Outcome, Record, RunId, StartWhy,
+    StopWhy, Time, What,
+};
+
+/// A law was broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Violation {
+    /// The invariant's number.
+    pub(crate) law: u8,
+    pub(crate) text: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "invariant {}: {}", self.law, self.text)
+    }
+}
+
+/// One process of a service, as the stream shows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Live {
+    pub(crate) run: RunId,
+    pub(crate) spawned: bool,
+    pub(crate) ready: bool,
+    pub(crate) stopping: Option<StopWhy>,
+    pub(crate) unkillable: bool,
+    /// It was the first start in this incarnation of its supervisor.
+    pub(crate) first: bool,
+}
+
+/// What the stream says about one service or supervisor.
+#[derive(Debug, Default)]
+pub(crate) struct File {
+    pub(crate) live: Option<Live>,
+    /// Recorded as starting, not executed yet.
+    pub(crate) announced: Option<(RunId, StartWhy)>,
+    /// A restart was decided and has not begun.
+    pub(crate) owed: bool,
+    /// An operator's stop was acknowledged.
+    pub(crate) kept_down: bool,
+    /// The operator's last word about it.
+    pub(crate) wish: Option<CommandId>,
+    pub(crate) pinned: bool,
+    pub(crate) finished: bool,
+    pub(crate) reign: Reign,
+}
+
+/// What the stream says about a supervisor.
+#[derive(Debug, Default)]
+pub(crate) struct Reign {
+    pub(crate) begun: bool,
+    pub(crate) up: bool,
+    pub(crate) ending: bool,
+    pub(crate) window: Vec<Time>,
+    pub(crate) exhausted: bool,
+    pub(crate) to_exhaust: bool,
+    /// A process below could not be killed: order is no longer what it was.
+    pub(crate) disturbed: bool,
+}
+
+/// A command that was given.
+#[derive(Debug)]
+pub(crate) struct Given {
+    pub(crate) by: Actor,
+    pub(crate) command: Command,
+    pub(crate) target: Option<Fact>,
+    pub(crate) recorded: bool,
+    pub(crate) answered: bool,
+}
+
+/// The court.
+#[derive(Debug)]
+pub(crate) struct Court {
+    pub(crate) truth: Truth,
+    pub(crate) files: Vec<File>,
+    pub(crate) ids: BTreeMap<NodeId, Fact>,
+    pub(crate) helpers: BTreeMap<RunId, bool>,
+    pub(crate) given: BTreeMap<CommandId, Given>,
+    pub(crate) actors: BTreeSet<i32>,
+    pub(crate) unanswered: usize,
+    pub(crate) now: Time,
+    pub(crate) last_seq: u64,
+    pub(crate) haste: Option<Haste>,
+    pub(crate) shutdown_at: Option<Time>,
+    pub(crate) halted: bool,
+    /// The end that was just told to the engine: exactly one record must follow.
+    pub(crate) told: Option<(RunId, Option<ExitFacts>)>,
+    /// Records of signals whose effects have not been seen, and the other way round.
+    pub(crate) signals: Vec<RunId>,
+    pub(crate) violations: Vec<Violation>,
+}
+
+impl Court {
+    pub(crate) fn new(truth: Truth) -> Self {
+        let files = (0..truth.len()).map(|_| File::default()).collect();
+        Self {
+            truth,
+            files,
+            ids: BTreeMap::new(),
+            helpers: BTreeMap::new(),
+            given: BTreeMap::new(),
+            actors: BTreeSet::new(),
+            unanswered: 0,
+            now: Time(0),
+            last_seq: 0,
+            haste: None,
+            shutdown_at: None,
+            halted: false,
+            told: None,
+            signals: Vec::new(),
+            violations: Vec::new(),
+        }
+    }
+
+    pub(crate) fn accuse(&mut self, law: u8, text: impl Into<String>) {
+        let text = text.into();
+        self.violations.push(Violation { law, text });
+    }
+
+    pub(crate) fn name(&self, fact: Fact) -> &str {
+        &self.truth.entry(fact).name
+    }
+
+    /// The files follow the facts.
+    pub(crate) fn open_files(&mut self) {
+        while self.files.len() < self.truth.len() {
+            self.files.push(File::default());
+        }
+    }
+
+    /// An event on its way to the engine.
+    pub(crate) fn event(&mut self, now: Time, event: &Event) {
+        if now < self.now {
+            self.accuse(13, "time went back");
+        }
+        self.now = now;
+        self.told = None;
+        match event {
+            Event::Spawned { run } => self.spawned(*run),
+            Event::SpawnFailed { run, .. } => self.gone(*run, None),
+            Event::Exited { run, facts } => self.gone(*run, Some(*facts)),
+            Event::Command { id, by, command } => self.command(*id, *by, command),
+            Event::Shutdown { haste, by } => {
+                self.haste = self.haste.max(Some(*haste));
+                self.shutdown_at.get_or_insert(now);
+                if let Actor::Client { pid, .. } = by {
+                    self.actors.insert(*pid);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// An effect on its way to the world.
+    pub(crate) fn effect(&mut self, effect: &Effect) {
+        if self.halted {
+            self.accuse(24, format!("{effect:?} after the end"));
+        }
+        match effect {
+            Effect::Spawn { run, .. } => self.spawn(*run),
+            Effect::SpawnHelper { run, .. } => {
+                self.helpers.insert(*run, false);
+            }
+            Effect::Signal { run, signal, .. } => self.signal(*run, *signal),
+            Effect::Reply { id, outcome } => self.reply(*id, outcome),
+            Effect::Record(record) => self.record(record),
+            Effect::Halt { halt } => self.halt(halt),
+            Effect::Probe { .. } | Effect::CancelProbe { .. } => {}
+        }
+    }
+
+    /// Everything that follows from one event has been performed.
+    pub(crate) fn adjourn(&mut self) {
+        if let Some((run, _)) = self.told.take() {
+            self.accuse(12, format!("the end of {run} left no record"));
+        }
+        if let Some(run) = self.signals.pop() {
+            self.accuse(12, format!("a recorded signal to {run} was not sent"));
+            self.signals.clear();
+        }
+    }
+
+    fn record(&mut self, record: &Record) {
+        self.numbered(record);
+        let Some(id) = record.node else { return };
+        let Some(fact) = record
+            .name
+            .as_deref()
+            .and_then(|name| self.truth.find(name))
+        else {
+            return self.accuse(12, format!("a record of an unknown node: {record:?}"));
+        };
+        self.ids.insert(id, fact);
+        match &record.what {
+            What::Starting { run, why, .. } => self.starting(fact, *run, *why),
+            What::Ready { run: Some(run), .. } => self.ready(fact, *run),
+            What::Ready { run: None, .. } => self.files[fact].reign.up = true,
+            What::Exited(exit) => {
+                self.exited(fact, exit);
+                self.decided(fact, exit.class, (exit.decision, exit.budget));
+            }
+            What::Decided {
+                class,
+                decision,
+                budget,
+                ..
+            } => {
+                self.decided(fact, *class, (*decision, *budget));
+            }
+            What::Stopping {
+                run: Some(run),
+                why,
+            } => self.stopping(fact, *run, *why),
+            What::Stopping { run: None, .. } => self.ending(fact),
+            What::Signalled { run, .. } => self.signals.push(*run),
+            What::Stopped { .. } => self.stopped(fact),
+            What::Unkillable { .. } => self.unkillable(fact),
+            What::SupervisorStarting { .. } => self.reign_begins(fact),
+            What::Exhausted { .. } => self.exhausted(fact),
+            What::Escalated { class, .. } => self.escalated(fact, *class),
+            What::StartFailed { .. } => self.reign_ends(fact),
+            What::Removed => self.removed(fact),
+            What::Command { by, .. } => self.command_recorded(fact, *by),
+            What::Backoff { .. }
+            | What::Strategy { .. }
+            | What::Added
+            | What::Changed
+            | What::ShuttingDown { .. }
+            | What::Health { .. }
+            | What::Daemon { .. } => {}
+        }
+    }
+
+    /// Every fact at or below this one.
+    pub(crate) fn below(&self, fact: Fact) -> Vec<Fact> {
+        let mut all = vec![fact];
+        let mut at = 0;
+        while at < all.len() {
+            if let Some(rules) = self.truth.rules(all[at]) {
+                all.extend(&rules.children);
+            }
+            at += 1;
+        }
+        all
+    }
+
+    /// A process at or below this node that has not ended and could be ended.
+    pub(crate) fn alive_below(&self, fact: Fact) -> Option<RunId> {
+        match self.truth.rules(fact) {
+            None => {
+                let live = self.files[fact].live.as_ref()?;
+                (!live.unkillable).then_some(live.run)
+            }
+            Some(rules) => rules
+                .children
+                .iter()
+                .find_map(|child| self.alive_below(*child)),
+        }
+    }
+
+    /// Whether the engine has nothing under way that the world would have to answer.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.helpers.is_empty()
+            && self.files.iter().all(|file| {
+                let busy = |live: &Live| !live.ready || live.stopping.is_some();
+                !file.live.as_ref().is_some_and(busy)
+            })
+    }
+
+    /// Nothing will happen by itself any more: is anything forgotten (law 9)?
+    pub(crate) fn rest(&mut self) {
+        if self.halted || !self.is_quiet() {
+            return;
+        }
+        for fact in 0..self.files.len() {
+            let reachable = self
+                .truth
+                .lineage(fact)
+                .skip(1)
+                .all(|at| self.files[at].reign.begun);
+            let file = &self.files[fact];
+            if file.owed && reachable && !file.pinned {
+                let text = format!("{} was to be restarted and is forgotten", self.name(fact));
+                self.accuse(9, text);
+                return;
+            }
+        }
+        if self.unanswered > 0 {
+            let open = self.given.iter().find(|(_, given)| !given.answered);
+            let text = format!("never answered: {open:?}");
+            self.accuse(18, text);
+        }
+    }
+
+    pub(crate) fn outcome_is_done(outcome: &Outcome) -> bool {
+        matches!(outcome, Outcome::Done | Outcome::Applied(_))
+    }
+}

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Random trees: every strategy, restart type, policy, readiness and stop ladder, one to four
+//! levels deep, pools and oneshots among them. Whatever it builds, `config` would accept.
+
+use super::dice::Dice;
+use std::sync::Arc;
+use std::time::Duration;
+use supd::spec::{
+    AutoShutdown, Backoff, BackoffCurve, ChildLines, Command, EnvInherit, ExitCodePolicy, Jitter,
+    Limits, LogLevel, LogSink, Logs, Node, Policy, Probe, ProbeTarget, Process, Ready, Reload,
+    Restart, Scope, Service, ServiceKind, Settings, Shutdown, Signal, SocketSpec, StartMode, Stdin,
+    Stop, StopStep, Strategy, Supervisor, SupervisorKind, Tree,
+};
+
+/// Supervisors nest at most this deep below the root.
+const DEPTH: u32 = 3;
+
+/// Builds one tree; names are numbered in the order of building.
+#[derive(Debug)]
+pub(crate) struct Forester<'a> {
+    dice: &'a mut Dice,
+    services: u32,
+    supervisors: u32,
+    room: u32,
+}
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+impl<'a> Forester<'a> {
+    pub(crate) fn new(dice: &'a mut Dice) -> Self {
+        let room = 3 + u32::try_from(dice.below(18)).unwrap_or(0);
+        Self {
+            dice,
+            services: 0,
+            supervisors: 0,
+            room,
+        }
+    }
+
+    pub(crate) fn tree(&mut self) -> Tree {
+        let policy = if self.dice.percent(25) {
+            Policy::Otp
+        } else {
+            Policy::Supd
+        };
+        let mut root = self.supervisor(0, policy);
+        root.name = Arc::from("root");
+        root.restart = Restart::Permanent;
+        root.significant = false;
+        root.max_restarts = root.max_restarts.max(2) * 4;
+        let parallelism = *self.dice.pick(&[1, 2, 64, 64, 64]);
+        Tree {
+            settings: Arc::new(settings(parallelism)),
+            root: Arc::new(root),
+        }
+    }
+
+    fn supervisor(&mut self, depth: u32, policy: Policy) -> Supervisor {
+        self.supervisors += 1;
+        let name: Arc<str> = Arc::from(format!("g{}", self.supervisors));
+        let strategy = *self.dice.pick(&[
+            Strategy::OneForOne,
+            Strategy::OneForAll,
+            Strategy::RestForOne,
+        ]);
+        let pool = depth > 0 && self.dice.percent(15);
+        let parallel = strategy != Strategy::RestForOne && self.dice.percent(25);
+        let auto_shutdown = *self.dice.pick(&[
+            AutoShutdown::Never,
+            AutoShutdown::Never,
+            AutoShutdown::Never,
+            AutoShutdown::AnySignificant,
+            AutoShutdown::AllSignificant,
+        ]);
+        let auto_shutdown = if pool {
+            AutoShutdown::Never
+        } else {
+            auto_shutdown
+        };
+        let mut sup = Supervisor {
+            name,
+            restart: *self.dice.pick(&[
+                Restart::Permanent,
+                Restart::Permanent,
+                Restart::Transient,
+                Restart::Temporary,
+            ]),
+            significant: false,
+            required: true,
+            shutdown: if self.dice.percent(80) {
+                Shutdown::Infinity
+            } else {
+                Shutdown::Within(ms(self.dice.below(4000)))
+            },
+            strategy: if pool { Strategy::OneForOne } else { strategy },
+            start: if parallel || pool {
+                StartMode::Parallel
+            } else {
+                StartMode::Ordered
+            },
+            policy,
+            max_restarts: u32::try_from(self.dice.below(6)).unwrap_or(3),
+            period: ms(*self.dice.pick(&[200, 1000, 5000, 60_000])),
+            auto_shutdown,
+            backoff: self.backoff(),
+            kind: if pool {
+                SupervisorKind::Pool
+            } else {
+                SupervisorKind::Tree
+            },
+            children: Vec::new(),
+        };
+        sup.children = if pool {
+            self.instances(&sup.name)
+        } else {
+            self.children(depth, &sup)
+        };
+        sup
+    }
+
+    fn instances(&mut self, pool: &str) -> Vec<Node> {
+        let mut template = self.service(&AutoShutdown::Never);
+        template.kind = ServiceKind::Daemon;
+        template.enabled = true;
+        let count = 1 + self.dice.below(4);
+        (1..=count)
+            .map(|number| {
+                let mut service = template.clone();
+                service.name = Arc::from(format!("{pool}.{number}"));
+                Node::Service(Arc::new(service))
+            })
+            .collect()
+    }
+
+    fn children(&mut self, depth: u32, sup: &Supervisor) -> Vec<Node> {
+        let mut children = Vec::new();
+        for _ in 0..1 + self.dice.below(4) {
+            if self.room == 0 {
+                break;
+            }
+            self.room -= 1;
+            let inner = depth < DEPTH && self.dice.percent(35);
+            children.push(if inner {
+                // OTP in the middle of a tree of our own is allowed; the other way round is not.
+                let otp = sup.policy == Policy::Otp || self.dice.percent(15);
+                let policy = if otp { Policy::Otp } else { Policy::Supd };
+                let mut child = self.supervisor(depth + 1, policy);
+                child.significant = self.significant(child.restart, &sup.auto_shutdown);
+                Node::Supervisor(Arc::new(child))
+            } else {
+                Node::Service(Arc::new(self.service(&sup.auto_shutdown)))
+            });
+        }
+        children
+    }
+
+    fn significant(&mut self, restart: Restart, auto: &AutoShutdown) -> bool {
+        *auto != AutoShutdown::Never && restart != Restart::Permanent && self.dice.percent(60)
+    }
+
+    pub(crate) fn service(&mut self, auto: &AutoShutdown) -> Service {
+        self.services += 1;
+        let name = format!("s{}", self.services);
+        let oneshot = self.dice.percent(12);
+        let restart = if oneshot {
+            Restart::Transient
+        } else {
+            *self.dice.pick(&[
+                Restart::Permanent,
+                Restart::Permanent,
+                Restart::Permanent,
+                Restart::Transient,
+                Restart::Temporary,
+            ])
+        };
+        Service {
+            name: Arc::from(name),
+            kind: if oneshot {
+                ServiceKind::Oneshot
+            } else {
+                ServiceKind::Daemon
+            },
+            restart,
+            significant: self.significant(restart, auto),
+            required: true,
+            enabled: self.dice.percent(94),
+            backoff: self.backoff(),
+            success_codes: if self.dice.percent(10) {
+                Box::from([3])
+            } else {
+                Box::default()
+            },
+            success_signals: Box::default(),
+            ready: if oneshot { Ready::Exec } else { self.ready() },
+            start_timeout: Some(ms(100 + self.dice.below(900))),
+            stop: Arc::new(self.stop()),
+            reload: self.reload(),
+            process: Arc::new(process("v1")),
+        }
+    }
+
+    fn backoff(&mut self) -> Arc<Backoff> {
+        Arc::new(match self.dice.below(4) {
+            0 => Backoff::None,
+            1 => Backoff::List {
+                delays: Box::from([ms(0), ms(20), ms(100)]),
+                reset_after: None,
+            },
+            _ => Backoff::Curve(BackoffCurve {
+                initial: ms(10 + self.dice.below(90)),
+                factor: 2.0,
+                max: ms(800),
+                jitter: *self.dice.pick(&[
+                    Jitter::None,
+                    Jitter::Full,
+                    Jitter::Equal,
+                    Jitter::Decorrelated,
+                ]),
+                reset_after: Some(ms(500)),
+            }),
+        })
+    }
+
+    fn ready(&mut self) -> Ready {
+        match self.dice.below(9) {
+            0..4 => Ready::Exec,
+            4 => Ready::Notify,
+            5 => Ready::Fd(3),
+            6 => Ready::After(ms(self.dice.below(60))),
+            _ => Ready::Probe(Arc::new(Probe {
+                target: if self.dice.percent(50) {
+                    ProbeTarget::Exec(Command::Shell(Box::from("probe")))
+                } else {
+                    ProbeTarget::File("/run/ready".into())
+                },
+                every: ms(20),
+                timeout: ms(50),
+            })),
+        }
+    }
+
+    fn stop(&mut self) -> Stop {
+        let step = |signal, timeout| StopStep {
+            signal,
+            timeout: Some(timeout),
+        };
+        Stop {
+            command: self
+                .dice
+                .percent(10)
+                .then(|| Command::Shell(Box::from("stop"))),
+            steps: match self.dice.below(6) {
+                0 => Box::default(),
+                1 => Box::from([step(Signal::INT, ms(50)), step(Signal::TERM, ms(200))]),
+                2 => Box::from([StopStep {
+                    signal: Signal::TERM,
+                    timeout: None,
+                }]),
+                3 => Box::from([step(Signal::TERM, ms(0))]),
+                _ => Box::from([step(Signal::TERM, ms(300))]),
+            },
+            scope: *self.dice.pick(&[Scope::Tree, Scope::Group, Scope::Leader]),
+        }
+    }
+
+    fn reload(&mut self) -> Option<Reload> {
+        match self.dice.below(4) {
+            0 => Some(Reload::Signal(Signal::HUP)),
+            1 => Some(Reload::Command(Command::Shell(Box::from("reload")))),
+            _ => None,
+        }
+    }
+}
+
+/// The same tree with a few services whose program has changed, one that is new and one that is
+/// gone: what a reload finds.
+pub(crate) fn variant(tree: &Tree, dice: &mut Dice) -> Tree {
+    let version = format!("v{}", dice.below(1000));
+    let mut root = (*tree.root).clone();
+    alter(&mut root, &version, dice);
+    Tree {
+        settings: Arc::clone(&tree.settings),
+        root: Arc::new(root),
+    }
+}
+
+fn alter(sup: &mut Supervisor, version: &str, dice: &mut Dice) {
+    for child in &mut sup.children {
+        match child {
+            Node::Supervisor(inner) => {
+                let mut copy = (**inner).clone();
+                alter(&mut copy, version, dice);
+                *inner = Arc::new(copy);
+            }
+            Node::Service(service) if dice.percent(25) => {
+                let mut copy = (**service).clone();
+                if dice.percent(50) {
+                    copy.process = Arc::new(process(version));
+                } else {
+                    copy.start_timeout = Some(ms(100 + dice.below(900)));
+                }
+                *service = Arc::new(copy);
+            }
+            Node::Service(_) => {}
+        }
+    }
+    if sup.kind == SupervisorKind::Tree && sup.children.len() > 1 && dice.percent(15) {
+        let last = u64::try_from(sup.children.len()).unwrap_or(1);
+        sup.children
+            .remove(usize::try_from(dice.below(last)).unwrap_or(0));
+    }
+}
+
+pub(crate) fn process(version: &str) -> Process {
+    Process {
+        command: Command::Argv(["program", version].into_iter().map(Box::from).collect()),
+        env: Box::default(),
+        env_inherit: EnvInherit::All,
+        env_files: Arc::from([]),
+        user: None,
+        group: None,
+        groups: None,
+        umask: None,
+        workdir: None,
+        limits: Arc::new(Limits::default()),
+        nice: None,
+        oom_score_adj: None,
+        no_new_privileges: false,
+        stdin: Stdin::Null,
+        logs: Arc::new(Logs {
+            to: LogSink::Supd,
+            ring: 0,
+        }),
+        pdeathsig: Some(Signal::KILL),
+        control: false,
+    }
+}
+
+pub(crate) fn settings(start_parallelism: u32) -> Settings {
+    Settings {
+        socket: SocketSpec::default(),
+        log_format: None,
+        log_level: LogLevel::Info,
+        log_children: ChildLines::Prefix,
+        log_timestamps: false,
+        shutdown_timeout: Duration::from_secs(9),
+        exit_code: ExitCodePolicy::Cause,
+        exit_delay: Duration::ZERO,
+        exit_on_term: 0,
+        start_parallelism,
+        events_kept: 64,
+    }
+}

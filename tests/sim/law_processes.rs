@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Laws about processes: never two of one service (1), each reaped once (2), signals to living
+//! processes only (3), the status tells the truth (23), nothing is left at the end (24).
+
+use super::court::{Court, Live};
+use super::truth::Fact;
+use supd::spec::{ExitFacts, Signal};
+use supd::tree::{Halt, RunId, StartWhy};
+
+impl Court {
+    pub(super) fn spawn(&mut self, run: RunId) {
+        let Some(fact) = self.ids.get(&run.node).copied() else {
+            return self.accuse(12, format!("{run} is started without a record"));
+        };
+        if let Some(live) = &self.files[fact].live {
+            let text = format!("{run} is started while {} lives", live.run);
+            return self.accuse(1, text);
+        }
+        let why = match self.files[fact].announced.take() {
+            Some((announced, why)) if announced == run => why,
+            other => {
+                return self.accuse(12, format!("{run} is started, announced was {other:?}"));
+            }
+        };
+        self.may_start(fact, run);
+        self.in_start_order(fact, why);
+        self.files[fact].live = Some(Live {
+            run,
+            spawned: false,
+            ready: false,
+            stopping: None,
+            unkillable: false,
+            first: why == StartWhy::Boot,
+        });
+    }
+
+    pub(super) fn spawned(&mut self, run: RunId) {
+        if let Some(helper) = self.helpers.get_mut(&run) {
+            *helper = true;
+            return;
+        }
+        if let Some(live) = self.live_of(run) {
+            live.spawned = true;
+        }
+    }
+
+    /// The world tells the engine that a process is gone, or never was.
+    pub(super) fn gone(&mut self, run: RunId, facts: Option<ExitFacts>) {
+        if self.helpers.remove(&run).is_some() {
+            return;
+        }
+        let Some(live) = self.live_of(run) else {
+            if facts.is_some() {
+                self.accuse(2, format!("{run} is reaped, but it does not live"));
+            }
+            return;
+        };
+        let spawned = live.spawned;
+        let fact = self.ids[&run.node];
+        self.files[fact].live = None;
+        if facts.is_some() != spawned {
+            self.accuse(
+                2,
+                format!("{run} is reaped without a process, or the reverse"),
+            );
+        }
+        self.told = Some((run, facts));
+    }
+
+    pub(super) fn live_of(&mut self, run: RunId) -> Option<&mut Live> {
+        let fact = *self.ids.get(&run.node)?;
+        self.files[fact]
+            .live
+            .as_mut()
+            .filter(|live| live.run == run)
+    }
+
+    pub(super) fn signal(&mut self, run: RunId, signal: Signal) {
+        if let Some(at) = self.signals.iter().position(|recorded| *recorded == run)
+            && signal != Signal::CONT
+        {
+            self.signals.remove(at);
+        }
+        let helper = self.helpers.get(&run).copied();
+        let alive = helper.or_else(|| self.live_of(run).map(|live| live.spawned));
+        if alive != Some(true) {
+            self.accuse(3, format!("{signal} goes to {run}, which has no process"));
+        }
+    }
+
+    pub(super) fn halt(&mut self, halt: &Halt) {
+        self.halted = true;
+        if matches!(halt, Halt::TimedOut { .. }) {
+            return;
+        }
+        let left = self.files.iter().find_map(|file| file.live.as_ref());
+        if let Some(live) = left.filter(|live| !live.unkillable) {
+            let text = format!("{halt:?} while {} lives", live.run);
+            self.accuse(24, text);
+        }
+        if let Some(run) = self.helpers.keys().next().copied() {
+            self.accuse(24, format!("{halt:?} while the helper {run} lives"));
+        }
+        if self.unanswered > 0 {
+            let open = self.given.iter().find(|(_, given)| !given.answered);
+            let text = format!("halted, never answered: {open:?}");
+            self.accuse(18, text);
+        }
+    }
+
+    /// The status calls this run up: the world must have a process for it.
+    pub(crate) fn called_up(&mut self, fact: Fact, run: Option<RunId>) {
+        let live = self.files[fact].live.as_ref();
+        let true_run = live.filter(|live| live.spawned).map(|live| live.run);
+        if run.is_none() || run != true_run {
+            let text = format!("{} is called up with {run:?}", self.name(fact));
+            self.accuse(23, text);
+        }
+    }
+}

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Laws about what is written down and answered: classes and facts (11), documented edges each
+//! recorded once (12), one answer per command and not before its effect (18), dense numbers (19),
+//! who caused it (20).
+
+use super::court::{Court, File, Given};
+use super::truth::Fact;
+use supd::spec::{ExitFacts, ExitStatus, ServiceKind, Signal};
+use supd::tree::{Actor, Class, Command, CommandId, Exit, Outcome, Phase, Record, RunId, StopWhy};
+
+impl File {
+    /// A stop by hand of it is under way.
+    pub(super) fn kept_down_soon(&self) -> bool {
+        self.kept_down || self.wish.is_some()
+    }
+}
+
+impl Court {
+    pub(super) fn numbered(&mut self, record: &Record) {
+        let expected = self.last_seq + 1;
+        if record.seq.0 != expected {
+            self.accuse(
+                19,
+                format!("record {} follows {}", record.seq.0, self.last_seq),
+            );
+        }
+        self.last_seq = record.seq.0;
+        if record.cause.is_some_and(|cause| cause >= record.seq) {
+            self.accuse(
+                19,
+                format!("record {} has a cause that comes later", record.seq.0),
+            );
+        }
+    }
+
+    pub(super) fn ready(&mut self, fact: Fact, run: RunId) {
+        let live = self.files[fact]
+            .live
+            .as_mut()
+            .filter(|live| live.run == run);
+        match live {
+            Some(live) if live.spawned && !live.ready && live.stopping.is_none() => {
+                live.ready = true;
+            }
+            other => {
+                let text = format!("{run} is recorded ready: {other:?}");
+                self.accuse(12, text);
+            }
+        }
+    }
+
+    pub(super) fn exited(&mut self, fact: Fact, exit: &Exit) {
+        let Some((run, facts)) = self.told.take() else {
+            return self.accuse(12, format!("an end of {} that nobody told", exit.run));
+        };
+        if run != exit.run {
+            self.accuse(
+                12,
+                format!("the end of {run} is recorded as that of {}", exit.run),
+            );
+        }
+        if facts != exit.facts {
+            self.accuse(11, format!("the facts of {run} were changed"));
+        }
+        let expected = match (exit.phase, exit.class) {
+            (Phase::Stopping, Class::Requested | Class::StopTimeout) => exit.class,
+            (Phase::Starting, Class::StartTimeout) => exit.class,
+            _ => self.class_of(fact, facts, exit),
+        };
+        if expected != exit.class {
+            self.accuse(
+                11,
+                format!("{facts:?} is {:?}, not {expected:?}", exit.class),
+            );
+        }
+    }
+
+    /// The table of SEMANTICS §5 for ends nobody had asked for, written a second time.
+    fn class_of(&self, fact: Fact, facts: Option<ExitFacts>, exit: &Exit) -> Class {
+        let Some(service) = self.truth.service(fact) else {
+            return exit.class;
+        };
+        let Some(facts) = facts else {
+            let starved = exit.failure.is_some_and(|failure| failure.errno == 11);
+            return if starved {
+                Class::SpawnFailed
+            } else {
+                Class::ExecFailed
+            };
+        };
+        match facts.status {
+            ExitStatus::Code(code) if code == 0 || service.success_codes.contains(&code) => {
+                Class::Clean
+            }
+            ExitStatus::Code(68 | 69) => Class::Unavailable,
+            ExitStatus::Code(75) => Class::Tempfail,
+            ExitStatus::Code(64 | 78) => Class::Config,
+            ExitStatus::Code(_) => Class::ExitCode,
+            ExitStatus::Signal { signal, .. } => match signal.number() {
+                9 => Class::Killed,
+                1 | 2 | 13 | 15 => Class::Terminated,
+                3 | 4 | 5 | 6 | 7 | 8 | 11 => Class::Crash,
+                24 | 25 => Class::Rlimit,
+                31 => Class::Sandbox,
+                _ => Class::Signal,
+            },
+        }
+    }
+
+    pub(super) fn stopping(&mut self, fact: Fact, run: RunId, why: StopWhy) {
+        self.caused_by(&why);
+        self.in_stop_order(fact, why);
+        let live = self.files[fact]
+            .live
+            .as_mut()
+            .filter(|live| live.run == run);
+        match live {
+            Some(live) if live.stopping.is_none() => live.stopping = Some(why),
+            other => {
+                let text = format!("{run} is recorded stopping: {other:?}");
+                self.accuse(12, text);
+            }
+        }
+    }
+
+    pub(super) fn stopped(&mut self, fact: Fact) {
+        self.files[fact].owed = false;
+        self.files[fact].announced = None;
+        if self.truth.rules(fact).is_some() {
+            self.reign_ends(fact);
+        }
+    }
+
+    pub(super) fn unkillable(&mut self, fact: Fact) {
+        if let Some(live) = &mut self.files[fact].live {
+            live.unkillable = true;
+        }
+        for at in self.truth.lineage(fact).collect::<Vec<_>>() {
+            self.files[at].reign.disturbed = true;
+        }
+    }
+
+    pub(super) fn removed(&mut self, fact: Fact) {
+        if let Some(live) = &self.files[fact].live {
+            let text = format!("{} is removed while {} lives", self.name(fact), live.run);
+            self.accuse(12, text);
+        }
+        self.files[fact] = File::default();
+    }
+
+    /// A command on its way to the engine.
+    pub(super) fn command(&mut self, id: CommandId, by: Actor, command: &Command) {
+        let target = command.node().and_then(|node| self.ids.get(&node).copied());
+        if let Actor::Client { pid, .. } = by {
+            self.actors.insert(pid);
+        }
+        self.unanswered += 1;
+        let given = Given {
+            by,
+            command: command.clone(),
+            target,
+            recorded: false,
+            answered: false,
+        };
+        self.given.insert(id, given);
+        let Some(fact) = target else { return };
+        self.wish(id, fact, command);
+    }
+
+    /// What the operator said last about a node.
+    fn wish(&mut self, id: CommandId, fact: Fact, command: &Command) {
+        match command {
+            Command::Stop(_) => self.files[fact].wish = Some(id),
+            Command::Start(_) | Command::Restart(_) | Command::RestartOnly(_) => {
+                self.files[fact].wish = Some(id);
+                self.files[fact].kept_down = false;
+            }
+            Command::Reset(_) => {
+                let parent = self.truth.entry(fact).parent;
+                for at in [Some(fact), parent].into_iter().flatten() {
+                    self.files[at].reign.window.clear();
+                }
+            }
+            Command::Pin(_) => {
+                self.files[fact].pinned = true;
+                self.files[fact].owed = false;
+            }
+            Command::Unpin(_) => self.files[fact].pinned = false,
+            _ => {}
+        }
+    }
+
+    pub(super) fn command_recorded(&mut self, _fact: Fact, by: Actor) {
+        match self.given.values_mut().rev().find(|given| given.by == by) {
+            Some(given) => given.recorded = true,
+            None => self.accuse(20, format!("a command by {by:?}, who gave none")),
+        }
+    }
+
+    fn caused_by(&mut self, why: &StopWhy) {
+        let StopWhy::Command(by) = why else { return };
+        let known = matches!(by, Actor::Client { pid, .. } if self.actors.contains(pid));
+        if !known {
+            self.accuse(20, format!("a stop by {by:?}, who gave no command"));
+        }
+    }
+
+    pub(super) fn reply(&mut self, id: CommandId, outcome: &Outcome) {
+        let Some(given) = self.given.get_mut(&id).filter(|given| !given.answered) else {
+            return self.accuse(18, format!("{id:?} is answered twice or was never given"));
+        };
+        given.answered = true;
+        self.unanswered -= 1;
+        if !Self::outcome_is_done(outcome) {
+            return;
+        }
+        let changes = !matches!(given.command, Command::Count(_) | Command::Which(_));
+        let (recorded, target) = (given.recorded, given.target);
+        let what = std::mem::discriminant(&given.command);
+        let (stop, start) = (
+            matches!(given.command, Command::Stop(_)),
+            matches!(given.command, Command::Start(_)),
+        );
+        if changes && !recorded {
+            let text = format!("{:?} was done and nobody wrote down by whom", given.command);
+            self.accuse(20, text);
+        }
+        let _ = what;
+        let Some(fact) = target else { return };
+        if stop {
+            self.stop_is_done(id, fact);
+        } else if start {
+            self.start_is_done(fact);
+        }
+    }
+
+    fn stop_is_done(&mut self, id: CommandId, fact: Fact) {
+        if let Some(run) = self.alive_below(fact) {
+            let text = format!(
+                "the stop of {} is acknowledged, {run} lives",
+                self.name(fact)
+            );
+            self.accuse(18, text);
+        }
+        let lasts = self.stop_lasts(fact);
+        let file = &mut self.files[fact];
+        file.owed = false;
+        if file.wish == Some(id) {
+            file.wish = None;
+            file.kept_down = lasts;
+        }
+    }
+
+    fn start_is_done(&mut self, fact: Fact) {
+        let file = &self.files[fact];
+        let up = match self.truth.service(fact) {
+            Some(service) if service.kind == ServiceKind::Oneshot => {
+                file.finished || file.live.is_some()
+            }
+            Some(_) => file.live.as_ref().is_some_and(|live| live.ready),
+            None => file.reign.up,
+        };
+        if !up {
+            let text = format!(
+                "the start of {} is acknowledged, it is not up",
+                self.name(fact)
+            );
+            self.accuse(18, text);
+        }
+    }
+}
+
+/// Signals a simulated operator may send without ending anything.
+pub(crate) const HARMLESS: Signal = Signal::USR1;

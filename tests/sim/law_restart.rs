@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Laws about restarts: the intensity and its escalation (6), nothing owed is forgotten (9), what
+//! never restarts (10).
+
+use super::court::Court;
+use super::truth::Fact;
+use supd::spec::Restart;
+use supd::tree::{Budget, Class, Decision, RunId, StartWhy};
+
+impl Court {
+    pub(super) fn starting(&mut self, fact: Fact, run: RunId, why: StartWhy) {
+        let restart = self.truth.entry(fact).restart;
+        let again = matches!(
+            why,
+            StartWhy::Restart | StartWhy::Retry | StartWhy::Group(_)
+        );
+        if restart == Restart::Temporary && again {
+            let text = format!("temporary {} starts again: {why:?}", self.name(fact));
+            self.accuse(10, text);
+        }
+        let file = &mut self.files[fact];
+        file.owed = false;
+        file.finished = false;
+        if let Some((before, _)) = file.announced.replace((run, why)) {
+            self.accuse(12, format!("{run} is announced while {before} waits"));
+        }
+    }
+
+    /// Which classes are a normal end for the restart type (SEMANTICS §5).
+    fn is_normal(class: Class) -> bool {
+        matches!(class, Class::Clean | Class::Escalated | Class::AutoShutdown)
+    }
+
+    pub(super) fn decided(
+        &mut self,
+        fact: Fact,
+        class: Class,
+        (decision, budget): (Decision, Option<Budget>),
+    ) {
+        let restart = self.truth.entry(fact).restart;
+        let normal = Self::is_normal(class);
+        match decision {
+            Decision::Restart { .. } => {
+                self.files[fact].owed = true;
+                if normal && restart == Restart::Transient {
+                    let text = format!("transient {} restarts after {class:?}", self.name(fact));
+                    self.accuse(10, text);
+                }
+                self.token(fact, class, budget);
+            }
+            Decision::Escalate => self.one_too_many(fact),
+            Decision::StayDown => {
+                let restarts = match restart {
+                    Restart::Permanent => true,
+                    Restart::Transient => !normal,
+                    Restart::Temporary => false,
+                };
+                if restarts {
+                    let text = format!("{} stays down after {class:?}", self.name(fact));
+                    self.accuse(9, text);
+                }
+            }
+            Decision::Done
+            | Decision::Expected
+            | Decision::Absorbed
+            | Decision::LeftAlone
+            | Decision::Queued => {}
+        }
+        if decision == Decision::Done {
+            self.files[fact].finished = true;
+        }
+    }
+
+    /// A restart within the limit.
+    fn token(&mut self, fact: Fact, class: Class, budget: Option<Budget>) {
+        let Some((parent, rules)) = self.truth.rules_above(fact) else {
+            return;
+        };
+        let (max, period) = (rules.max_restarts, rules.period);
+        let Some(budget) = budget else {
+            if class != Class::SpawnFailed {
+                let text = format!("{} restarts uncounted after {class:?}", self.name(fact));
+                self.accuse(6, text);
+            }
+            return;
+        };
+        let now = self.now;
+        let window = &mut self.files[parent].reign.window;
+        window.retain(|at| now.since(*at) <= period);
+        window.push(now);
+        let used = window.len();
+        if used > max || usize::try_from(budget.used).ok() != Some(used) {
+            let text = format!(
+                "{} restarts for the {used}th time (recorded {}) of {max} under {}",
+                self.name(fact),
+                budget.used,
+                self.name(parent)
+            );
+            self.accuse(6, text);
+        }
+    }
+
+    fn one_too_many(&mut self, fact: Fact) {
+        let Some((parent, rules)) = self.truth.rules_above(fact) else {
+            return;
+        };
+        let (max, period) = (rules.max_restarts, rules.period);
+        let now = self.now;
+        let reign = &mut self.files[parent].reign;
+        reign.to_exhaust = true;
+        reign.window.retain(|at| now.since(*at) <= period);
+        if reign.window.len() < max {
+            let used = reign.window.len();
+            let text = format!("{} gives up with {used} of {max} used", self.name(parent));
+            self.accuse(6, text);
+        }
+    }
+
+    pub(super) fn exhausted(&mut self, sup: Fact) {
+        let reign = &mut self.files[sup].reign;
+        let again = reign.exhausted;
+        let expected = std::mem::take(&mut reign.to_exhaust);
+        reign.exhausted = true;
+        if again || !expected {
+            let text = format!("{} gives up twice or for nothing", self.name(sup));
+            self.accuse(6, text);
+        }
+        self.forgive_debts(sup);
+    }
+
+    pub(super) fn escalated(&mut self, sup: Fact, class: Class) {
+        if class == Class::Escalated && !self.files[sup].reign.exhausted {
+            let text = format!("{} escalates without having given up", self.name(sup));
+            self.accuse(6, text);
+        }
+        self.reign_ends(sup);
+    }
+
+    /// Whoever goes down owes nothing to those below.
+    pub(super) fn forgive_debts(&mut self, sup: Fact) {
+        for fact in self.below(sup).into_iter().skip(1) {
+            self.files[fact].owed = false;
+        }
+    }
+
+    pub(super) fn reign_begins(&mut self, sup: Fact) {
+        let begun = self.files[sup].reign.begun;
+        if begun {
+            let text = format!("{} starts though it runs", self.name(sup));
+            self.accuse(12, text);
+        }
+        let file = &mut self.files[sup];
+        file.owed = false;
+        file.reign.begun = true;
+        file.reign.up = false;
+        file.reign.ending = false;
+        file.reign.window.clear();
+        file.reign.exhausted = false;
+        file.reign.to_exhaust = false;
+        self.may_begin(sup);
+    }
+
+    fn may_begin(&mut self, sup: Fact) {
+        for at in self.truth.lineage(sup).collect::<Vec<_>>() {
+            if self.files[at].kept_down {
+                let text = format!("{} starts though stopped by hand", self.name(sup));
+                self.accuse(8, text);
+            }
+        }
+    }
+
+    pub(super) fn ending(&mut self, sup: Fact) {
+        self.files[sup].reign.ending = true;
+        self.forgive_debts(sup);
+    }
+
+    pub(super) fn reign_ends(&mut self, sup: Fact) {
+        self.all_down_below(sup);
+        self.forgive_debts(sup);
+        let file = &mut self.files[sup];
+        if !file.reign.begun {
+            self.accuse(
+                12,
+                format!("{} ends though it does not run", self.name(sup)),
+            );
+        }
+        let file = &mut self.files[sup];
+        file.reign.begun = false;
+        file.reign.up = false;
+        file.reign.ending = false;
+    }
+}

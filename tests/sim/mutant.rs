@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Planted bugs. Each stands between the engine and the world, or lies to the engine about the
+//! specification, so that the whole looks like an engine with one mistake. The simulator is worth
+//! something only if each of them is caught, by the law it breaks.
+
+use std::sync::Arc;
+use std::time::Duration;
+use supd::spec::{
+    ExitFacts, ExitStatus, Node, Restart, Scope, Signal, StartMode, Supervisor, Tree as Spec,
+};
+use supd::tree::{
+    Actor, Command, CommandId, Effect, Event, Halt, Outcome, RunId, Time, Tree, What,
+};
+
+/// A planted bug, named by what it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mutant {
+    SpawnsTwice,
+    ReapsTwice,
+    SignalsTheDead,
+    StartsAllAtOnce,
+    AllowsOneRestartMore,
+    IsDownTooSoon,
+    StartsWhatWasStopped,
+    LosesDeadlines,
+    RestartsTemporaries,
+    ChangesFacts,
+    SkipsAnEdge,
+    DropsASignal,
+    ReadsTheWallClock,
+    AnswersEarly,
+    AnswersTwice,
+    LeavesAGap,
+    ForgetsWho,
+    LosesAnExit,
+    HaltsEarly,
+}
+
+/// Every mutant and the invariant that catches it.
+pub(crate) const MUTANTS: [(Mutant, u8); 19] = [
+    (Mutant::SpawnsTwice, 1),
+    (Mutant::ReapsTwice, 2),
+    (Mutant::SignalsTheDead, 3),
+    (Mutant::StartsAllAtOnce, 4),
+    (Mutant::AllowsOneRestartMore, 6),
+    (Mutant::IsDownTooSoon, 7),
+    (Mutant::StartsWhatWasStopped, 8),
+    (Mutant::LosesDeadlines, 9),
+    (Mutant::RestartsTemporaries, 10),
+    (Mutant::ChangesFacts, 11),
+    (Mutant::SkipsAnEdge, 12),
+    (Mutant::DropsASignal, 12),
+    (Mutant::ReadsTheWallClock, 13),
+    (Mutant::AnswersEarly, 18),
+    (Mutant::AnswersTwice, 18),
+    (Mutant::LeavesAGap, 19),
+    (Mutant::ForgetsWho, 20),
+    (Mutant::LosesAnExit, 23),
+    (Mutant::HaltsEarly, 24),
+];
+
+/// The engine, perhaps with a planted bug.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) tree: Tree,
+    mutant: Option<Mutant>,
+    count: u64,
+    next_seq: u64,
+    dead: Option<RunId>,
+    hidden: u64,
+    silent: Option<CommandId>,
+}
+
+/// An event as the engine was given it, and what it wants.
+pub(crate) type Turn = (Event, Vec<Effect>);
+
+impl Engine {
+    pub(crate) fn new(spec: &Arc<Spec>, seed: u64, mutant: Option<Mutant>) -> Self {
+        let spec = mutant.map_or_else(|| Arc::clone(spec), |mutant| Arc::new(lie(spec, mutant)));
+        Self {
+            tree: Tree::new(&spec, seed),
+            mutant,
+            count: 0,
+            next_seq: 1,
+            dead: None,
+            hidden: 1 << 40,
+            silent: None,
+        }
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Time> {
+        let lost = self.mutant == Some(Mutant::LosesDeadlines) && self.count > 20;
+        if lost {
+            None
+        } else {
+            self.tree.next_deadline()
+        }
+    }
+
+    /// One event of the world; a mutant may make none or several of it.
+    pub(crate) fn handle(&mut self, now: Time, event: Event) -> Vec<Turn> {
+        let Some(mutant) = self.mutant else {
+            let effects = self.tree.handle(now, event.clone()).0;
+            return vec![(event, effects)];
+        };
+        self.count += 1;
+        let now = match mutant {
+            // An hour is put on the clock, as ntpd does; only who asks the wall notices.
+            Mutant::ReadsTheWallClock if now > Time::default() + Duration::from_secs(3600) => {
+                now + Duration::from_secs(self.count)
+            }
+            _ => now,
+        };
+        let mut turns = Vec::new();
+        for event in self.told(mutant, event) {
+            let effects = self.tree.handle(now, event.clone()).0;
+            let effects = self.wanted(mutant, &event, effects);
+            turns.push((event, effects));
+        }
+        if mutant == Mutant::StartsWhatWasStopped {
+            self.start_behind_the_back(now, &mut turns);
+        }
+        turns
+    }
+
+    fn told(&mut self, mutant: Mutant, event: Event) -> Vec<Event> {
+        match (mutant, event) {
+            (Mutant::ReapsTwice, event @ Event::Exited { .. }) => vec![event.clone(), event],
+            (Mutant::LosesAnExit, Event::Exited { run, .. })
+                if self.count % 3 == 0
+                    && self.tree.view(run.node).is_some_and(|view| {
+                        view.run == Some(run) && view.state == supd::tree::State::Ready
+                    }) =>
+            {
+                Vec::new()
+            }
+            (
+                _,
+                Event::Command {
+                    id,
+                    by,
+                    command: Command::Apply(spec),
+                },
+            ) => {
+                let command = Command::Apply(Arc::new(lie(&spec, mutant)));
+                vec![Event::Command { id, by, command }]
+            }
+            (_, event) => vec![event],
+        }
+    }
+
+    fn wanted(&mut self, mutant: Mutant, event: &Event, effects: Vec<Effect>) -> Vec<Effect> {
+        let mut out = Vec::with_capacity(effects.len() + 1);
+        for effect in effects {
+            self.alter(mutant, effect, &mut out);
+        }
+        match (mutant, event) {
+            (Mutant::SignalsTheDead, Event::Exited { run, .. }) => {
+                out.push(Effect::Signal {
+                    run: *run,
+                    signal: Signal::CONT,
+                    scope: Scope::Group,
+                });
+            }
+            (
+                Mutant::AnswersEarly,
+                Event::Command {
+                    id,
+                    command: Command::Stop(_),
+                    ..
+                },
+            ) => {
+                if !out
+                    .iter()
+                    .any(|e| matches!(e, Effect::Reply { id: other, .. } if other == id))
+                {
+                    out.push(Effect::Reply {
+                        id: *id,
+                        outcome: Outcome::Done,
+                    });
+                    self.silent = Some(*id);
+                }
+            }
+            (Mutant::HaltsEarly, Event::Shutdown { .. }) => {
+                out.push(Effect::Halt {
+                    halt: Halt::Requested,
+                });
+            }
+            _ => {}
+        }
+        self.renumber(&mut out);
+        out
+    }
+
+    fn alter(&mut self, mutant: Mutant, mut effect: Effect, out: &mut Vec<Effect>) {
+        match (mutant, &mut effect) {
+            (Mutant::SpawnsTwice, Effect::Spawn { run, service }) => {
+                self.hidden += 1;
+                let twin = RunId {
+                    node: run.node,
+                    life: self.hidden,
+                };
+                out.push(Effect::Spawn {
+                    run: *run,
+                    service: Arc::clone(service),
+                });
+                out.push(Effect::Spawn {
+                    run: twin,
+                    service: Arc::clone(service),
+                });
+                return;
+            }
+            (Mutant::DropsASignal, Effect::Signal { signal, .. }) if *signal == Signal::TERM => {
+                return;
+            }
+            (Mutant::AnswersEarly, Effect::Reply { id, .. }) if self.silent == Some(*id) => return,
+            (Mutant::AnswersTwice, Effect::Reply { .. }) => out.push(effect.clone()),
+            (_, Effect::Record(record)) => match (mutant, &mut record.what) {
+                (Mutant::SkipsAnEdge, What::Ready { run: Some(_), .. }) => return,
+                (Mutant::LeavesAGap, What::Backoff { .. }) => return,
+                (Mutant::ChangesFacts, What::Exited(exit)) if exit.facts.is_some() => {
+                    exit.facts = Some(ExitFacts::bare(ExitStatus::Code(42)));
+                }
+                (Mutant::ForgetsWho, What::Command { by, .. }) => *by = Actor::Supd,
+                (Mutant::IsDownTooSoon, What::Stopping { run: None, why }) => {
+                    let why = *why;
+                    let mut early = record.clone();
+                    early.what = What::Stopped { why };
+                    out.push(effect);
+                    out.push(Effect::Record(early));
+                    return;
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+        out.push(effect);
+    }
+
+    /// Mutants that add or leave out a record hide it well, but for the one that does not.
+    fn renumber(&mut self, effects: &mut [Effect]) {
+        if self.mutant == Some(Mutant::LeavesAGap) {
+            return;
+        }
+        for effect in effects {
+            if let Effect::Record(record) = effect {
+                record.seq.0 = self.next_seq;
+                record.cause = None;
+                self.next_seq += 1;
+            }
+        }
+    }
+
+    /// After a stop by hand was acknowledged, the node is started, and nobody hears of it.
+    fn start_behind_the_back(&mut self, now: Time, turns: &mut [Turn]) {
+        let stopped = turns.iter().find_map(|(event, effects)| match event {
+            Event::Exited { run, .. } => effects
+                .iter()
+                .any(|e| {
+                    matches!(
+                        e,
+                        Effect::Reply {
+                            outcome: Outcome::Done,
+                            ..
+                        }
+                    )
+                })
+                .then_some(run.node),
+            _ => None,
+        });
+        let Some(node) = stopped else { return };
+        self.hidden += 1;
+        let id = CommandId(self.hidden);
+        let command = Command::Start(node);
+        let event = Event::Command {
+            id,
+            by: Actor::Supd,
+            command,
+        };
+        let effects = self.tree.handle(now, event).0;
+        let mut effects: Vec<_> = effects
+            .into_iter()
+            .filter(|effect| match effect {
+                Effect::Reply { id: other, .. } => *other != id,
+                Effect::Record(record) => !matches!(record.what, What::Command { .. }),
+                _ => true,
+            })
+            .collect();
+        self.renumber(&mut effects);
+        if let Some((_, last)) = turns.last_mut() {
+            last.extend(effects);
+        }
+    }
+}
+
+/// The specification as a mutant's engine understands it.
+fn lie(spec: &Spec, mutant: Mutant) -> Spec {
+    Spec {
+        settings: Arc::clone(&spec.settings),
+        root: Arc::new(lie_about(&spec.root, mutant)),
+    }
+}
+
+fn lie_about(sup: &Supervisor, mutant: Mutant) -> Supervisor {
+    let mut copy = sup.clone();
+    match mutant {
+        Mutant::StartsAllAtOnce => copy.start = StartMode::Parallel,
+        Mutant::AllowsOneRestartMore => copy.max_restarts += 1,
+        _ => {}
+    }
+    for child in &mut copy.children {
+        match child {
+            Node::Supervisor(inner) => *inner = Arc::new(lie_about(inner, mutant)),
+            Node::Service(service)
+                if mutant == Mutant::RestartsTemporaries
+                    && service.restart == Restart::Temporary
+                    && !service.significant =>
+            {
+                let mut other = (**service).clone();
+                other.restart = Restart::Permanent;
+                *service = Arc::new(other);
+            }
+            Node::Service(_) => {}
+        }
+    }
+    copy
+}

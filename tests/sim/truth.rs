@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the specification says, in the judges' own words. It is read from the tree the world
+//! meant, never from the engine: an engine that forgets a rule cannot make the judges forget it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use supd::spec::{
+    Name, Node, Policy, Restart, Service, Shutdown, StartMode, Strategy, Supervisor, SupervisorKind,
+};
+
+/// A node's number among all facts; names come and go in the engine, facts stay.
+pub(crate) type Fact = usize;
+
+/// What is known about one node.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: Name,
+    pub(crate) parent: Option<Fact>,
+    /// Its place in start order among all siblings there ever were.
+    pub(crate) place: usize,
+    pub(crate) restart: Restart,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Service(Arc<Service>),
+    Supervisor(Rules),
+}
+
+/// The rules of a supervisor.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    pub(crate) policy: Policy,
+    pub(crate) max_restarts: usize,
+    pub(crate) period: Duration,
+    /// Its children start and stop one after another.
+    pub(crate) ordered: bool,
+    /// It does one thing at a time.
+    pub(crate) exclusive: bool,
+    pub(crate) pool: bool,
+    /// Its stop is cut short after a time.
+    pub(crate) hasty: bool,
+    pub(crate) children: Vec<Fact>,
+}
+
+/// All facts.
+#[derive(Debug, Default)]
+pub(crate) struct Truth {
+    entries: Vec<Entry>,
+    by_name: BTreeMap<Name, Fact>,
+}
+
+impl Truth {
+    pub(crate) fn new(root: &Supervisor) -> Self {
+        let mut truth = Self::default();
+        truth.learn_supervisor(None, root);
+        truth
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<Fact> {
+        self.by_name.get(name).copied()
+    }
+
+    pub(crate) fn entry(&self, fact: Fact) -> &Entry {
+        &self.entries[fact]
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn rules(&self, fact: Fact) -> Option<&Rules> {
+        match &self.entries[fact].kind {
+            Kind::Supervisor(rules) => Some(rules),
+            Kind::Service(_) => None,
+        }
+    }
+
+    pub(crate) fn service(&self, fact: Fact) -> Option<&Arc<Service>> {
+        match &self.entries[fact].kind {
+            Kind::Service(service) => Some(service),
+            Kind::Supervisor(_) => None,
+        }
+    }
+
+    /// The rules a node is subject to.
+    pub(crate) fn rules_above(&self, fact: Fact) -> Option<(Fact, &Rules)> {
+        let parent = self.entries[fact].parent?;
+        Some((parent, self.rules(parent)?))
+    }
+
+    /// The node and everything above it.
+    pub(crate) fn lineage(&self, fact: Fact) -> impl Iterator<Item = Fact> {
+        std::iter::successors(Some(fact), |at| self.entries[*at].parent)
+    }
+
+    /// Whether everything below may be killed at once by somebody's time limit.
+    pub(crate) fn may_be_cut_short(&self, fact: Fact) -> bool {
+        self.lineage(fact)
+            .any(|at| self.rules(at).is_some_and(|rules| rules.hasty))
+    }
+
+    /// A child that is new to the world.
+    pub(crate) fn learn(&mut self, parent: Fact, node: &Node) {
+        if self.find(node.name()).is_some() {
+            return;
+        }
+        match node {
+            Node::Supervisor(sup) => {
+                self.learn_supervisor(Some(parent), sup);
+            }
+            Node::Service(service) => {
+                let kind = Kind::Service(Arc::clone(service));
+                self.enter(Some(parent), node.name(), service.restart, kind);
+            }
+        }
+    }
+
+    fn learn_supervisor(&mut self, parent: Option<Fact>, sup: &Supervisor) {
+        let pool = sup.kind == SupervisorKind::Pool;
+        let rules = Rules {
+            policy: sup.policy,
+            max_restarts: usize::try_from(sup.max_restarts).unwrap_or(usize::MAX),
+            period: sup.period,
+            ordered: sup.start == StartMode::Ordered && !pool,
+            exclusive: sup.policy == Policy::Otp || (sup.strategy != Strategy::OneForOne && !pool),
+            pool,
+            hasty: sup.shutdown != Shutdown::Infinity,
+            children: Vec::new(),
+        };
+        let fact = self.enter(parent, &sup.name, sup.restart, Kind::Supervisor(rules));
+        for child in &sup.children {
+            self.learn(fact, child);
+        }
+    }
+
+    fn enter(&mut self, parent: Option<Fact>, name: &Name, restart: Restart, kind: Kind) -> Fact {
+        let fact = self.entries.len();
+        let mut place = 0;
+        if let Some(Kind::Supervisor(rules)) = parent.map(|p| &mut self.entries[p].kind) {
+            place = rules.children.len();
+            rules.children.push(fact);
+        }
+        self.by_name.insert(Arc::clone(name), fact);
+        let name = Arc::clone(name);
+        self.entries.push(Entry {
+            name,
+            parent,
+            place,
+            restart,
+            kind,
+        });
+        fact
+    }
+}

@@ -14,37 +14,107 @@ const LINE_COLUMNS: usize = 100;
 const IMPORTS: &[(&str, &[&str])] = &[
     ("spec", &[]),
     ("tree", &["spec"]),
-    ("config", &["spec", "toml", "serde", "thiserror", "miette", "strsim"]),
-    ("sys", &["spec", "nix", "signal_hook", "signal_hook_registry", "libc", "thiserror"]),
+    (
+        "config",
+        &["spec", "toml", "serde", "thiserror", "miette", "strsim"],
+    ),
+    (
+        "sys",
+        &[
+            "spec",
+            "nix",
+            "signal_hook",
+            "signal_hook_registry",
+            "libc",
+            "thiserror",
+        ],
+    ),
     ("wire", &["serde", "serde_json", "thiserror"]),
     (
         "daemon",
         &[
-            "tree", "spec", "config", "sys", "wire", "tokio", "hyper", "http_body_util", "serde",
-            "serde_json", "tracing", "tracing_subscriber", "thiserror", "jiff", "miette",
+            "tree",
+            "spec",
+            "config",
+            "sys",
+            "wire",
+            "tokio",
+            "hyper",
+            "http_body_util",
+            "serde",
+            "serde_json",
+            "tracing",
+            "tracing_subscriber",
+            "thiserror",
+            "jiff",
+            "miette",
         ],
     ),
     (
         "ctl",
         &[
-            "wire", "config", "spec", "clap", "clap_complete", "clap_mangen", "serde",
-            "serde_json", "thiserror", "strsim", "jiff", "tree", "miette",
+            "wire",
+            "config",
+            "spec",
+            "clap",
+            "clap_complete",
+            "clap_mangen",
+            "serde",
+            "serde_json",
+            "thiserror",
+            "strsim",
+            "jiff",
+            "tree",
+            "miette",
         ],
     ),
 ];
 
 /// Everything a module could name; what is not in its row above is forbidden to it.
 const KNOWN: &[&str] = &[
-    "spec", "tree", "config", "sys", "wire", "daemon", "ctl", "tokio", "nix", "serde",
-    "serde_json", "tracing", "tracing_subscriber", "hyper", "http_body_util", "libc",
-    "signal_hook", "signal_hook_registry", "clap", "clap_complete", "clap_mangen", "miette",
-    "thiserror", "toml", "strsim", "jiff",
+    "spec",
+    "tree",
+    "config",
+    "sys",
+    "wire",
+    "daemon",
+    "ctl",
+    "tokio",
+    "nix",
+    "serde",
+    "serde_json",
+    "tracing",
+    "tracing_subscriber",
+    "hyper",
+    "http_body_util",
+    "libc",
+    "signal_hook",
+    "signal_hook_registry",
+    "clap",
+    "clap_complete",
+    "clap_mangen",
+    "miette",
+    "thiserror",
+    "toml",
+    "strsim",
+    "jiff",
 ];
 
 /// Words that make the engine depend on the world.
 const IMPURE: &[&str] = &[
-    "Instant", "SystemTime", "std::fs", "std::env", "std::thread", "std::process", "std::net",
-    "HashMap", "HashSet", "async fn", "unsafe", "RefCell", "static mut",
+    "Instant",
+    "SystemTime",
+    "std::fs",
+    "std::env",
+    "std::thread",
+    "std::process",
+    "std::net",
+    "HashMap",
+    "HashSet",
+    "async fn",
+    "unsafe",
+    "RefCell",
+    "static mut",
 ];
 
 fn root() -> &'static Path {
@@ -56,7 +126,9 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![root().join(folder)];
     while let Some(folder) = open.pop() {
-        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
         for entry in entries.flatten() {
             let path = entry.path();
             if path.is_dir() {
@@ -83,14 +155,21 @@ fn read(path: &Path) -> String {
 }
 
 fn shown(path: &Path) -> String {
-    path.strip_prefix(root()).unwrap_or(path).display().to_string()
+    path.strip_prefix(root())
+        .unwrap_or(path)
+        .display()
+        .to_string()
 }
 
 /// A line without its comment. Good enough for rules about words: our strings hold no `//`
 /// followed by code.
 fn code_of(line: &str) -> &str {
     let trimmed = line.trim_start();
-    if trimmed.starts_with("//") { "" } else { line.split(" // ").next().unwrap_or(line) }
+    if trimmed.starts_with("//") {
+        ""
+    } else {
+        line.split(" // ").next().unwrap_or(line)
+    }
 }
 
 fn complain(complaints: &[String]) {
@@ -105,10 +184,16 @@ fn modules_import_only_what_their_row_allows() {
         paths.push(root().join(format!("src/{module}.rs")));
         for path in paths.iter().filter(|path| path.exists()) {
             let text = read(path);
-            let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or(&text);
+            let code = text
+                .split("#[cfg(test)]\nmod tests")
+                .next()
+                .unwrap_or(&text);
             for (number, line) in code.lines().enumerate() {
                 let line = code_of(line);
-                for name in KNOWN.iter().filter(|name| *name != module && !allowed.contains(name)) {
+                for name in KNOWN
+                    .iter()
+                    .filter(|name| *name != module && !allowed.contains(name))
+                {
                     if names(line, name) {
                         let place = format!("{}:{}", shown(path), number + 1);
                         complaints.push(format!("{place}: `{module}` must not name `{name}`"));
@@ -180,7 +265,11 @@ fn files_lines_and_functions_have_a_length() {
     for path in sources() {
         let text = read(&path);
         let place = shown(&path);
-        let most = if place.starts_with("src/") { FILE_LINES } else { TEST_LINES };
+        let most = if place.starts_with("src/") {
+            FILE_LINES
+        } else {
+            TEST_LINES
+        };
         let count = text.lines().count();
         if count > most {
             complaints.push(format!("{place}: {count} lines, at most {most}"));
@@ -191,7 +280,10 @@ fn files_lines_and_functions_have_a_length() {
                 complaints.push(format!("{place}:{}: {columns} columns", number + 1));
             }
             if line.ends_with(' ') || line.contains('\t') {
-                complaints.push(format!("{place}:{}: space at the end, or a tab", number + 1));
+                complaints.push(format!(
+                    "{place}:{}: space at the end, or a tab",
+                    number + 1
+                ));
             }
         }
     }
@@ -222,18 +314,36 @@ fn words_that_hide_what_a_thing_is_are_not_used() {
         if place == "tests/tidy.rs" {
             continue;
         }
-        let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        if ["utils", "util", "helpers", "common", "manager", "core", "misc"].contains(&name) {
+        let name = path
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .unwrap_or_default();
+        if [
+            "utils", "util", "helpers", "common", "manager", "core", "misc",
+        ]
+        .contains(&name)
+        {
             complaints.push(format!("{place}: a file of this name has no subject"));
         }
         for (number, line) in read(&path).lines().enumerate() {
-            let banned = ["todo!(", "unimplemented!(", "#[ignore", "TODO", "FIXME", "XXX", "HACK"];
+            let banned = [
+                "todo!(",
+                "unimplemented!(",
+                "#[ignore",
+                "TODO",
+                "FIXME",
+                "XXX",
+                "HACK",
+            ];
             for word in banned.iter().filter(|word| line.contains(**word)) {
                 complaints.push(format!("{place}:{}: `{word}`", number + 1));
             }
             let slept = line.contains("thread::sleep(") || line.contains("tokio::time::sleep(");
             if slept && !line.trim_start().starts_with("//") && place.starts_with("tests/") {
-                complaints.push(format!("{place}:{}: wait for an event, not for time", number + 1));
+                complaints.push(format!(
+                    "{place}:{}: wait for an event, not for time",
+                    number + 1
+                ));
             }
         }
     }

@@ -158,7 +158,7 @@ impl Tree {
                 Some(Rest::Retrying { .. }) => {
                     return Err(format!("{name} is to be started again and nobody does it"));
                 }
-                Some(Rest::Off) if node.enabled() && node.stopped_by.is_none() && !node.pinned => {
+                Some(Rest::Off) if !node.disabled && node.stopped_by.is_none() && !node.pinned => {
                     return Err(format!("{name} is off although its supervisor runs"));
                 }
                 Some(

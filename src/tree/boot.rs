@@ -36,6 +36,7 @@ pub(super) fn seedling(id: NodeId, parent: Option<NodeId>, spec: spec::Node, now
             suspended: false,
         })),
     };
+    let disabled = is_disabled(&spec);
     Node {
         id,
         parent,
@@ -45,6 +46,7 @@ pub(super) fn seedling(id: NodeId, parent: Option<NodeId>, spec: spec::Node, now
         body,
         stopped_by: None,
         pinned: false,
+        disabled,
         leaving: false,
         replaced: false,
         again: None,
@@ -58,6 +60,13 @@ pub(super) fn seedling(id: NodeId, parent: Option<NodeId>, spec: spec::Node, now
         seq: None,
         incident: None,
         last_exit: None,
+    }
+}
+
+fn is_disabled(spec: &spec::Node) -> bool {
+    match spec {
+        spec::Node::Service(service) => !service.enabled,
+        spec::Node::Supervisor(_) => false,
     }
 }
 
@@ -97,6 +106,7 @@ impl Tree {
             let node = &mut self.nodes[child];
             node.attempts = 0;
             node.last_delay = Duration::ZERO;
+            node.disabled = is_disabled(&node.spec);
             let rest = if node.stopped_by.is_some() {
                 Rest::Stopped
             } else {

@@ -283,7 +283,11 @@ impl Tree {
     fn welcome(&mut self, node: NodeId) {
         let entry = &mut self.nodes[node];
         entry.stopped_by = None;
+        entry.disabled = false;
         entry.attempts = 0;
+        if matches!(entry.rest(), Some(Rest::Done | Rest::Stopped)) {
+            entry.set_rest(Rest::Fresh);
+        }
         self.timers.clear(node, Purpose::Backoff);
     }
 

@@ -8,6 +8,8 @@ use super::event::NodeId;
 use super::node::{Life, Reign};
 use super::record::{Class, Culprit, How};
 use super::supervisor::Notice;
+use super::timers::Purpose;
+use crate::spec::limits::UNKILLABLE_AFTER;
 use crate::spec::{ExitCodePolicy, ExitStatus, Name};
 use std::sync::Arc;
 
@@ -64,10 +66,27 @@ impl Tree {
         self.halt(Halt::GaveUp { code, reason });
     }
 
+    /// Halts as soon as the last helper is gone, too.
     fn halt(&mut self, halt: Halt) {
-        self.halted = true;
         self.refuse_all();
-        self.effects.push(Effect::Halt { halt });
+        self.halting = Some(halt);
+        self.timers
+            .set(self.root, Purpose::Shutdown, self.now + UNKILLABLE_AFTER);
+        self.halt_if_due();
+    }
+
+    pub(super) fn halt_if_due(&mut self) {
+        if self.halting.is_some() && self.helpers_are_gone() {
+            self.halt_now();
+        }
+    }
+
+    /// A helper that SIGKILL does not end does not keep the daemon alive.
+    pub(super) fn halt_now(&mut self) {
+        if let Some(halt) = self.halting.take() {
+            self.halted = true;
+            self.effects.push(Effect::Halt { halt });
+        }
     }
 
     /// Nobody waits for ever: whoever is not answered yet hears that the tree is down.

@@ -22,6 +22,8 @@ pub(super) struct Helper {
     /// The service it works for.
     pub(super) node: NodeId,
     pub(super) job: Job,
+    /// Whether there is a process that could be signalled.
+    pub(super) spawned: bool,
 }
 
 /// What a helper does.
@@ -76,7 +78,14 @@ impl Tree {
                 Job::OwnProbe
             }
         };
-        self.helpers.insert(life, Helper { node: id, job });
+        self.helpers.insert(
+            life,
+            Helper {
+                node: id,
+                job,
+                spawned: false,
+            },
+        );
         self.timers
             .set(id, Purpose::ProbeLimit, self.now + probe.timeout);
         if let Body::Service(Life::Starting(state)) = &mut self.nodes[id].body {
@@ -151,11 +160,42 @@ impl Tree {
             return;
         };
         helper.job = Job::Abandoned;
-        self.effects.push(Effect::Signal {
-            run,
-            signal: Signal::KILL,
-            scope: Scope::Group,
-        });
+        if helper.spawned {
+            self.effects.push(Effect::Signal {
+                run,
+                signal: Signal::KILL,
+                scope: Scope::Group,
+            });
+        }
+    }
+
+    /// A helper has a process now; perhaps nobody wants it any more.
+    pub(super) fn helper_spawned(&mut self, run: RunId) {
+        let Some(helper) = self.helpers.get_mut(&run.life) else {
+            return;
+        };
+        helper.spawned = true;
+        if helper.job == Job::Abandoned {
+            self.kill_helper(run);
+        }
+    }
+
+    /// The tree is down: so is whoever still works for it. False: some have yet to end.
+    pub(super) fn helpers_are_gone(&mut self) -> bool {
+        self.helpers.retain(|_, helper| helper.job != Job::OwnProbe);
+        let left: Vec<RunId> = self
+            .helpers
+            .iter()
+            .filter(|(_, helper)| helper.job != Job::Abandoned)
+            .map(|(life, helper)| RunId {
+                node: helper.node,
+                life: *life,
+            })
+            .collect();
+        for run in left {
+            self.kill_helper(run);
+        }
+        self.helpers.is_empty()
     }
 
     /// A helper has ended, or could not be executed (`None`).
@@ -238,6 +278,7 @@ impl Tree {
             Helper {
                 node: about.node,
                 job: Job::Reload(id),
+                spawned: false,
             },
         );
         self.timers

@@ -81,6 +81,8 @@ pub struct Tree {
     starts: Starts,
     haste: Option<Haste>,
     applying: Option<reconfigure::Applying>,
+    /// The last effect, which waits for helpers to end.
+    halting: Option<Halt>,
     halted: bool,
     stale: u64,
 }
@@ -113,6 +115,7 @@ impl Tree {
             starts: Starts::default(),
             haste: None,
             applying: None,
+            halting: None,
             halted: false,
             stale: 0,
             spec: Arc::clone(spec),

@@ -205,6 +205,8 @@ pub(super) struct Node {
     /// Who stopped it by hand, and when; it stays down until started.
     pub(super) stopped_by: Option<(Actor, Time)>,
     pub(super) pinned: bool,
+    /// Not started with its supervisor (`enabled = false`), and nobody has started it by hand.
+    pub(super) disabled: bool,
     /// It leaves the tree as soon as it is down.
     pub(super) leaving: bool,
     /// A supervisor whose specification was replaced in place keeps it when its own supervisor
@@ -310,7 +312,7 @@ impl Node {
         }
         match self.rest() {
             Some(Rest::Done | Rest::Stopped) => true,
-            Some(Rest::Fresh) => !self.enabled(),
+            Some(Rest::Fresh) => self.disabled,
             Some(
                 Rest::Off
                 | Rest::Failed
@@ -319,14 +321,6 @@ impl Node {
                 | Rest::Retrying { .. },
             )
             | None => false,
-        }
-    }
-
-    /// Whether it is started with its supervisor.
-    pub(super) fn enabled(&self) -> bool {
-        match &self.spec {
-            spec::Node::Service(service) => service.enabled,
-            spec::Node::Supervisor(_) => true,
         }
     }
 

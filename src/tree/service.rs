@@ -106,7 +106,7 @@ impl Tree {
 
     pub(super) fn on_spawned(&mut self, run: RunId) {
         if self.helpers.contains_key(&run.life) {
-            return;
+            return self.helper_spawned(run);
         }
         let Some(node) = self.nodes.get_mut(run.node) else {
             return self.too_late();

@@ -230,7 +230,7 @@ impl Tree {
         let state = self.state_of(node);
         match state {
             State::Ready | State::Up | State::Done => true,
-            State::Stopped => !node.enabled(),
+            State::Stopped => node.disabled,
             State::Starting
             | State::Degraded
             | State::Stopping

@@ -143,6 +143,7 @@ impl Tree {
             Helper {
                 node: id,
                 job: Job::Stop,
+                spawned: false,
             },
         );
         self.effects.push(Effect::SpawnHelper {
@@ -428,6 +429,9 @@ impl Tree {
 
     /// `shutdown_timeout` has passed.
     pub(super) fn on_shutdown_timer(&mut self) {
+        if self.halting.is_some() {
+            return self.halt_now();
+        }
         self.haste = Some(Haste::Kill);
         self.kill_below(self.root);
     }

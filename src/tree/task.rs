@@ -269,7 +269,7 @@ impl Tree {
     /// Whether a group start includes this child (default policy).
     pub(super) fn is_wanted(&self, id: NodeId) -> bool {
         let node = &self.nodes[id];
-        let kept_down = node.stopped_by.is_some() || node.pinned || !node.enabled();
+        let kept_down = node.stopped_by.is_some() || node.pinned || node.disabled;
         let finished = node.spec.restart() == Restart::Temporary && node.rest() == Some(Rest::Done);
         !kept_down && !finished
     }

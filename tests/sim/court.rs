@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use supd::spec::ExitFacts;
 use supd::tree::{
-    Actor, Command, CommandId, Effect, Event, Haste, NodeId, Outcome, Record, RunId, StartWhy,
-    StopWhy, Time, What,
+    Actor, Command, CommandId, Effect, Event, Haste, NodeId, Outcome, Phase, Record, RunId,
+    StartWhy, StopWhy, Time, What,
 };
 
 /// A law was broken.
@@ -54,6 +54,8 @@ pub(crate) struct File {
     pub(crate) wish: Option<CommandId>,
     pub(crate) pinned: bool,
     pub(crate) finished: bool,
+    /// Its last end came before it was ready.
+    pub(crate) failed_start: bool,
     pub(crate) reign: Reign,
 }
 
@@ -86,6 +88,7 @@ pub(crate) struct Court {
     pub(crate) truth: Truth,
     pub(crate) files: Vec<File>,
     pub(crate) ids: BTreeMap<NodeId, Fact>,
+    /// Runs that work for a service, and whether they were killed.
     pub(crate) helpers: BTreeMap<RunId, bool>,
     pub(crate) given: BTreeMap<CommandId, Given>,
     pub(crate) actors: BTreeSet<i32>,
@@ -209,6 +212,7 @@ impl Court {
             What::Ready { run: None, .. } => self.files[fact].reign.up = true,
             What::Exited(exit) => {
                 self.exited(fact, exit);
+                self.files[fact].failed_start = exit.phase == Phase::Starting;
                 self.decided(fact, exit.class, (exit.decision, exit.budget));
             }
             What::Decided {

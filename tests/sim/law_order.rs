@@ -62,8 +62,9 @@ impl Court {
             Some(_) => !live.unkillable,
             None => !live.ready,
         });
+        // One that goes down by itself is nobody's business until it is down.
         let reign = &file.reign;
-        moving || (reign.begun && (!reign.up || reign.ending) && !file.kept_down_soon())
+        moving || (reign.begun && !reign.up && !reign.ending)
     }
 
     fn is_in_first_start(&self, fact: Fact) -> bool {

@@ -35,10 +35,6 @@ impl Court {
     }
 
     pub(super) fn spawned(&mut self, run: RunId) {
-        if let Some(helper) = self.helpers.get_mut(&run) {
-            *helper = true;
-            return;
-        }
         if let Some(live) = self.live_of(run) {
             live.spawned = true;
         }
@@ -81,9 +77,13 @@ impl Court {
         {
             self.signals.remove(at);
         }
-        let helper = self.helpers.get(&run).copied();
-        let alive = helper.or_else(|| self.live_of(run).map(|live| live.spawned));
-        if alive != Some(true) {
+        // Effects are performed in order: what was to be executed is there for a later signal,
+        // though its start is reported afterwards.
+        let helper = self.helpers.get_mut(&run).map(|killed| {
+            *killed |= signal == Signal::KILL;
+            true
+        });
+        if helper.is_none() && self.live_of(run).is_none() {
             self.accuse(3, format!("{signal} goes to {run}, which has no process"));
         }
     }
@@ -98,7 +98,9 @@ impl Court {
             let text = format!("{halt:?} while {} lives", live.run);
             self.accuse(24, text);
         }
-        if let Some(run) = self.helpers.keys().next().copied() {
+        // One that was killed is reaped by whoever ends the daemon.
+        let helper = self.helpers.iter().find(|(_, killed)| !**killed);
+        if let Some((run, _)) = helper {
             self.accuse(24, format!("{halt:?} while the helper {run} lives"));
         }
         if self.unanswered > 0 {

@@ -5,15 +5,8 @@
 
 use super::court::{Court, File, Given};
 use super::truth::Fact;
-use supd::spec::{ExitFacts, ExitStatus, ServiceKind, Signal};
+use supd::spec::{ExitFacts, ExitStatus, ServiceKind};
 use supd::tree::{Actor, Class, Command, CommandId, Exit, Outcome, Phase, Record, RunId, StopWhy};
-
-impl File {
-    /// A stop by hand of it is under way.
-    pub(super) fn kept_down_soon(&self) -> bool {
-        self.kept_down || self.wish.is_some()
-    }
-}
 
 impl Court {
     pub(super) fn numbered(&mut self, record: &Record) {
@@ -141,11 +134,16 @@ impl Court {
     }
 
     pub(super) fn removed(&mut self, fact: Fact) {
-        if let Some(live) = &self.files[fact].live {
+        let live = self.files[fact].live.take();
+        if let Some(live) = live.as_ref().filter(|live| !live.unkillable) {
             let text = format!("{} is removed while {} lives", self.name(fact), live.run);
             self.accuse(12, text);
         }
-        self.files[fact] = File::default();
+        // The name stays taken while something nobody could kill still runs under it.
+        self.files[fact] = File {
+            live,
+            ..File::default()
+        };
     }
 
     /// A command on its way to the engine.
@@ -216,7 +214,6 @@ impl Court {
         }
         let changes = !matches!(given.command, Command::Count(_) | Command::Which(_));
         let (recorded, target) = (given.recorded, given.target);
-        let what = std::mem::discriminant(&given.command);
         let (stop, start) = (
             matches!(given.command, Command::Stop(_)),
             matches!(given.command, Command::Start(_)),
@@ -225,7 +222,6 @@ impl Court {
             let text = format!("{:?} was done and nobody wrote down by whom", given.command);
             self.accuse(20, text);
         }
-        let _ = what;
         let Some(fact) = target else { return };
         if stop {
             self.stop_is_done(id, fact);
@@ -269,6 +265,3 @@ impl Court {
         }
     }
 }
-
-/// Signals a simulated operator may send without ending anything.
-pub(crate) const HARMLESS: Signal = Signal::USR1;

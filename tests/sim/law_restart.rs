@@ -42,7 +42,9 @@ impl Court {
         match decision {
             Decision::Restart { .. } => {
                 self.files[fact].owed = true;
-                if normal && restart == Restart::Transient {
+                // In OTP whatever ends before it is ready is a failed start, tried again.
+                let literal = self.files[fact].failed_start && !self.stop_lasts(fact);
+                if normal && restart == Restart::Transient && !literal {
                     let text = format!("transient {} restarts after {class:?}", self.name(fact));
                     self.accuse(10, text);
                 }

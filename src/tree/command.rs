@@ -16,6 +16,7 @@ use super::task::{Task, TaskKind};
 use super::timers::Purpose;
 use crate::spec::limits::COMMANDS_QUEUED_MAX;
 use crate::spec::{Policy, Restart, Scope};
+use std::collections::VecDeque;
 
 /// A command that waits in an inbox.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,6 +112,13 @@ impl Tree {
         if let Some(verb) = command.verb() {
             self.cause = Some(self.record(node, What::Command { by, verb }));
         }
+        let starts = matches!(
+            command,
+            Command::Start(_) | Command::Restart(_) | Command::RestartOnly(_)
+        );
+        if starts && self.nodes[node].pinned {
+            return self.reply(id, Outcome::Pinned);
+        }
         let Some(sup) = self.mailbox_of(&command, node) else {
             return self.perform(Call { id, by, command });
         };
@@ -187,6 +195,9 @@ impl Tree {
                 self.timers.clear(node, Purpose::Backoff);
                 if matches!(self.nodes[node].rest(), Some(Rest::Backoff { .. })) {
                     self.nodes[node].set_rest(Rest::Done);
+                }
+                if let Some(sup) = self.nodes[node].parent {
+                    self.settle_all(sup);
                 }
                 self.reply(id, Outcome::Done);
             }
@@ -315,6 +326,7 @@ impl Tree {
         let now = self.now;
         self.nodes[node].stopped_by = Some((by, now));
         self.nodes[node].again = None;
+        self.withdraw_calls(sup, node);
         self.wait(node, id, Wants::Down);
         if self.is_going_down(sup) && self.nodes[node].rest().is_none() {
             // It is stopped with its supervisor, in its turn.
@@ -322,6 +334,39 @@ impl Tree {
         }
         self.interrupt_task(sup, node);
         self.stop(node, StopWhy::Command(by));
+    }
+
+    /// Starts of this child that still wait were ordered before the stop: the stop wins.
+    fn withdraw_calls(&mut self, sup: NodeId, child: NodeId) {
+        let Some(state) = self.nodes[sup].sup_mut() else {
+            return;
+        };
+        let starts = |message: &Message| match message {
+            Message::Call(call) => match call.command {
+                Command::Start(id) | Command::Restart(id) | Command::RestartOnly(id) => id == child,
+                Command::Stop(_)
+                | Command::ReloadService(_)
+                | Command::Signal(..)
+                | Command::Reset(_)
+                | Command::Pin(_)
+                | Command::Unpin(_)
+                | Command::Scale(..)
+                | Command::Add(..)
+                | Command::Delete(_)
+                | Command::Count(_)
+                | Command::Which(_)
+                | Command::CodeChange(..)
+                | Command::Apply(_) => false,
+            },
+            Message::Exit(..) | Message::Retry(_) => false,
+        };
+        let (gone, kept): (VecDeque<_>, _) = state.inbox.drain(..).partition(starts);
+        state.inbox = kept;
+        for message in gone {
+            if let Message::Call(call) = message {
+                self.reply(call.id, Outcome::Superseded);
+            }
+        }
     }
 
     /// Takes a child out of what its supervisor is in the middle of: it is only waited for.

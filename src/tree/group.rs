@@ -38,7 +38,10 @@ impl Tree {
         self.announce_scope(sup, child, &scope);
         self.nodes[child].set_rest(Rest::Retrying { cause: self.cause });
         let mut task = Task::new(TaskKind::Recover { child }, StopWhy::Group(child), why);
-        task.stop = scope.iter().copied().filter(|id| *id != child).collect();
+        // Under the default policy a pinned sibling stays as it is.
+        let strict = self.policy_of(sup) == Policy::Otp;
+        let touched = |id: &NodeId| *id != child && (strict || !self.nodes[*id].pinned);
+        task.stop = scope.iter().copied().filter(touched).collect();
         task.start = scope;
         // A failure while another group waits joins it, with the later deadline.
         let before = self.task(sup).and_then(|old| old.until);

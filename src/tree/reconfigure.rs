@@ -286,13 +286,34 @@ impl Tree {
         let Some(applying) = &mut self.applying else {
             return;
         };
+        let by_hand = self
+            .nodes
+            .get(node)
+            .is_some_and(|node| node.stopped_by.is_some());
         let over = match notice {
             Notice::Started | Notice::StartFailed | Notice::Ended | Notice::Attempted => true,
-            Notice::Stopped | Notice::Released => false,
+            Notice::Stopped => by_hand,
+            Notice::Released => false,
         };
         if over && applying.pending.remove(&node) {
             self.finish_apply();
         }
+    }
+
+    /// A supervisor goes down with everything below it: none of that is waited for.
+    pub(super) fn apply_abandon(&mut self, sup: NodeId) {
+        if self.applying.is_none() {
+            return;
+        }
+        for child in self.children(sup) {
+            self.apply_abandon(child);
+            if let Some(applying) = &mut self.applying
+                && !self.nodes[child].leaving
+            {
+                applying.pending.remove(&child);
+            }
+        }
+        self.finish_apply();
     }
 
     pub(super) fn apply_gone(&mut self, node: NodeId) {

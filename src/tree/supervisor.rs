@@ -10,7 +10,7 @@ use super::Tree;
 use super::command::Call;
 use super::effect::Effect;
 use super::event::NodeId;
-use super::node::{Ended, Ending, Reign, Rest};
+use super::node::{Ended, Ending, LastExit, Reign, Rest};
 use super::record::{Budget, Class, Culprit, Decision, Seq, StartWhy, What};
 use super::service::calls_for_restart;
 use super::task::{Stage, TaskKind};
@@ -159,7 +159,7 @@ impl Tree {
     }
 
     /// A start that nobody in particular waited for has failed.
-    fn failed_child(&mut self, sup: NodeId, child: NodeId) {
+    pub(super) fn failed_child(&mut self, sup: NodeId, child: NodeId) {
         if self.is_going_down(sup) || self.nodes[child].rest().is_none() {
             return;
         }
@@ -338,6 +338,12 @@ impl Tree {
             Ending::StartFailed { child, culprit } => {
                 let child_name = self.name(child).map_or_else(|| "".into(), Arc::clone);
                 let seq = self.record(sup, What::StartFailed { child, child_name });
+                // A failed start is abnormal, whatever the child at fault exited with.
+                let class = culprit.as_ref().map(|culprit| culprit.class);
+                let class = class
+                    .filter(|class| !class.is_normal())
+                    .unwrap_or(Class::ExitCode);
+                self.remember_end(sup, class, seq);
                 if let Some(state) = self.nodes[sup].sup_mut() {
                     state.culprit = culprit;
                 }
@@ -345,6 +351,18 @@ impl Tree {
                 self.notify(sup, Notice::StartFailed);
             }
         }
+    }
+
+    fn remember_end(&mut self, sup: NodeId, class: Class, seq: Seq) {
+        let at = self.now;
+        let last = LastExit {
+            at,
+            class,
+            facts: None,
+            failure: None,
+            seq,
+        };
+        self.nodes[sup].last_exit = Some(Box::new(last));
     }
 
     fn ended_by_itself(&mut self, sup: NodeId, class: Class, culprit: Option<Culprit>) {
@@ -355,6 +373,7 @@ impl Tree {
                 culprit: culprit.clone(),
             },
         );
+        self.remember_end(sup, class, seq);
         if let Some(state) = self.nodes[sup].sup_mut() {
             state.culprit.clone_from(&culprit);
             state.reign = Reign::Ended(Ended {

@@ -157,6 +157,7 @@ impl Tree {
         if let Some(old) = old {
             self.task_dropped(&old);
         }
+        self.apply_abandon(sup);
         let mut task = Task::new(TaskKind::Terminate, why, StartWhy::Boot);
         task.stop = children;
         self.begin(sup, task);
@@ -337,10 +338,11 @@ impl Tree {
     }
 
     fn task_go_on(&mut self, sup: NodeId) {
+        let exclusive = self.is_exclusive(sup);
         let Some(task) = self.task_mut(sup) else {
             return;
         };
-        if task.waiting.is_empty() && !task.failed.is_empty() {
+        if exclusive && task.waiting.is_empty() && !task.failed.is_empty() {
             return self.task_gives_way(sup);
         }
         self.task_step(sup);
@@ -368,6 +370,10 @@ impl Tree {
         if let Some(task) = self.task_mut(sup) {
             task.heard(child);
             task.failed.push(child);
+        }
+        if !self.is_exclusive(sup) {
+            // No child waits for another here: it goes its own way, and the task goes on.
+            self.failed_child(sup, child);
         }
         self.task_go_on(sup);
     }
@@ -435,11 +441,16 @@ impl Tree {
         let Some(task) = state.task.take() else {
             return;
         };
+        let end = if task.failed.is_empty() {
+            CommandEnd::Done
+        } else {
+            CommandEnd::StartFailed
+        };
         match task.kind {
             TaskKind::Restart(id)
             | TaskKind::Start { id, .. }
             | TaskKind::Stop { id, .. }
-            | TaskKind::Add { id, .. } => self.end_command(id, CommandEnd::Done),
+            | TaskKind::Add { id, .. } => self.end_command(id, end),
             TaskKind::Boot | TaskKind::Recover { .. } | TaskKind::Terminate => {}
             TaskKind::Apply => self.finish_apply(),
         }

@@ -253,9 +253,6 @@ impl Tree {
         task.start.extend(work.added);
         // What was under way is not forgotten: it goes on as a part of this.
         if let Some(old) = self.task(sup).cloned() {
-            if let TaskKind::Restart(id) | TaskKind::Start { id, .. } = old.kind {
-                self.reply(id, Outcome::Superseded);
-            }
             let unfinished = old.start.iter().chain(&old.waiting).chain(&old.failed);
             for id in unfinished {
                 if !task.start.contains(id) {

@@ -112,8 +112,11 @@ impl Tree {
     /// Begins a task; the one before it, if any, is over.
     pub(super) fn begin(&mut self, sup: NodeId, task: Task) {
         self.timers.clear(sup, Purpose::Group);
-        if let Some(state) = self.nodes[sup].sup_mut() {
-            state.task = Some(Box::new(task));
+        let Some(state) = self.nodes[sup].sup_mut() else {
+            return;
+        };
+        if let Some(old) = state.task.replace(Box::new(task)) {
+            self.task_dropped(&old, Outcome::Superseded);
         }
         self.task_step(sup);
     }
@@ -155,7 +158,7 @@ impl Tree {
             }
         }
         if let Some(old) = old {
-            self.task_dropped(&old);
+            self.task_dropped(&old, Outcome::SupervisorDown);
         }
         self.apply_abandon(sup);
         let mut task = Task::new(TaskKind::Terminate, why, StartWhy::Boot);
@@ -164,12 +167,12 @@ impl Tree {
     }
 
     /// A task that will not be finished: whoever ordered it hears of that.
-    fn task_dropped(&mut self, task: &Task) {
+    fn task_dropped(&mut self, task: &Task, outcome: Outcome) {
         match task.kind {
             TaskKind::Restart(id)
             | TaskKind::Start { id, .. }
             | TaskKind::Stop { id, .. }
-            | TaskKind::Add { id, .. } => self.reply(id, Outcome::SupervisorDown),
+            | TaskKind::Add { id, .. } => self.reply(id, outcome),
             TaskKind::Boot | TaskKind::Recover { .. } | TaskKind::Apply | TaskKind::Terminate => {}
         }
     }

@@ -144,8 +144,11 @@ impl Tree {
         self.answer_removed(id);
         self.timers.clear_all(id);
         if let Some(parent) = self.nodes[id].parent {
+            let place = self.nodes[id].place;
             if let Some(state) = self.nodes[parent].sup_mut() {
                 state.children.retain(|child| *child != id);
+                // The boot goes on with the child it had come to.
+                state.boot = state.boot.map(|at| if place < at { at - 1 } else { at });
             }
             if let Some(task) = self.task_mut(parent) {
                 task.forget(id);

@@ -45,6 +45,7 @@ pub(super) enum Wants {
 pub(super) enum CommandEnd {
     Done,
     StartFailed,
+    Superseded,
 }
 
 impl Tree {
@@ -58,6 +59,7 @@ impl Tree {
             match end {
                 CommandEnd::Done => Outcome::Done,
                 CommandEnd::StartFailed => Outcome::StartFailed,
+                CommandEnd::Superseded => Outcome::Superseded,
             },
         );
     }
@@ -193,8 +195,12 @@ impl Tree {
             Command::Pin(node) => {
                 self.nodes[node].pinned = true;
                 self.timers.clear(node, Purpose::Backoff);
-                if matches!(self.nodes[node].rest(), Some(Rest::Backoff { .. })) {
-                    self.nodes[node].set_rest(Rest::Done);
+                let pending = matches!(
+                    self.nodes[node].rest(),
+                    Some(Rest::Backoff { .. } | Rest::Retrying { .. } | Rest::Waiting { .. })
+                );
+                if pending {
+                    self.nodes[node].set_rest(Rest::Off);
                 }
                 if let Some(sup) = self.nodes[node].parent {
                     self.settle_all(sup);
@@ -358,7 +364,7 @@ impl Tree {
                 | Command::CodeChange(..)
                 | Command::Apply(_) => false,
             },
-            Message::Exit(..) | Message::Retry(_) => false,
+            Message::Exit(..) | Message::Retry(_) | Message::Resume => false,
         };
         let (gone, kept): (VecDeque<_>, _) = state.inbox.drain(..).partition(starts);
         state.inbox = kept;
@@ -462,13 +468,19 @@ impl Tree {
             return self.reply(id, Outcome::Done);
         }
         self.nodes[node].pinned = false;
-        let ended_meanwhile = self.nodes[node].rest() == Some(Rest::Done)
+        let ended = self.nodes[node].rest() == Some(Rest::Done)
             && self.nodes[node].spec.restart() == Restart::Permanent;
-        let parent_up = self.nodes[node]
+        let owed = ended || matches!(self.nodes[node].rest(), Some(Rest::Off | Rest::Fresh));
+        let parent = self.nodes[node]
             .parent
-            .is_some_and(|sup| !self.is_going_down(sup));
-        if ended_meanwhile && parent_up {
-            self.start(node, StartWhy::Command);
+            .filter(|sup| !self.is_going_down(*sup));
+        if let Some(sup) = parent.filter(|_| owed && self.is_wanted(node)) {
+            self.nodes[node].set_rest(Rest::Waiting { sibling: node });
+            if self.is_exclusive(sup) {
+                self.post(sup, Message::Resume);
+            } else {
+                self.start(node, StartWhy::Command);
+            }
         }
         self.reply(id, Outcome::Done);
     }

@@ -120,7 +120,7 @@ impl Tree {
     /// The operator has called a retry off: the rest of the group need not wait for it (default
     /// policy).
     pub(super) fn resume_group(&mut self, sup: NodeId) {
-        if self.policy_of(sup) == Policy::Otp || self.task(sup).is_some() {
+        if self.task(sup).is_some() {
             return;
         }
         let waiting = |id: &NodeId| matches!(self.nodes[*id].rest(), Some(Rest::Waiting { .. }));

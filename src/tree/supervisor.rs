@@ -42,6 +42,8 @@ pub(super) enum Message {
     Exit(NodeId, Seq),
     /// The start of a child failed and is to be tried again.
     Retry(NodeId),
+    /// Children that wait are to be started.
+    Resume,
     /// Somebody wants something.
     Call(Call),
 }
@@ -257,16 +259,19 @@ impl Tree {
                 }
             }
             Message::Retry(child) => self.retry(sup, child),
+            Message::Resume => self.resume_group(sup),
             Message::Call(call) => self.perform_call(sup, call),
         }
     }
 
     /// OTP's `try_again_restart`: matched by the child, whatever else happened to it meanwhile.
     fn retry(&mut self, sup: NodeId, child: NodeId) {
-        let Some(Rest::Retrying { cause }) =
-            self.nodes.get(child).and_then(super::node::Node::rest)
-        else {
-            return self.resume_group(sup);
+        let rest = self.nodes.get(child).and_then(super::node::Node::rest);
+        let Some(Rest::Retrying { cause }) = rest else {
+            if self.policy_of(sup) == Policy::Supd {
+                self.resume_group(sup);
+            }
+            return;
         };
         self.cause = cause;
         self.recover(sup, child, StartWhy::Retry);

@@ -422,7 +422,7 @@ impl Tree {
             | TaskKind::Terminate => {}
         }
         for child in task.start.iter().rev() {
-            if self.nodes[*child].rest().is_some() {
+            if self.nodes[*child].rest().is_some() && (strict || self.is_wanted(*child)) {
                 self.nodes[*child].set_rest(Rest::Waiting { sibling: first });
             }
         }
@@ -436,6 +436,13 @@ impl Tree {
         }
     }
 
+    fn has_started(&self, child: NodeId) -> bool {
+        let node = self.nodes.get(child);
+        node.is_some_and(|node| {
+            node.is_up() || node.ended().is_some() || node.rest() == Some(Rest::Done)
+        })
+    }
+
     /// The last child of a task is started.
     fn task_done(&mut self, sup: NodeId) {
         let Some(state) = self.nodes[sup].sup_mut() else {
@@ -444,10 +451,15 @@ impl Tree {
         let Some(task) = state.task.take() else {
             return;
         };
-        let end = if task.failed.is_empty() {
-            CommandEnd::Done
-        } else {
-            CommandEnd::StartFailed
+        let failed = !task.failed.is_empty();
+        let stopped = matches!(
+            task.kind,
+            TaskKind::Start { child, .. } | TaskKind::Add { child, .. } if !self.has_started(child)
+        );
+        let end = match (failed, stopped) {
+            (true, _) => CommandEnd::StartFailed,
+            (false, true) => CommandEnd::Superseded,
+            (false, false) => CommandEnd::Done,
         };
         match task.kind {
             TaskKind::Restart(id)

@@ -19,7 +19,9 @@ impl Court {
                 let text = format!("{run} starts though {} was stopped by hand", self.name(at));
                 self.accuse(8, text);
             }
-            if at != fact && self.files[at].reign.exhausted {
+            // A supervisor further down goes on by itself until it is told to stop.
+            let above = self.truth.entry(fact).parent == Some(at);
+            if above && self.files[at].reign.exhausted {
                 let text = format!("{run} starts though {} gave up", self.name(at));
                 self.accuse(6, text);
             }

@@ -430,3 +430,173 @@ fn kubernetes_gives_a_stop_more_time() {
         Duration::from_secs(25)
     );
 }
+
+#[test]
+fn every_limit_is_an_error_that_names_it() {
+    let deep: String = (0..17)
+        .map(|n| format!("[supervisor.s{n}]\nchildren = [\"s{}\"]\n", n + 1))
+        .collect();
+    let deep = load_text(&format!("{deep}[supervisor.s17]\n"));
+    assert!(codes_of(&deep).contains(&"E0138"), "{:?}", codes_of(&deep));
+    let fits: String = (0..14)
+        .map(|n| format!("[supervisor.s{n}]\nchildren = [\"s{}\"]\n", n + 1))
+        .collect();
+    let web = "[service.web]\ncommand = \"web\"\n";
+    good(&format!("{fits}[supervisor.s14]\n{web}"));
+
+    let many = load_text(
+        "[service.a]\ncommand = \"a\"\ninstances = 10000\n[service.b]\ncommand = \"b\"\n",
+    );
+    assert_eq!(codes_of(&many), ["E0139", "L13"]);
+    let one_less = load_text("[service.a]\ncommand = \"a\"\ninstances = 10000\n");
+    assert_eq!(codes_of(&one_less), ["L13"]);
+
+    let string = load_text(&format!(
+        "{web}env = {{ A = \"{}\" }}\n",
+        "x".repeat((1 << 20) + 1)
+    ));
+    assert_eq!(codes_of(&string), ["E0142"]);
+    let file = load_text(&format!("{web}#{}\n", "x".repeat(4 << 20)));
+    assert_eq!(codes_of(&file), ["E0141"]);
+
+    let mut source = Memory::with(&[("d/supd.toml", "include = [\"c/*\"]\n")]);
+    for n in 0..65 {
+        let text = format!("[service.s{n}]\ncommand = \"s\"\n");
+        source
+            .files
+            .insert(format!("d/c/{n}.toml").into(), text.into_bytes());
+    }
+    let files = config::load(Path::new("d/supd.toml"), &source, &Options::new(&no_env));
+    assert!(
+        codes_of(&files).contains(&"E0140"),
+        "{:?}",
+        codes_of(&files)
+    );
+}
+
+#[test]
+fn twenty_diagnostics_are_shown_and_the_rest_is_counted() {
+    let text: String = (0..30)
+        .map(|n| format!("[service.s{n}]\ncommand = \"s\"\nfoo{n} = 1\n"))
+        .collect();
+    let outcome = load_text(&text);
+    assert_eq!((outcome.diagnostics.len(), outcome.omitted), (20, 11));
+    assert!(outcome.render(Style::PLAIN).ends_with("and 11 more\n"));
+    assert!(outcome.tree.is_none());
+}
+
+#[test]
+fn an_inherited_mistake_is_reported_once() {
+    let services: String = (0..9)
+        .map(|n| format!("[service.s{n}]\ncommand = \"s\"\n"))
+        .collect();
+    let outcome = load_text(&format!("[defaults]\nstart_timeout = 5\n{services}"));
+    assert_eq!(codes_of(&outcome), ["E0115"]);
+}
+
+#[test]
+fn strict_makes_a_lint_an_error() {
+    let text = "[service.once]\ntype = \"oneshot\"\ncommand = \"once\"\n";
+    let source = Memory::with(&[("supd.toml", text)]);
+    let load = |lints| {
+        let options = Options {
+            lints,
+            ..Options::new(&no_env)
+        };
+        config::load(Path::new("supd.toml"), &source, &options)
+    };
+    let (warned, denied) = (load(Lints::Warn), load(Lints::Deny));
+    assert_eq!(warned.diagnostics[0].severity, Severity::Warning);
+    assert!(warned.tree.is_some());
+    assert_eq!(denied.diagnostics[0].severity, Severity::Error);
+    assert!(denied.tree.is_none());
+}
+
+#[test]
+fn the_default_configuration_of_any_size_has_no_warning() {
+    let services: String = (0..16)
+        .map(|n| format!("[service.s{n}]\ncommand = \"s\"\n"))
+        .collect();
+    let outcome = load_text(&format!(
+        "{services}[supervisor.s]\nchildren = [\"s1\", \"s2\"]\n"
+    ));
+    assert_eq!(codes_of(&outcome), [""; 0]);
+    let crowded = load_text(&format!("{services}[service.more]\ncommand = \"s\"\n"));
+    assert_eq!(codes_of(&crowded), ["L13"]);
+}
+
+#[test]
+fn programs_are_looked_up_where_the_service_would() {
+    let text = "[service.a]\ncommand = \"a\"\n[service.b]\ncommand = \"b\"\n\
+                env = { PATH = \"/own\" }\n[service.c]\ncommand = \"bin/c\"\nworkdir = \"/srv\"\n\
+                [service.d]\ncommand = \"bin/d\"\n[service.e]\ncommand = \"a\"\n\
+                env_inherit = false\n";
+    let env = |name: &str| (name == "PATH").then(|| "/x:/y".to_owned());
+    let mut source = Memory::with(&[("supd.toml", text)]);
+    source.programs = ["/y/a", "/own/b", "/srv/bin/c"].map(PathBuf::from).into();
+    let outcome = config::load(Path::new("supd.toml"), &source, &Options::new(&env));
+    assert_eq!(
+        codes_of(&outcome),
+        ["L7"],
+        "only `e`, whose PATH is the default one"
+    );
+    assert_eq!(outcome.diagnostics[0].line(), Some(12));
+}
+
+#[test]
+fn pictures_can_be_coloured_or_plain_and_drive_no_terminal() {
+    let outcome = load_text("[service.web]\ncommand = \"web\"\n\"\u{1b}]0;x\u{7}\" = 1\nfoo = 1\n");
+    let ascii = Style {
+        color: Color::Never,
+        charset: Charset::Ascii,
+    };
+    assert!(outcome.render(ascii).is_ascii());
+    let plain = outcome.render(Style::PLAIN);
+    assert!(
+        !plain.contains('\u{1b}') && !plain.contains('\u{7}'),
+        "{plain}"
+    );
+    let ansi = Style {
+        color: Color::Ansi,
+        charset: Charset::Unicode,
+    };
+    assert!(outcome.render(ansi).starts_with("\u{1b}[1;31merror[E010"));
+}
+
+#[test]
+fn lines_and_columns_count_from_one_and_in_characters() {
+    let outcome =
+        load_text("[service.web]\ncommand = \"web\"\nenv = { Ä = \"ä\", B = \"${NO}\" }\n");
+    let diagnostic = &outcome.diagnostics[0];
+    assert_eq!(diagnostic.code, "E0101", "a bare key is ASCII");
+    let outcome = load_text("[service.web]\ncommand = [\"ä\", \"${NO}\"]\n");
+    let diagnostic = &outcome.diagnostics[0];
+    assert_eq!(
+        (diagnostic.line(), diagnostic.column()),
+        (Some(2), Some(18))
+    );
+    assert_eq!(diagnostic.file(), Some(Path::new("supd.toml")));
+    assert_eq!(diagnostic.labels[0].span, 32..37);
+}
+
+#[test]
+fn the_reference_page_has_every_key_and_every_code_of_lints() {
+    let page = std::fs::read_to_string("docs/reference/configuration.md").expect("the page");
+    for key in config::accepted_keys() {
+        let parts: Vec<&str> = key.split('.').collect();
+        let top = parts[0];
+        // Templates and defaults take the keys of services.
+        if matches!(top, "template" | "defaults") || parts.contains(&"defaults") {
+            continue;
+        }
+        let row = match parts.as_slice() {
+            ["service" | "supervisor", "NAME", rest @ ..] => rest.join("."),
+            ["supd", rest @ ..] => rest.join("."),
+            _ => key.clone(),
+        };
+        assert!(
+            page.contains(&format!("| `{row}` |")),
+            "no row for `{row}` ({key})"
+        );
+    }
+}

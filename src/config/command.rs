@@ -102,7 +102,7 @@ fn from_string(reader: &Reader<'_>, field: Field<'_>, text: &str) -> Option<Vec<
         }
         Err(Fault::Shell(what)) => {
             let message = format!("`{what}` needs a shell, and `{}` has none", field.key);
-            let report = Report::new(codes::SHELL_SYNTAX, message).at(at, "");
+            let report = Report::new(codes::SHELL_SYNTAX, message).at(reader.single(at, &what), "");
             let help = match (field.key, what.strip_prefix('$')) {
                 ("command", Some(name)) if scalar::is_variable(name) => {
                     format!("write `${{{name}}}` for supd to fill in, or use `shell = …`")

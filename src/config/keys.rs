@@ -112,12 +112,10 @@ fn unknown(entry: &Entry, table: &Table, shape: &'static Shape) -> Report {
     let names: Vec<&str> = shape.keys.iter().map(|k| k.name).collect();
     let help = match words::nearest(key, names.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
-        None if names.len() <= 14 => format!(
-            "the keys of {} are {}",
-            shape.what,
-            words::enumerate(&names)
-        ),
-        None => format!("no key of {} is named so; see `supctl schema`", shape.what),
+        None => {
+            let lines: Vec<String> = names.chunks(8).map(words::enumerate).collect();
+            format!("the keys of {} are\n{}", shape.what, lines.join("\n"))
+        }
     };
     Report::new(
         codes::UNKNOWN_KEY,

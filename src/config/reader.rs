@@ -133,6 +133,7 @@ impl<'a> Reader<'a> {
                 let candidates = known.iter().map(|name| &**name).chain(own);
                 let help = match words::nearest(&name, candidates) {
                     Some(near) => format!("did you mean `{near}`?"),
+                    None if name == "INSTANCE" => "only a pool has it: `instances = 2`".to_owned(),
                     None => format!("define it in `[vars]` or write `${{{name}:-default}}`"),
                 };
                 Report::new(codes::UNDEFINED, format!("`{name}` is not defined"))
@@ -156,6 +157,21 @@ impl<'a> Reader<'a> {
             }
         };
         self.report(report);
+    }
+
+    /// The place of `part`, when it occurs once: an earlier one might be quoted.
+    pub(super) fn single(&self, at: At, part: &str) -> At {
+        let text = self.sources.text(at.file);
+        let string = text.get(at.start as usize..at.end as usize).unwrap_or("");
+        let Some(offset) = string
+            .find(part)
+            .filter(|_| string.matches(part).count() == 1)
+        else {
+            return at;
+        };
+        let start = at.start + u32::try_from(offset).unwrap_or(0);
+        let end = (start + u32::try_from(part.len()).unwrap_or(0)).min(at.end);
+        At { start, end, ..at }
     }
 
     /// The place of `part` within the string, as far as escapes let it be found.
@@ -220,6 +236,9 @@ impl<'a> Reader<'a> {
                 let text = self.text(field)?;
                 match scalar::duration(&text) {
                     Some(duration) => return Some(duration),
+                    None if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() => {
+                        format!("did you mean `{} = \"{text}s\"`?", field.key)
+                    }
                     None => format!("write it as `{} = \"1m30s\"`; units: ms s m h d", field.key),
                 }
             }
@@ -253,8 +272,10 @@ impl<'a> Reader<'a> {
                     None => format!("write it as `{} = \"64M\"`; units: B K M G T", field.key),
                 }
             }
-            Item::Integer(0) => format!("did you mean `{} = \"0\"`?", field.key),
-            Item::Integer(n) => format!("did you mean `{} = \"{n}B\"`?", field.key),
+            Item::Integer(n) => {
+                let size = scalar::spell_size(u64::try_from(*n).unwrap_or(0));
+                format!("did you mean `{} = \"{size}\"`?", field.key)
+            }
             _ => return self.wrong(field, "a size", "\"64M\""),
         };
         let message = format!("`{}` is a size with its unit", field.key);

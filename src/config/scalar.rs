@@ -81,6 +81,17 @@ pub(super) fn size(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
+/// A size as a person would write it, exactly: `64K`, `100B`.
+pub(super) fn spell_size(bytes: u64) -> String {
+    let units = [(40, 'T'), (30, 'G'), (20, 'M'), (10, 'K')];
+    let even = |(shift, _): &&(u32, char)| bytes > 0 && bytes.is_multiple_of(1 << shift);
+    match units.iter().find(even) {
+        Some((shift, unit)) => format!("{}{unit}", bytes >> shift),
+        None if bytes == 0 => "0".to_owned(),
+        None => format!("{bytes}B"),
+    }
+}
+
 /// A duration as a person would write it: `1m30s`, `40.5s`, `200ms`.
 pub(super) fn spell(duration: Duration) -> String {
     let ms = duration.as_millis();

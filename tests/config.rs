@@ -225,7 +225,8 @@ fn includes_come_sorted_and_override_single_keys() {
     let source = Memory::with(&[
         (
             "etc/supd.toml",
-            "include = [\"conf.d/*.toml\"]\n[service.web]\ncommand = \"web\"\nuser = \"a\"\nenv = { A = \"1\", B = \"2\" }\nready = { notify = true }\nsuccess_codes = [1, 2]\n",
+            "include = [\"conf.d/*.toml\"]\n[service.web]\ncommand = \"web\"\nuser = \"a\"\n\
+             env = { A = \"1\", B = \"2\" }\nready = { notify = true }\nsuccess_codes = [1, 2]\n",
         ),
         (
             "etc/conf.d/20-b.toml",
@@ -233,7 +234,8 @@ fn includes_come_sorted_and_override_single_keys() {
         ),
         (
             "etc/conf.d/10-a.toml",
-            "[service.web]\nuser = \"b\"\nnice = 5\nready = { after = \"1s\" }\nsuccess_codes = [3]\n[service.web.env]\nB = \"3\"\n",
+            "[service.web]\nuser = \"b\"\nnice = 5\nready = { after = \"1s\" }\n\
+             success_codes = [3]\n[service.web.env]\nB = \"3\"\n",
         ),
         ("etc/conf.d/.hidden.toml", "nonsense"),
         ("etc/conf.d/readme.md", "nonsense"),
@@ -431,16 +433,20 @@ fn kubernetes_gives_a_stop_more_time() {
     );
 }
 
+fn repeat(range: std::ops::Range<usize>, text: impl Fn(usize) -> String) -> String {
+    range.map(text).collect::<Vec<_>>().concat()
+}
+
 #[test]
 fn every_limit_is_an_error_that_names_it() {
-    let deep: String = (0..17)
-        .map(|n| format!("[supervisor.s{n}]\nchildren = [\"s{}\"]\n", n + 1))
-        .collect();
+    let deep: String = repeat(0..17, |n| {
+        format!("[supervisor.s{n}]\nchildren = [\"s{}\"]\n", n + 1)
+    });
     let deep = load_text(&format!("{deep}[supervisor.s17]\n"));
     assert!(codes_of(&deep).contains(&"E0138"), "{:?}", codes_of(&deep));
-    let fits: String = (0..14)
-        .map(|n| format!("[supervisor.s{n}]\nchildren = [\"s{}\"]\n", n + 1))
-        .collect();
+    let fits: String = repeat(0..14, |n| {
+        format!("[supervisor.s{n}]\nchildren = [\"s{}\"]\n", n + 1)
+    });
     let web = "[service.web]\ncommand = \"web\"\n";
     good(&format!("{fits}[supervisor.s14]\n{web}"));
 
@@ -476,9 +482,9 @@ fn every_limit_is_an_error_that_names_it() {
 
 #[test]
 fn twenty_diagnostics_are_shown_and_the_rest_is_counted() {
-    let text: String = (0..30)
-        .map(|n| format!("[service.s{n}]\ncommand = \"s\"\nfoo{n} = 1\n"))
-        .collect();
+    let text: String = repeat(0..30, |n| {
+        format!("[service.s{n}]\ncommand = \"s\"\nfoo{n} = 1\n")
+    });
     let outcome = load_text(&text);
     assert_eq!((outcome.diagnostics.len(), outcome.omitted), (20, 11));
     assert!(outcome.render(Style::PLAIN).ends_with("and 11 more\n"));
@@ -487,9 +493,7 @@ fn twenty_diagnostics_are_shown_and_the_rest_is_counted() {
 
 #[test]
 fn an_inherited_mistake_is_reported_once() {
-    let services: String = (0..9)
-        .map(|n| format!("[service.s{n}]\ncommand = \"s\"\n"))
-        .collect();
+    let services: String = repeat(0..9, |n| format!("[service.s{n}]\ncommand = \"s\"\n"));
     let outcome = load_text(&format!("[defaults]\nstart_timeout = 5\n{services}"));
     assert_eq!(codes_of(&outcome), ["E0115"]);
 }
@@ -514,9 +518,7 @@ fn strict_makes_a_lint_an_error() {
 
 #[test]
 fn the_default_configuration_of_any_size_has_no_warning() {
-    let services: String = (0..16)
-        .map(|n| format!("[service.s{n}]\ncommand = \"s\"\n"))
-        .collect();
+    let services: String = repeat(0..16, |n| format!("[service.s{n}]\ncommand = \"s\"\n"));
     let outcome = load_text(&format!(
         "{services}[supervisor.s]\nchildren = [\"s1\", \"s2\"]\n"
     ));
@@ -590,8 +592,7 @@ fn the_reference_page_has_every_key_and_every_code_of_lints() {
             continue;
         }
         let row = match parts.as_slice() {
-            ["service" | "supervisor", "NAME", rest @ ..] => rest.join("."),
-            ["supd", rest @ ..] => rest.join("."),
+            ["service" | "supervisor", "NAME", rest @ ..] | ["supd", rest @ ..] => rest.join("."),
             _ => key.clone(),
         };
         assert!(

@@ -126,7 +126,11 @@ proptest! {
     }
 
     #[test]
-    fn no_cut_or_changed_example_makes_it_panic(at in 0_usize..3000, byte in any::<u8>(), cut in any::<bool>()) {
+    fn no_cut_or_changed_example_makes_it_panic(
+        at in 0_usize..3000,
+        byte in any::<u8>(),
+        cut in any::<bool>(),
+    ) {
         let mut text = std::fs::read("tests/config/every-key.toml").expect("the example");
         let at = at % text.len();
         if cut {

@@ -133,10 +133,7 @@ impl Builder<'_> {
             restart: restart.unwrap_or(Restart::Permanent),
             significant: flag("significant", false),
             required: flag("required", true),
-            shutdown: match shutdown.flatten() {
-                Some(time) => Shutdown::Within(time),
-                None => Shutdown::Infinity,
-            },
+            shutdown: shutdown.unwrap_or(Shutdown::Infinity),
             strategy,
             start: self.start(node, strategy),
             policy,

@@ -134,11 +134,8 @@ impl<'a> Files<'a> {
             Ok(text) => Some(Arc::from(text.strip_prefix('\u{feff}').unwrap_or(&text))),
             Err(error) => {
                 let good = error.utf8_error().valid_up_to();
-                let line = error.as_bytes()[..good]
-                    .iter()
-                    .filter(|b| **b == b'\n')
-                    .count()
-                    + 1;
+                let before = String::from_utf8_lossy(&error.as_bytes()[..good]);
+                let line = before.matches('\n').count() + 1;
                 let message = format!("{shown} is not UTF-8 (line {line})");
                 self.sink.push(place(Report::new(codes::SYNTAX, message)));
                 None

@@ -34,14 +34,14 @@ impl Check<'_> {
 
     fn below(&self, entry: &Entry, below: &Below) {
         match (&entry.value.item, below) {
-            (_, Below::Value) => {}
             (Item::Table(table), Below::Table(shape) | Below::Steps(shape, _)) => {
                 self.table(table, shape);
             }
             (Item::List(list), Below::Steps(_, step)) => self.steps(list, step),
             (Item::Table(table), Below::Named(shape)) => self.table(table, shape),
             // A short form; whoever reads it says whether there is one.
-            (_, Below::Table(_) | Below::Steps(..)) | (Item::Table(_), Below::Free) => {}
+            (_, Below::Value | Below::Table(_) | Below::Steps(..))
+            | (Item::Table(_), Below::Free) => {}
             (_, Below::Named(_) | Below::Free) => self.not_a_table(entry.field()),
         }
     }
@@ -110,13 +110,13 @@ fn unknown(entry: &Entry, table: &Table, shape: &'static Shape) -> Report {
             .help(help);
     }
     let names: Vec<&str> = shape.keys.iter().map(|k| k.name).collect();
-    let help = match words::nearest(key, names.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => {
+    let help = words::nearest(key, names.iter().copied()).map_or_else(
+        || {
             let lines: Vec<String> = names.chunks(8).map(words::enumerate).collect();
             format!("the keys of {} are\n{}", shape.what, lines.join("\n"))
-        }
-    };
+        },
+        |near| format!("did you mean `{near}`?"),
+    );
     Report::new(
         codes::UNKNOWN_KEY,
         format!("unknown key `{key}` in {}", shape.what),

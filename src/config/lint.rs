@@ -9,7 +9,7 @@ use super::diagnostic::{Report, Sink};
 use super::outline::{Kind, NodeSource, Outline};
 use super::process;
 use super::scalar::spell;
-use super::value::{At, Item, Table};
+use super::value::{At, Field, Item, Table};
 use crate::spec::{
     AutoShutdown, Backoff, Command, EnvInherit, EnvValue, Jitter, Node, ProbeTarget, Ready,
     Restart, Service, ServiceKind, Settings, Shutdown, StartMode, Strategy, Supervisor,
@@ -58,7 +58,7 @@ impl<'a> Lint<'a> {
 
     /// L1, L2, L9, L12, L13 of one supervisor.
     pub(super) fn supervisor(&self, node: &NodeSource<'_>, built: &Supervisor, all: &Outline<'_>) {
-        let at = node.table.get("max_restarts").map_or(node.at, |f| f.at());
+        let at = node.table.get("max_restarts").map_or(node.at, Field::at);
         self.reachable(built, at);
         let grouped = built.strategy != Strategy::OneForOne;
         let waits = built.children.len().saturating_sub(1);
@@ -96,7 +96,7 @@ impl<'a> Lint<'a> {
 
     /// L1 and L13 of a pool.
     pub(super) fn pool(&self, table: &Table, built: &Supervisor, at: At) {
-        let place = table.get("max_restarts").map_or(at, |f| f.at());
+        let place = table.get("max_restarts").map_or(at, Field::at);
         self.reachable(built, place);
         self.crowded(table, built, at);
     }
@@ -250,7 +250,7 @@ impl<'a> Lint<'a> {
                 Some(field) => report.at(field.at(), ""),
                 None => report,
             };
-            let help = "raise `shutdown_timeout`, or lower `stop.timeout` of services that stop one after another";
+            let help = "raise `shutdown_timeout`, or lower `stop.timeout` along the order";
             self.sink.push(report.help(help));
         }
         if root.auto_shutdown == AutoShutdown::Never && !goes_on(root) {

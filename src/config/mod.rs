@@ -155,7 +155,7 @@ impl Outcome {
     pub fn render(&self, style: Style) -> String {
         let mut text = render(&self.diagnostics, &self.sources, style);
         if self.omitted > 0 {
-            text.push_str(&format!("and {} more\n", self.omitted));
+            text.extend(["and ", &self.omitted.to_string(), " more\n"]);
         }
         text
     }

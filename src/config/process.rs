@@ -246,7 +246,7 @@ type Pair = (Option<u64>, Option<u64>);
 /// One value for both, or `{ soft = …, hard = … }`.
 fn rlimit(reader: &Reader<'_>, field: Field<'_>, unit: Unit) -> Option<Pair> {
     let Item::Table(table) = &field.value.item else {
-        let value = amount(reader, field, unit)?;
+        let Bound(value) = amount(reader, field, unit)?;
         return Some((value, value));
     };
     let (Some(soft), Some(hard), 2) = (table.get("soft"), table.get("hard"), table.entries.len())
@@ -255,12 +255,15 @@ fn rlimit(reader: &Reader<'_>, field: Field<'_>, unit: Unit) -> Option<Pair> {
         reader.report(Report::new(codes::RLIMIT, message).at(field.at(), ""));
         return None;
     };
-    Some((amount(reader, soft, unit)?, amount(reader, hard, unit)?))
+    Some((amount(reader, soft, unit)?.0, amount(reader, hard, unit)?.0))
 }
 
-fn amount(reader: &Reader<'_>, field: Field<'_>, unit: Unit) -> Option<Option<u64>> {
+/// One of the two limits; nothing is no limit.
+struct Bound(Option<u64>);
+
+fn amount(reader: &Reader<'_>, field: Field<'_>, unit: Unit) -> Option<Bound> {
     if is_word(field, "unlimited") || is_word(field, "infinity") {
-        return Some(None);
+        return Some(Bound(None));
     }
     let amount = match unit {
         Unit::Bytes => reader.size(field)?,
@@ -274,7 +277,7 @@ fn amount(reader: &Reader<'_>, field: Field<'_>, unit: Unit) -> Option<Option<u6
             .ok()?,
         Unit::Microseconds => u64::try_from(reader.duration(field)?.as_micros()).ok()?,
     };
-    Some(Some(amount))
+    Some(Bound(Some(amount)))
 }
 
 fn logs(reader: &Reader<'_>, table: &Table) -> Logs {
@@ -310,20 +313,13 @@ const RING_MAX: usize = 64 << 20;
 
 fn log_to(reader: &Reader<'_>, field: Field<'_>) -> Option<LogSink> {
     let field = match &field.value.item {
-        Item::List(list) => match list.as_slice() {
-            [one] => field.with(one),
-            _ => {
-                reader.report(
-                    Report::new(
-                        codes::NOT_YET,
-                        "several destinations are not in this version yet",
-                    )
-                    .at(field.at(), "")
-                    .help("name one: `to = [\"supd\"]`"),
-                );
-                return None;
-            }
-        },
+        Item::List(list) if list.len() == 1 => field.with(&list[0]),
+        Item::List(_) => {
+            let message = "several destinations are not in this version yet";
+            let report = Report::new(codes::NOT_YET, message).at(field.at(), "");
+            reader.report(report.help("name one: `to = [\"supd\"]`"));
+            return None;
+        }
         _ => field,
     };
     let text = reader.text(field)?;

@@ -10,7 +10,7 @@ use super::interpolate::{self, Found, Problem};
 use super::scalar;
 use super::value::{At, Field, Item, Table, Value};
 use super::{codes, words};
-use crate::spec::{Signal, UserRef};
+use crate::spec::{Shutdown, Signal, UserRef};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -256,10 +256,10 @@ impl<'a> Reader<'a> {
     }
 
     /// A duration or `"infinity"`.
-    pub(super) fn patience(&self, field: Field<'_>) -> Option<Option<Duration>> {
+    pub(super) fn patience(&self, field: Field<'_>) -> Option<Shutdown> {
         match &field.value.item {
-            Item::Text(text) if &**text == "infinity" => Some(None),
-            _ => self.duration(field).map(Some),
+            Item::Text(text) if &**text == "infinity" => Some(Shutdown::Infinity),
+            _ => self.duration(field).map(Shutdown::Within),
         }
     }
 
@@ -374,16 +374,15 @@ impl<'a> Reader<'a> {
 
     /// A user or a group, by name or number.
     pub(super) fn user(&self, field: Field<'_>) -> Option<UserRef> {
-        let id = match &field.value.item {
-            Item::Integer(n) => u32::try_from(*n).ok(),
-            _ => {
-                let text = self.text(field)?;
-                let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-                if !digits && !text.is_empty() && !text.contains([':', '/', ' ', '\n']) {
-                    return Some(UserRef::Name(text));
-                }
-                text.parse().ok()
+        let id = if let Item::Integer(n) = &field.value.item {
+            u32::try_from(*n).ok()
+        } else {
+            let text = self.text(field)?;
+            let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+            if !digits && !text.is_empty() && !text.contains([':', '/', ' ', '\n']) {
+                return Some(UserRef::Name(text));
             }
+            text.parse().ok()
         };
         // The largest number means "unchanged" to setresuid(2).
         if let Some(id) = id.filter(|id| *id != u32::MAX) {

@@ -9,7 +9,7 @@ use super::interpolate::Found;
 use super::reader::{Own, Reader};
 use super::value::{At, Field, Item, Table};
 use super::{codes, command, process, timing};
-use crate::spec::{Command, Name, Policy, Ready, Reload, Restart, Service, ServiceKind};
+use crate::spec::{Command, Name, Policy, Ready, Reload, Restart, Service, ServiceKind, Shutdown};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -147,7 +147,11 @@ fn start_timeout(reader: &Reader<'_>, table: &Table, policy: Policy) -> Option<D
     };
     match field {
         None => default,
-        Some(field) => reader.patience(field).unwrap_or(default),
+        Some(field) => match reader.patience(field) {
+            Some(Shutdown::Within(time)) => Some(time),
+            Some(Shutdown::Infinity) => None,
+            None => default,
+        },
     }
 }
 
@@ -186,12 +190,15 @@ pub(super) fn check_kind(reader: &Reader<'_>, written: &Table, table: &Table) {
             refuse("ready", "a oneshot", "it is ready when it has exited 0");
             refuse("instances", "a oneshot", "write one service for each");
             refuse("start_timeout", "a oneshot", "its time is `timeout`");
-            let permanent = |f: &Field<'_>| matches!(&f.value.item, Item::Text(t) if matches!(&**t, "permanent" | "always"));
+            let permanent = |f: &Field<'_>| match &f.value.item {
+                Item::Text(text) => matches!(&**text, "permanent" | "always"),
+                _ => false,
+            };
             if let Some(field) = written.get("restart").filter(permanent) {
                 reader.report(
                     Report::new(
                         codes::KIND,
-                        "a oneshot cannot be `permanent`: it would run for ever",
+                        "a oneshot that is `permanent` would run for ever",
                     )
                     .at(field.at(), "")
                     .help("`transient` runs it again after a failure"),

@@ -6,7 +6,8 @@ use super::reader::Reader;
 use super::value::{Field, Item, Table, Value};
 use super::{codes, command, words};
 use crate::spec::{
-    Backoff, BackoffCurve, Jitter, Policy, Probe, ProbeTarget, Ready, Scope, Signal, Stop, StopStep,
+    Backoff, BackoffCurve, Jitter, Policy, Probe, ProbeTarget, Ready, Scope, Shutdown, Signal,
+    Stop, StopStep,
 };
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -78,7 +79,7 @@ fn curve(reader: &Reader<'_>, field: Field<'_>, table: &Table) -> BackoffCurve {
     let max = duration("max").unwrap_or(CURVE.max.max(initial));
     if max < initial {
         let report = Report::new(codes::BACKOFF, "`max` of a back-off is not below `initial`");
-        let at = table.get("max").map_or(field.at(), |f| f.at());
+        let at = table.get("max").map_or(field.at(), Field::at);
         reader.report(report.at(at, ""));
     }
     BackoffCurve {
@@ -270,7 +271,11 @@ fn step(reader: &Reader<'_>, table: &Table, grace: Duration) -> StopStep {
     let timeout = table.get("timeout").and_then(|f| reader.patience(f));
     StopStep {
         signal: signal.unwrap_or(Signal::TERM),
-        timeout: timeout.unwrap_or(Some(grace)),
+        timeout: match timeout {
+            Some(Shutdown::Infinity) => None,
+            Some(Shutdown::Within(time)) => Some(time),
+            None => Some(grace),
+        },
     }
 }
 

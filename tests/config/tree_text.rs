@@ -16,9 +16,20 @@ fn supervisor(out: &mut String, s: &Supervisor, depth: usize) {
     let pad = "  ".repeat(depth);
     writeln!(
         out,
-        "{pad}{} ({:?}) {:?} {:?} {:?} {}/{:?} restart {:?} shutdown {:?} auto {:?} significant {} required {}",
-        s.name, s.kind, s.strategy, s.start, s.policy, s.max_restarts, s.period, s.restart,
-        s.shutdown, s.auto_shutdown, s.significant, s.required,
+        "{pad}{} ({:?}) {:?} {:?} {:?} {}/{:?} restart {:?} shutdown {:?} auto {:?} \
+         significant {} required {}",
+        s.name,
+        s.kind,
+        s.strategy,
+        s.start,
+        s.policy,
+        s.max_restarts,
+        s.period,
+        s.restart,
+        s.shutdown,
+        s.auto_shutdown,
+        s.significant,
+        s.required,
     )
     .expect("a string");
     writeln!(out, "{pad}  backoff {:?}", s.backoff).expect("a string");

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use supd::spec::{EnvValue, Node, Service, Supervisor, Tree};
 
 /// The settings and the tree, one fact a line.
-pub fn tree_text(tree: &Tree) -> String {
+pub(crate) fn tree_text(tree: &Tree) -> String {
     let mut out = String::new();
     writeln!(out, "{:#?}", tree.settings).expect("a string");
     supervisor(&mut out, &tree.root, 0);

@@ -151,9 +151,9 @@ fn every_code_has_a_case_named_after_it() {
         );
         let Some(case) = case else { continue };
         let path = Path::new("tests/config/cases").join(case);
-        let picture = std::fs::read_to_string(path.with_extension("txt")).expect("its picture");
+        let outcome = config::load(&path, &Cases, &Options::new(&no_env));
         assert!(
-            picture.contains(&format!("[{code}]")),
+            codes_of(&outcome).contains(&code),
             "{case} does not show {code}"
         );
     }
@@ -599,5 +599,21 @@ fn the_reference_page_has_every_key_and_every_code_of_lints() {
             page.contains(&format!("| `{row}` |")),
             "no row for `{row}` ({key})"
         );
+    }
+}
+
+#[test]
+fn the_examples_that_come_with_supd_have_nothing_to_complain_about() {
+    for directory in ["config/examples", "config/demo"] {
+        let files = config::Disk
+            .list(Path::new(directory))
+            .expect("a directory");
+        let is_toml = |p: &PathBuf| p.extension().is_some_and(|e| e == "toml");
+        for file in files.into_iter().filter(is_toml) {
+            let env = |name: &str| (name == "DEMO").then(|| "/tmp/demo".to_owned());
+            let outcome = config::load(&file, &Cases, &Options::new(&env));
+            assert_eq!(outcome.render(Style::PLAIN), "");
+            assert!(outcome.tree.is_some());
+        }
     }
 }

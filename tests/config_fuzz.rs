@@ -162,3 +162,17 @@ fn ten_thousand_services_are_read_in_linear_time() {
     let loaded = outcome.tree.expect("a good configuration");
     assert_eq!(loaded.tree.root.children.len(), 10_000);
 }
+
+#[test]
+fn no_depth_of_the_text_exhausts_the_stack() {
+    let deep = |open: &str, close: &str| {
+        let (open, close) = (open.repeat(50_000), close.repeat(50_000));
+        format!("[vars]\na = {open}{close}\n").into_bytes()
+    };
+    survives(deep("[", "]"));
+    survives(deep("{a=", "}"));
+    survives(format!("{}b = 1\n", "a.".repeat(50_000)).into_bytes());
+    survives(format!("[{}b]\n", "a.".repeat(50_000)).into_bytes());
+    survives(format!("[[{}b]]\n", "a.".repeat(50_000)).into_bytes());
+    survives(format!("[service.a]\nenv.{}b = 1\n", "a.".repeat(50_000)).into_bytes());
+}

@@ -249,7 +249,7 @@ impl Builder<'_> {
             policy: branch.policy,
             stop_grace: self.grace,
         };
-        self.lint.written_stop(&table);
+        self.lint.written_stop(&node.name, &table);
         if table.has("instances") {
             return self
                 .pool(&table, frame)

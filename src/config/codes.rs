@@ -180,7 +180,7 @@ const LINTS: &[(&str, &str, &str)] = &[
         "L3",
         "stops longer than the shutdown",
         "The stop timeouts along the order of the tree add up to more than `shutdown_timeout`, \
-         which cuts them off. Only reported when one of these times was written.",
+         which cuts them off. Only times that were written count.",
     ),
     (
         "L6",

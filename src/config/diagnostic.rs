@@ -78,17 +78,24 @@ pub struct Label {
 }
 
 /// The texts that were read, in the order of their numbers.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Sources {
     files: Vec<SourceFile>,
     /// Bytes that must not be shown: literals that look like secrets.
     hidden: Vec<At>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct SourceFile {
     path: PathBuf,
     text: Arc<str>,
+}
+
+impl std::fmt::Debug for Sources {
+    /// Paths; a text may have literal secrets in it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.paths()).finish()
+    }
 }
 
 impl Sources {
@@ -99,6 +106,15 @@ impl Sources {
             text,
         });
         u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// What a running daemon keeps: megabytes of text are of no use to it.
+    pub(super) fn paths_only(&self) -> Self {
+        let mut kept = self.clone();
+        for file in &mut kept.files {
+            file.text = Arc::from("");
+        }
+        kept
     }
 
     pub(super) fn hide(&mut self, at: At) {

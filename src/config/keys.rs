@@ -57,7 +57,17 @@ impl Check<'_> {
     fn node(&self, entry: &Entry, shape: &'static Shape) {
         match &entry.value.item {
             Item::Table(table) => self.table(table, shape),
-            _ => self.not_a_table(entry.field()),
+            _ => {
+                let message = format!("`{}` stands where a name is expected", entry.key);
+                self.sink.push(
+                    Report::new(codes::WRONG_TYPE, message)
+                        .at(entry.key_at, "")
+                        .help(format!(
+                            "{} has a name in its header, as `[service.NAME]`",
+                            shape.what
+                        )),
+                );
+            }
         }
     }
 

@@ -11,13 +11,14 @@ use super::process;
 use super::scalar::spell;
 use super::value::{At, Field, Item, Table};
 use crate::spec::{
-    AutoShutdown, Backoff, Command, EnvInherit, EnvValue, Jitter, Node, ProbeTarget, Ready,
+    AutoShutdown, Backoff, Command, EnvInherit, EnvValue, Jitter, Name, Node, ProbeTarget, Ready,
     Restart, Service, ServiceKind, Settings, Shutdown, StartMode, Strategy, Supervisor,
     SupervisorKind,
 };
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// `max_restarts` when nobody says.
@@ -32,7 +33,7 @@ pub(super) struct Lint<'a> {
     sink: &'a Sink,
     source: &'a dyn Source,
     env: &'a dyn Fn(&str) -> Option<String>,
-    stop_written: Cell<bool>,
+    stops_written: RefCell<HashSet<Name>>,
     programs: RefCell<HashMap<PathBuf, Option<bool>>>,
 }
 
@@ -46,7 +47,7 @@ impl<'a> Lint<'a> {
             sink,
             source,
             env,
-            stop_written: Cell::new(false),
+            stops_written: RefCell::default(),
             programs: RefCell::default(),
         }
     }
@@ -221,25 +222,24 @@ impl<'a> Lint<'a> {
         path.unwrap_or_else(|| DEFAULT_PATH.to_owned())
     }
 
-    /// Remembers whether anybody said how long a stop takes; L3 is not about defaults.
-    pub(super) fn written_stop(&self, table: &Table) {
-        let Some(field) = table.get("stop") else {
-            return;
+    /// Remembers who said how long its stop takes; L3 is not about defaults.
+    pub(super) fn written_stop(&self, name: &Name, table: &Table) {
+        let timed = match table.get("stop").map(|f| &f.value.item) {
+            None => false,
+            Some(Item::Table(stop)) => stop.has("timeout"),
+            Some(_) => true,
         };
-        let timed = match &field.value.item {
-            Item::Table(stop) => stop.has("timeout"),
-            _ => true,
-        };
-        self.stop_written.set(self.stop_written.get() || timed);
+        if timed {
+            self.stops_written.borrow_mut().insert(Arc::clone(name));
+        }
     }
 
     /// L3 and L14: what only the whole tree tells.
     pub(super) fn tree(&self, top: &Table, settings: &Settings, root: &Supervisor) {
         let written = top.table("supd").and_then(|t| t.get("shutdown_timeout"));
-        let longest = stop_time(&Node::Supervisor(std::sync::Arc::new(root.clone())));
+        let longest = stop_time(root, &self.stops_written.borrow());
         let allowed = settings.shutdown_timeout;
-        let slow = longest.is_none_or(|time| time > allowed);
-        if slow && (self.stop_written.get() || written.is_some()) {
+        if longest.is_none_or(|time| time > allowed) {
             let time = longest.map_or("for ever".to_owned(), spell);
             let message = format!(
                 "stopping all can take {time}, and is cut off after {}",
@@ -270,16 +270,18 @@ fn goes_on(supervisor: &Supervisor) -> bool {
     })
 }
 
-/// The longest time a stop can take; `None`: for ever.
-fn stop_time(node: &Node) -> Option<Duration> {
-    let supervisor = match node {
+/// The longest time the stops that were written can take; `None`: for ever.
+fn stop_time(supervisor: &Supervisor, written: &HashSet<Name>) -> Option<Duration> {
+    let of_child = |child: &Node| match child {
+        Node::Supervisor(inner) => stop_time(inner, written),
         Node::Service(service) => {
-            let steps = service.stop.steps.iter().map(|s| s.timeout);
-            return steps.sum::<Option<Duration>>();
+            // An instance's stop is written in its pool.
+            let told = written.contains(&service.name) || written.contains(&supervisor.name);
+            let steps = service.stop.steps.iter().filter(|_| told);
+            steps.map(|s| s.timeout).sum()
         }
-        Node::Supervisor(supervisor) => supervisor,
     };
-    let times: Option<Vec<Duration>> = supervisor.children.iter().map(stop_time).collect();
+    let times: Option<Vec<Duration>> = supervisor.children.iter().map(of_child).collect();
     let whole = times.map(|times| match supervisor.start {
         StartMode::Ordered => times.iter().sum(),
         StartMode::Parallel => times.into_iter().max().unwrap_or_default(),

@@ -162,7 +162,6 @@ impl Outcome {
 }
 
 /// A configuration without mistakes.
-#[derive(Debug)]
 pub struct Loaded {
     /// What the file says.
     pub tree: spec::Tree,
@@ -172,6 +171,17 @@ pub struct Loaded {
     names: Frozen,
     sources: Sources,
     hash: u64,
+}
+
+impl fmt::Debug for Loaded {
+    /// Never shows what pools are rendered from: it may have literal secrets in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loaded")
+            .field("tree", &self.tree)
+            .field("files", &self.files)
+            .field("hash", &self.hash())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Loaded {
@@ -223,7 +233,7 @@ pub fn load(path: &Path, source: &dyn Source, options: &Options<'_>) -> Outcome 
             files: sources.paths().map(Path::to_path_buf).collect(),
             plans,
             names: names.freeze(),
-            sources: sources.clone(),
+            sources: sources.paths_only(),
             hash,
         })
     });

@@ -31,6 +31,14 @@ pub(super) struct Own {
     pub(super) found: Found,
 }
 
+/// How a value is written where it stands.
+fn write_as(field: Field<'_>, example: &str) -> String {
+    if field.element {
+        return format!("write it as `{example}`");
+    }
+    format!("write it as `{} = {example}`", field.key)
+}
+
 /// Reads values of one node.
 pub(super) struct Reader<'a> {
     pub(super) sink: &'a Sink,
@@ -61,11 +69,12 @@ impl<'a> Reader<'a> {
             Item::List(_) => "an array",
             Item::Table(_) => "a table",
         };
-        let message = format!("`{}` is {wanted}, not {is}", field.key);
+        let subject = if field.element { "an element of " } else { "" };
+        let message = format!("{subject}`{}` is {wanted}, not {is}", field.key);
         self.report(
             Report::new(codes::WRONG_TYPE, message)
                 .at(field.at(), "")
-                .help(format!("write it as `{} = {example}`", field.key)),
+                .help(write_as(field, example)),
         );
         None
     }

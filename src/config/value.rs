@@ -59,12 +59,18 @@ pub(super) struct Field<'a> {
     pub(super) key: &'a str,
     pub(super) key_at: At,
     pub(super) value: &'a Value,
+    /// Whether the value is an element of the list that stands under the key.
+    pub(super) element: bool,
 }
 
 impl<'a> Field<'a> {
     /// The same key, another value: an element of its list.
     pub(super) fn with(self, value: &'a Value) -> Self {
-        Self { value, ..self }
+        Self {
+            value,
+            element: true,
+            ..self
+        }
     }
 
     pub(super) fn at(self) -> At {
@@ -143,6 +149,7 @@ impl Entry {
             key: &self.key,
             key_at: self.key_at,
             value: &self.value,
+            element: false,
         }
     }
 

@@ -261,6 +261,74 @@ fn includes_come_sorted_and_override_single_keys() {
 }
 
 #[test]
+fn a_relative_path_belongs_to_the_file_that_names_it() {
+    let source = Memory::with(&[
+        (
+            "/etc/supd.toml",
+            "include = [\"d/a.toml\"]\n[service.web]\ncommand = \"bin/web x/y\"\n\
+          workdir = \"srv\"\nready = { exec = \"hooks/ready x/y\" }\n",
+        ),
+        (
+            "/etc/d/a.toml",
+            "[service.web]\nenv_file = \"-env\"\nstdin = \"./in\"\n\
+          env = { S = { file = \"s\" } }\nreload = { command = \"reload\" }\n",
+        ),
+    ]);
+    let outcome = config::load(Path::new("/etc/supd.toml"), &source, &Options::new(&no_env));
+    let loaded = outcome.tree.expect("a good configuration");
+    let web = service(&loaded, "web");
+    let argv = |words: &[&str]| spec::Command::Argv(words.iter().map(|w| Box::from(*w)).collect());
+    assert_eq!(
+        web.process.command,
+        argv(&["bin/web", "x/y"]),
+        "found from workdir"
+    );
+    assert_eq!(web.process.workdir.as_deref(), Some(Path::new("/etc/srv")));
+    assert_eq!(web.process.env_files[0].path, Path::new("/etc/d/env"));
+    assert_eq!(
+        web.process.env[0].1,
+        spec::EnvValue::File("/etc/d/s".into())
+    );
+    assert_eq!(web.process.stdin, spec::Stdin::Path("/etc/d/./in".into()));
+    assert_eq!(
+        web.reload,
+        Some(spec::Reload::Command(argv(&["reload"]))),
+        "found in PATH"
+    );
+    let spec::Ready::Probe(probe) = &web.ready else {
+        panic!("a probe");
+    };
+    let target = spec::ProbeTarget::Exec(argv(&["/etc/hooks/ready", "x/y"]));
+    assert_eq!(probe.target, target);
+}
+
+#[test]
+fn the_disk_gives_regular_files_and_absolute_paths() {
+    let error = config::Disk
+        .read(Path::new("tests"))
+        .expect_err("a directory");
+    assert_eq!(error.to_string(), "not a regular file");
+    assert!(config::Disk.absolute(Path::new("x")).is_absolute());
+    assert_eq!(
+        config::Disk.executable(Path::new("Cargo.toml")),
+        Some(false)
+    );
+    assert_eq!(config::Disk.executable(Path::new("/bin/sh")), Some(true));
+}
+
+#[test]
+fn what_was_loaded_shows_no_secret_when_it_is_debugged() {
+    let outcome = load_text(
+        "[service.web]\ncommand = \"web\"\nenv = { API_TOKEN = \"hunter2\" }\ninstances = 2\n",
+    );
+    let shown = format!("{outcome:?} {}", outcome.render(Style::PLAIN));
+    assert!(
+        shown.contains("API_TOKEN") && !shown.contains("hunter2"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn the_hash_changes_with_every_file_and_variable() {
     let hash = |included: &str, vars: &[(String, String)]| {
         let main = "include = [\"b.toml\"]\n[service.web]\ncommand = \"web\"\n";

@@ -89,6 +89,8 @@ pub struct Sources {
 struct SourceFile {
     path: PathBuf,
     text: Arc<str>,
+    /// Where its relative paths begin.
+    directory: PathBuf,
 }
 
 impl std::fmt::Debug for Sources {
@@ -100,10 +102,11 @@ impl std::fmt::Debug for Sources {
 
 impl Sources {
     /// Takes a file in and numbers it.
-    pub(super) fn add(&mut self, path: &Path, text: Arc<str>) -> u32 {
+    pub(super) fn add(&mut self, path: &Path, text: Arc<str>, absolute: &Path) -> u32 {
         self.files.push(SourceFile {
             path: path.to_path_buf(),
             text,
+            directory: absolute.parent().unwrap_or(absolute).to_path_buf(),
         });
         u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX)
     }
@@ -121,10 +124,15 @@ impl Sources {
         self.hidden.push(at);
     }
 
-    pub(super) fn path(&self, file: u32) -> &Path {
+    fn path(&self, file: u32) -> &Path {
         self.files
             .get(file as usize)
             .map_or(Path::new(""), |f| &f.path)
+    }
+
+    pub(super) fn directory(&self, file: u32) -> &Path {
+        let file = self.files.get(file as usize);
+        file.map_or(Path::new(""), |f| &f.directory)
     }
 
     pub(super) fn text(&self, file: u32) -> &str {
@@ -231,6 +239,11 @@ impl Sink {
             return;
         }
         self.reports.borrow_mut().push(report);
+    }
+
+    /// Enough is shown: further reports are only counted, and need no guesses.
+    pub(super) fn is_full(&self) -> bool {
+        self.reports.borrow().len() >= crate::spec::limits::DIAGNOSTICS_MAX
     }
 
     pub(super) fn has_errors(&self) -> bool {

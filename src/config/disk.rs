@@ -31,6 +31,10 @@ impl Source for Disk {
         names.collect()
     }
 
+    fn absolute(&self, path: &Path) -> PathBuf {
+        std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+    }
+
     fn executable(&self, path: &Path) -> Option<bool> {
         let found = fs::metadata(path);
         Some(found.is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0))

@@ -83,7 +83,8 @@ impl<'a> Files<'a> {
 
     fn file(&mut self, path: &Path, from: Option<At>) -> Option<Table> {
         let text = self.read(path, from)?;
-        let number = self.sources.add(path, Arc::clone(&text));
+        let absolute = self.source.absolute(path);
+        let number = self.sources.add(path, Arc::clone(&text), &absolute);
         let (table, errors) = DeTable::parse_recoverable(&text);
         let broken = !errors.is_empty();
         for error in errors {

@@ -25,6 +25,8 @@ use std::time::Duration;
 pub(super) const MAX_RESTARTS: u32 = 5;
 /// More children than this on the default limit is probably forgetfulness (L13).
 const CHILDREN_OF_DEFAULT: usize = 16;
+/// Waits that are summed up at most: who grows that slowly is not told anything.
+const STEPS_MAX: u32 = 10_000;
 /// execvp(3)'s search path when there is none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -119,7 +121,13 @@ impl<'a> Lint<'a> {
     fn reachable(&self, built: &Supervisor, at: At) {
         let failing =
             |node: &&Node| matches!(node, Node::Service(_)) && node.restart() != Restart::Temporary;
+        let mut last: Option<&Arc<Backoff>> = None;
         for child in built.children.iter().filter(failing) {
+            // Neighbours share their back-off, and what was found about it.
+            if last.is_some_and(|b| Arc::ptr_eq(b, child.backoff())) {
+                continue;
+            }
+            last = Some(child.backoff());
             let fits = restarts_within(child.backoff(), built.period, built.max_restarts);
             if fits >= built.max_restarts {
                 continue;
@@ -309,6 +317,9 @@ pub(super) fn restarts_within(backoff: &Backoff, period: Duration, enough: u32) 
     let window = period.as_secs_f64();
     let (mut spent, mut count) = (0.0, enough.min(1));
     while count < enough {
+        if count > STEPS_MAX {
+            return enough;
+        }
         let shortest = wait.as_secs_f64() * luck;
         // Nothing grows any more: the rest can be divided.
         if factor <= 1.0 || wait >= max {

@@ -65,6 +65,12 @@ pub trait Source {
     /// The paths of all files in a directory, each beginning with `directory`, in any order.
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
 
+    /// `path` from the root of the file system. Relative paths in a file belong to its directory,
+    /// and what they name is opened later, from wherever a service runs.
+    fn absolute(&self, path: &Path) -> PathBuf {
+        path.to_path_buf()
+    }
+
     /// Whether a program can be executed; `None` when this source does not know.
     fn executable(&self, path: &Path) -> Option<bool> {
         let _ = path;

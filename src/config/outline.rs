@@ -167,8 +167,13 @@ impl<'a> Outline<'a> {
         let owner = &self.nodes[parent].name;
         let Some(&child) = self.index.get(name) else {
             let known = self.nodes[1..].iter().filter(|n| n.parent.is_none());
-            let near = words::nearest(name, known.map(|n| &*n.name))
-                .or_else(|| words::nearest(name, self.nodes[1..].iter().map(|n| &*n.name)));
+            let all = || self.nodes[1..].iter().map(|n| &*n.name);
+            let near = if reader.sink.is_full() {
+                None
+            } else {
+                words::nearest(name, known.map(|n| &*n.name))
+                    .or_else(|| words::nearest(name, all()))
+            };
             let help = match near {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("add `[service.{name}]`, or take it out"),

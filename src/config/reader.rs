@@ -376,8 +376,7 @@ impl<'a> Reader<'a> {
             self.report(Report::new(codes::PATH, "a path is not empty").at(value.at, ""));
             return None;
         }
-        let file = self.sources.path(value.at.file);
-        let directory = file.parent().unwrap_or(file);
+        let directory = self.sources.directory(value.at.file);
         Some(directory.join(text))
     }
 

@@ -303,6 +303,16 @@ fn a_relative_path_belongs_to_the_file_that_names_it() {
 }
 
 #[test]
+fn a_template_that_nobody_extends_has_its_mistakes_found() {
+    let outcome = load_text(
+        "[template.a]\nextends = \"nobody\"\nstart_timeout = 5\nuser = \"${WHO}\"\n\
+         stop = { timeout = \"${T}\" }\n[template.b]\nnice = 1\n[service.web]\n\
+         command = \"web\"\n",
+    );
+    assert_eq!(codes_of(&outcome), ["E0127", "E0115"]);
+}
+
+#[test]
 fn the_disk_gives_regular_files_and_absolute_paths() {
     let error = config::Disk
         .read(Path::new("tests"))

@@ -4,10 +4,10 @@
 //! A branch hands its policy and its defaults down; a service lays its templates and its own
 //! table on top of them. Recursion is bounded by the depth of the outline, which is checked.
 
-use super::diagnostic::Report;
+use super::diagnostic::{Report, Sink};
 use super::lint::{self, Lint};
 use super::outline::{self, Kind, NodeSource, Outline};
-use super::reader::Reader;
+use super::reader::{Names, Reader};
 use super::schema::{DEFAULTS, SERVICE};
 use super::service::{self, Frame, NOT_FOR_DAEMON, NOT_FOR_ONESHOT, RESTARTS};
 use super::value::{Item, Table};
@@ -17,7 +17,7 @@ use crate::spec::{
     Strategy, Supervisor, SupervisorKind, limits,
 };
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +47,20 @@ pub(super) struct Builder<'a> {
     pub(super) grace: Duration,
     pub(super) pools: RefCell<BTreeMap<String, PoolPlan>>,
     pub(super) services: Cell<usize>,
+    pub(super) extended: RefCell<HashSet<Box<str>>>,
+}
+
+/// Every name means something, to those who cannot know what.
+struct Anything;
+
+impl Names for Anything {
+    fn find(&self, _: &str) -> Option<Box<str>> {
+        Some(Box::from("1"))
+    }
+
+    fn known(&self) -> Vec<Box<str>> {
+        Vec::new()
+    }
 }
 
 /// What a branch hands down.
@@ -71,6 +85,38 @@ impl Builder<'_> {
             }
         }
         self.supervisor(root, &branch)
+    }
+
+    /// A template that nobody extends has mistakes, too. What hangs on a variable, or on the
+    /// program that only a service has, cannot be judged.
+    pub(super) fn unused_templates(&self) {
+        let templates = self.top.table("template").into_iter();
+        for (entry, template) in templates.flat_map(Table::tables) {
+            if self.extended.borrow().contains(&*entry.key) {
+                continue;
+            }
+            let aside = Sink::default();
+            let reader = Reader {
+                sink: &aside,
+                names: &Anything,
+                own: Vec::new(),
+                ..*self.reader
+            };
+            let frame = Frame {
+                name: Arc::clone(&entry.key),
+                at: entry.key_at,
+                policy: Policy::Supd,
+                stop_grace: self.grace,
+            };
+            // The service is of no use: reading it reports.
+            let whole = self.extended(template);
+            let _unused = service::service(&reader, &whole, &frame, 1);
+            aside.hand_on(self.reader.sink, |code, at| {
+                let text = self.reader.sources.text(at.file);
+                let text = text.get(at.start as usize..at.end as usize);
+                code != codes::NO_COMMAND && text.is_some_and(|t| !t.contains("${"))
+            });
+        }
     }
 
     fn supervisor(&self, node: &NodeSource<'_>, outer: &Branch) -> Supervisor {
@@ -225,7 +271,7 @@ impl Builder<'_> {
 
     /// A service or a pool.
     fn leaf(&self, node: &NodeSource<'_>, branch: &Branch) -> Option<Node> {
-        let written = self.extended(node);
+        let written = self.extended(node.table);
         self.lint.secrets(&written);
         let mut whole = branch.defaults.clone();
         whole.merge(&written, &SERVICE);
@@ -318,10 +364,10 @@ impl Builder<'_> {
     }
 
     /// A service's own table on top of the templates it extends, the outermost first.
-    fn extended(&self, node: &NodeSource<'_>) -> Table {
-        let mut layers = vec![node.table];
+    fn extended(&self, table: &Table) -> Table {
+        let mut layers = vec![table];
         let mut seen: Vec<Box<str>> = Vec::new();
-        let mut last = node.table;
+        let mut last = table;
         while let Some(field) = last.get("extends") {
             let Some(name) = self.reader.text(field) else {
                 break;
@@ -346,6 +392,7 @@ impl Builder<'_> {
                 self.reader.report(report.at(field.at(), "").help(help));
                 break;
             };
+            self.extended.borrow_mut().insert(name.clone());
             seen.push(name);
             layers.push(template);
             last = template;

@@ -241,6 +241,16 @@ impl Sink {
         self.reports.borrow_mut().push(report);
     }
 
+    /// Passes those reports on whose code and first place the caller wants.
+    pub(super) fn hand_on(self, other: &Self, wanted: impl Fn(&'static str, At) -> bool) {
+        for report in self.reports.into_inner() {
+            let place = report.labels.first().map(|(at, _)| *at);
+            if place.is_some_and(|at| wanted(report.code, at)) {
+                other.push(report);
+            }
+        }
+    }
+
     /// Enough is shown: further reports are only counted, and need no guesses.
     pub(super) fn is_full(&self) -> bool {
         self.reports.borrow().len() >= crate::spec::limits::DIAGNOSTICS_MAX

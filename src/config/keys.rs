@@ -55,20 +55,16 @@ impl Check<'_> {
     }
 
     fn node(&self, entry: &Entry, shape: &'static Shape) {
-        match &entry.value.item {
-            Item::Table(table) => self.table(table, shape),
-            _ => {
-                let message = format!("`{}` stands where a name is expected", entry.key);
-                self.sink.push(
-                    Report::new(codes::WRONG_TYPE, message)
-                        .at(entry.key_at, "")
-                        .help(format!(
-                            "{} has a name in its header, as `[service.NAME]`",
-                            shape.what
-                        )),
-                );
-            }
+        if let Item::Table(table) = &entry.value.item {
+            return self.table(table, shape);
         }
+        let message = format!("`{}` stands where a name is expected", entry.key);
+        let help = format!(
+            "{} has a name in its header, as `[service.NAME]`",
+            shape.what
+        );
+        let report = Report::new(codes::WRONG_TYPE, message).at(entry.key_at, "");
+        self.sink.push(report.help(help));
     }
 
     fn not_a_table(&self, field: Field<'_>) {

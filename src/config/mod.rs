@@ -301,8 +301,10 @@ fn assemble(
         grace,
         pools: RefCell::default(),
         services: Cell::new(0),
+        extended: RefCell::default(),
     };
     let root = builder.root();
+    builder.unused_templates();
     // What is wrong is left out of the tree: sums over it would mislead.
     if !sink.has_errors() {
         builder.lint.tree(top, &settings, &root);

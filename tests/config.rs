@@ -107,6 +107,10 @@ impl Source for Cases {
     fn executable(&self, path: &Path) -> Option<bool> {
         Some(!path.ends_with("absent"))
     }
+
+    fn account(&self, _: config::Account, name: &str) -> Option<bool> {
+        Some(name != "nobody-here")
+    }
 }
 
 #[test]
@@ -318,6 +322,9 @@ fn the_disk_gives_regular_files_and_absolute_paths() {
         .read(Path::new("tests"))
         .expect_err("a directory");
     assert_eq!(error.to_string(), "not a regular file");
+    let known = |kind, name| config::Disk.account(kind, name);
+    assert_ne!(known(config::Account::User, "root"), Some(false));
+    assert_ne!(known(config::Account::Group, "no such group"), Some(true));
     assert!(config::Disk.absolute(Path::new("x")).is_absolute());
     assert_eq!(
         config::Disk.executable(Path::new("Cargo.toml")),

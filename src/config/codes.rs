@@ -217,6 +217,12 @@ const LINTS: &[(&str, &str, &str)] = &[
          escalation.",
     ),
     (
+        "L15",
+        "a user or group that is not here",
+        "No such name in /etc/passwd or /etc/group, which is where a start looks; it fails with \
+         exec_failed until there is one. Numbers need no entry.",
+    ),
+    (
         "L14",
         "nothing to wait for",
         "When every oneshot is done nothing is left, and supd stays up until it is told to end.",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Files of the file system, read so that nothing odd can hold the reader up.
 
-use super::Source;
+use super::{Account, Source};
 use crate::spec::limits;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -33,6 +33,17 @@ impl Source for Disk {
 
     fn absolute(&self, path: &Path) -> PathBuf {
         std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+    }
+
+    /// The same files that the daemon looks into at a start, without NSS.
+    fn account(&self, kind: Account, name: &str) -> Option<bool> {
+        let file = match kind {
+            Account::User => "/etc/passwd",
+            Account::Group => "/etc/group",
+        };
+        let text = fs::read(file).ok()?;
+        let of = |line: &[u8]| line.split(|b| *b == b':').next() == Some(name.as_bytes());
+        Some(text.split(|b| *b == b'\n').any(of))
     }
 
     fn executable(&self, path: &Path) -> Option<bool> {

@@ -2,18 +2,19 @@
 //! Lints: configurations that can be used and will probably not do what was meant.
 //!
 //! A lint never changes the tree. Each says the numbers it was computed from. Their names, L1 to
-//! L14, are those of the language's description; those of keys not supported yet are absent.
+//! L14, are those of the language's description, L15 is its unknown user; those of keys not
+//! supported yet are absent.
 
-use super::Source;
 use super::diagnostic::{Report, Sink};
 use super::outline::{Kind, NodeSource, Outline};
 use super::process;
 use super::scalar::spell;
 use super::value::{At, Field, Item, Table};
+use super::{Account, Source};
 use crate::spec::{
     AutoShutdown, Backoff, Command, EnvInherit, EnvValue, Jitter, Name, Node, ProbeTarget, Ready,
     Restart, Service, ServiceKind, Settings, Shutdown, StartMode, Strategy, Supervisor,
-    SupervisorKind,
+    SupervisorKind, UserRef,
 };
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -30,6 +31,9 @@ const STEPS_MAX: u32 = 10_000;
 /// execvp(3)'s search path when there is none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// What is known about names of users and groups.
+type Accounts = HashMap<(Account, Box<str>), Option<bool>>;
+
 /// Looks at what was built.
 pub(super) struct Lint<'a> {
     sink: &'a Sink,
@@ -37,6 +41,7 @@ pub(super) struct Lint<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
     stops_written: RefCell<HashSet<Name>>,
     programs: RefCell<HashMap<PathBuf, Option<bool>>>,
+    accounts: RefCell<Accounts>,
 }
 
 impl<'a> Lint<'a> {
@@ -51,6 +56,7 @@ impl<'a> Lint<'a> {
             env,
             stops_written: RefCell::default(),
             programs: RefCell::default(),
+            accounts: RefCell::default(),
         }
     }
 
@@ -207,6 +213,34 @@ impl<'a> Lint<'a> {
             let report = self.push("L7", message, (field.at(), String::new()));
             self.sink
                 .push(report.help("install it, or name it by its whole path"));
+        }
+    }
+
+    /// L15: users and groups that a start will not find.
+    pub(super) fn accounts(&self, service: &Service, table: &Table) {
+        let process = &service.process;
+        let ids = process.user.iter().map(|id| ("user", Account::User, id));
+        let group = process.group.iter().map(|id| ("group", Account::Group, id));
+        let more = process.groups.iter().flatten();
+        let more = more.map(|id| ("groups", Account::Group, id));
+        for (key, kind, id) in ids.chain(group).chain(more) {
+            let (UserRef::Name(name), Some(field)) = (id, table.get(key)) else {
+                continue;
+            };
+            let mut known = self.accounts.borrow_mut();
+            let found = known
+                .entry((kind, name.clone()))
+                .or_insert_with(|| self.source.account(kind, name));
+            if *found == Some(false) {
+                let word = match kind {
+                    Account::User => "user",
+                    Account::Group => "group",
+                };
+                let message = format!("there is no {word} `{name}` here");
+                let report = self.push("L15", message, (field.at(), String::new()));
+                self.sink
+                    .push(report.help("the service cannot start without it; create it first"));
+            }
         }
     }
 

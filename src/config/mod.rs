@@ -71,11 +71,26 @@ pub trait Source {
         path.to_path_buf()
     }
 
+    /// Whether there is a user or a group of this name; `None` when this source does not know.
+    fn account(&self, kind: Account, name: &str) -> Option<bool> {
+        let _ = (kind, name);
+        None
+    }
+
     /// Whether a program can be executed; `None` when this source does not know.
     fn executable(&self, path: &Path) -> Option<bool> {
         let _ = path;
         None
     }
+}
+
+/// Where a name of `user`, `group` or `groups` is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Account {
+    /// passwd(5).
+    User,
+    /// group(5).
+    Group,
 }
 
 /// What a configuration is read with.

@@ -140,7 +140,7 @@ impl<'a> Lint<'a> {
             }
             let window = spell(built.period);
             let message = format!(
-                "`{}` can never give up because of `{}` alone",
+                "`{}` never gives up on a child that fails at once, such as `{}`",
                 built.name,
                 child.name()
             );
@@ -148,7 +148,7 @@ impl<'a> Lint<'a> {
                 "{} restarts in {window}, and its back-off lets at most {fits} happen",
                 built.max_restarts
             );
-            let help = format!("set `max_restarts` to {fits} or less, or a smaller `backoff.max`");
+            let help = format!("set `max_restarts` to {fits} or less, or shorten its back-off");
             self.sink
                 .push(self.push("L1", message, (at, text)).help(help));
             return;
@@ -336,11 +336,13 @@ fn stop_time(supervisor: &Supervisor, written: &HashSet<Name>) -> Option<Duratio
 
 /// How many restarts of a child that fails at once fit into `period` with the luckiest chance.
 ///
-/// The first restart is immediate; counting stops at `enough`.
+/// The first restart of a curve is immediate; counting stops at `enough`.
 pub(super) fn restarts_within(backoff: &Backoff, period: Duration, enough: u32) -> u32 {
     let (mut wait, factor, max, luck) = match backoff {
         Backoff::None => return enough,
         Backoff::List { delays, .. } => return listed_within(delays, period, enough),
+        // It begins anew whenever the child was ready: with a successful exec, for all we know.
+        Backoff::Curve(curve) if curve.reset_after == Some(Duration::ZERO) => return enough,
         Backoff::Curve(curve) => match curve.jitter {
             Jitter::Full => return enough,
             Jitter::None => (curve.initial, curve.factor, curve.max, 1.0),
@@ -374,7 +376,7 @@ pub(super) fn restarts_within(backoff: &Backoff, period: Duration, enough: u32) 
 
 fn listed_within(delays: &[Duration], period: Duration, enough: u32) -> u32 {
     let window = period.as_secs_f64();
-    let (mut spent, mut count) = (0.0, enough.min(1));
+    let (mut spent, mut count) = (0.0, 0);
     for delay in delays {
         spent += delay.as_secs_f64();
         if count >= enough || spent > window {
@@ -435,7 +437,8 @@ mod tests {
             delays,
             reset_after: None,
         };
-        assert_eq!(restarts_within(&list, Duration::from_secs(9), 100), 6);
+        assert_eq!(restarts_within(&list, Duration::from_secs(9), 100), 5);
+        assert_eq!(restarts_within(&list, Duration::from_millis(900), 100), 0);
         assert_eq!(restarts_within(&list, Duration::from_secs(9), 3), 3);
         assert_eq!(restarts_within(&list, Duration::from_secs(9), 0), 0);
     }

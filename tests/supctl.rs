@@ -310,7 +310,6 @@ fn logs_say_whose_line_it_is_when_there_are_several() {
 
 #[test]
 fn wait_returns_when_it_has_really_happened() {
-    let ready = |text: String| text.replace("\"held\"", "\"ready\"");
     let mut fresh: serde_json::Value = serde_json::from_str(TREE).expect("a tree");
     let web = &mut fresh["root"]["children"][2]["children"][0];
     assert_eq!(web["name"], "web");
@@ -318,7 +317,7 @@ fn wait_returns_when_it_has_really_happened() {
     web["state"] = "ready".into();
     let other = r#"{"v":1,"seq":813,"ts":"","boot":"b","kind":"service.ready","node":"cache","path":"root/data/cache"}"#;
     let web = r#"{"v":1,"seq":814,"ts":"","boot":"b","kind":"service.ready","node":"web","path":"root/api/web"}"#;
-    let lines = [snapshot(ready), other.to_owned(), web.to_owned()];
+    let lines = [snapshot(|text| text), other.to_owned(), web.to_owned()];
     let daemon = FakeDaemon::new(
         Script::default()
             .stream("GET /v1/events?follow=1", &lines)
@@ -331,7 +330,7 @@ fn wait_returns_when_it_has_really_happened() {
             "wait --ready postgres migrate",
             "wait --stopped ws",
             "wait --exit ws migrate",
-            "wait --stopped postgres",
+            "wait --stopped postgres --timeout 1h",
             "wait nobody"
         ]
     ));
@@ -344,6 +343,92 @@ fn wait_returns_when_it_has_really_happened() {
         trees, 1,
         "the tree is asked for again only when the node may have changed"
     );
+}
+
+#[test]
+fn waiting_in_vain_is_exit_5() {
+    let head = "HTTP/1.1 200 OK\r\n\r\n";
+    let stream = format!("{head}{}\n", snapshot(|text| text));
+    let daemon = FakeDaemon::new(
+        Script::default()
+            .raw("GET /v1/events?follow=1", stream.into_bytes())
+            .raw("GET /v1/tree", Vec::new())
+            .keeping_open(),
+    );
+    let text = session(
+        &daemon,
+        &[
+            "wait web --timeout 200ms",
+            "status --timeout 200ms",
+            "events -f --timeout 100ms",
+        ],
+    );
+    let text = text.replace(&daemon.dir.display().to_string(), "DIR");
+    assert_snapshot!(text);
+}
+
+#[test]
+fn check_reads_a_configuration_without_a_daemon() {
+    let dir = std::env::temp_dir().join(format!("supctl-check-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("a directory");
+    let write = |name: &str, text: &str| {
+        let path = dir.join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.display().to_string()
+    };
+    let good = write(
+        "good.toml",
+        "[service.web]\ncommand = \"${PROGRAM:-/bin/true}\"\n",
+    );
+    let bad = write(
+        "bad.toml",
+        "[supervisor.root]\nchildren = [\"web\", \"wss\"]\n[service.web]\ncommand = \"/bin/true\"\n\
+         [service.ws]\ncommand = \"/bin/true\"\nunder = \"root\"\n",
+    );
+    let doubtful = write(
+        "doubtful.toml",
+        "[service.web]\ncommand = \"/nowhere/web\"\n",
+    );
+    let lines = [
+        format!("check {good}"),
+        format!("check {good} --var PROGRAM=/bin/false"),
+        format!("check {bad}"),
+        format!("check {good} {bad} --plain --quiet"),
+        format!("check {bad} --json"),
+        format!("check {bad} --format github"),
+        format!("check {doubtful}"),
+        format!("check {doubtful} --strict"),
+        format!("check {}/none.toml", dir.display()),
+        "check --var nonsense".to_owned(),
+        "explain e0107".to_owned(),
+    ];
+    let parts: Vec<String> = lines
+        .iter()
+        .map(|line| {
+            let output = supctl()
+                .env("XDG_CONFIG_HOME", &dir)
+                .args(line.split(' '))
+                .output();
+            shown(line, &output.expect("runs"))
+        })
+        .collect();
+    let mut command = supctl();
+    let named = command.env("SUPD_CONFIG", &bad).arg("check").output();
+    assert_eq!(
+        named.expect("runs").status.code(),
+        Some(65),
+        "without a file: the daemon's own"
+    );
+    std::fs::remove_dir_all(&dir).expect("the directory goes");
+    let text = parts.join("\n").replace(&dir.display().to_string(), "DIR");
+    let is_hash = |word: &&str| word.len() == 7 && word.bytes().all(|b| b.is_ascii_hexdigit());
+    let hashes: Vec<&str> = text.split_whitespace().filter(is_hash).collect();
+    assert_eq!(hashes.len(), 3, "every valid one has its hash: {hashes:?}");
+    assert_ne!(hashes[0], hashes[1], "a variable changes it");
+    let shown = hashes
+        .iter()
+        .fold(text.clone(), |text, hash| text.replace(hash, "HASH"));
+    assert_snapshot!(shown);
 }
 
 #[test]

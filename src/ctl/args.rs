@@ -5,6 +5,7 @@
 use crate::wire::span;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 const EXIT_CODES: &str = "\
@@ -98,9 +99,11 @@ pub(crate) enum Command {
     IsUp(OneName),
     /// Exit 0 when a node is ready, 3 when it is not
     IsReady(OneName),
+    /// Check a configuration, without a daemon; exit 65 when it is invalid
+    Check(CheckArgs),
     /// Send one request to the daemon and print the answer
     Api(ApiArgs),
-    /// Explain a class, a state, an exit code or an error code
+    /// Explain a diagnostic, a class, a state, an exit code or an error code
     Explain(ExplainArgs),
     /// Print a shell's completion script
     Completions(CompletionsArgs),
@@ -243,6 +246,28 @@ pub(crate) enum Haste {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Which files; where supd looks for its own when there is none
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Refuse what is only doubtful, too
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// A variable, which beats the environment
+    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = variable)]
+    pub(crate) vars: Vec<(String, String)>,
+    /// For people, or for the checks of a forge
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+    pub(crate) format: CheckFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    Text,
+    Github,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ApiArgs {
     /// GET, POST, DELETE
     pub(crate) method: String,
@@ -254,7 +279,7 @@ pub(crate) struct ApiArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// `oom_kill`, held, 69, `no_such_node`
+    /// E0107, `oom_kill`, held, 69, `no_such_node`
     #[arg(value_name = "CODE")]
     pub(crate) word: String,
 }
@@ -281,6 +306,13 @@ pub(crate) enum ManFormat {
 
 fn duration(text: &str) -> Result<Duration, String> {
     span::parse(text).ok_or_else(|| "write it with its unit: 500ms, 30s, 1m30s, 1d".to_owned())
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        Some(_) | None => Err("write it as NAME=VALUE".to_owned()),
+    }
 }
 
 fn since(text: &str) -> Result<String, String> {

@@ -10,8 +10,9 @@ use crate::wire::socket_path::{DirFacts, PATH_MAX, Place, Surroundings, ladder};
 use crate::wire::{ErrorBody, Query, Route, Status, code, query, span};
 use serde::de::DeserializeOwned;
 use std::env;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
@@ -57,7 +58,7 @@ impl Client {
             supd_socket: env::var_os("SUPD_SOCKET"),
             xdg_runtime_dir: env::var_os("XDG_RUNTIME_DIR"),
             tmpdir: env::var_os("TMPDIR"),
-            uid: nix::unistd::geteuid().as_raw(),
+            uid: own_uid(),
         };
         Self {
             around,
@@ -284,11 +285,25 @@ pub(crate) fn refused(text: &str, Doing(doing): Doing<'_>) -> Failure {
     }
 }
 
+/// The effective user: what a pipe of ours belongs to (pipe(7), fstat(2)). It needs no /proc, which
+/// may not be there. Without descriptors nothing else will work either, and nobody's id is right.
+fn own_uid() -> u32 {
+    const NOBODY: u32 = 65_534;
+    io::pipe()
+        .and_then(|(end, _)| File::from(OwnedFd::from(end)).metadata())
+        .map_or(NOBODY, |meta| meta.uid())
+}
+
 fn lost(place: &str, source: io::Error) -> Failure {
     if source.kind() == io::ErrorKind::InvalidData {
         let what = source.to_string();
         return Failure::Answer { what };
     }
+    let source = if is_timeout(&source) {
+        io::Error::new(io::ErrorKind::TimedOut, "no answer within the time")
+    } else {
+        source
+    };
     Failure::Connection {
         place: place.to_owned(),
         source,

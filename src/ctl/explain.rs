@@ -5,6 +5,7 @@
 use super::DONE;
 use super::failure::Failure;
 use super::screen::Screen;
+use crate::config;
 use serde::Serialize;
 
 /// One word.
@@ -14,6 +15,15 @@ struct Entry {
     kind: &'static str,
     meaning: &'static str,
     try_this: &'static str,
+}
+
+/// One code of `supctl check`.
+#[derive(Debug, Serialize)]
+struct Rule<'a> {
+    code: &'a str,
+    kind: &'static str,
+    title: &'a str,
+    meaning: &'a str,
 }
 
 const fn entry(
@@ -34,6 +44,7 @@ const CLASS: &str = "class of an exit";
 const STATE: &str = "state of a service";
 const UPPER: &str = "state of a supervisor";
 const EXIT: &str = "exit code of supctl";
+const DIAGNOSTIC: &str = "diagnostic of a configuration";
 const ERROR: &str = "error of the daemon";
 
 /// Every word; the first column is unique.
@@ -357,6 +368,9 @@ const WORDS: &[Entry] = &[
 
 /// `supctl explain CODE`.
 pub(crate) fn explain(screen: &mut Screen, word: &str) -> Result<u8, Failure> {
+    if let Some(text) = config::explain(word) {
+        return diagnostic(screen, &text);
+    }
     let wanted = word.trim().to_ascii_lowercase().replace('-', "_");
     let Some(found) = WORDS.iter().find(|entry| entry.code == wanted) else {
         return Err(unknown(word, &wanted));
@@ -371,15 +385,35 @@ pub(crate) fn explain(screen: &mut Screen, word: &str) -> Result<u8, Failure> {
     Ok(DONE)
 }
 
+/// A code of `supctl check`, in the words of `config`: a line, an empty one, and the rest.
+fn diagnostic(screen: &mut Screen, text: &str) -> Result<u8, Failure> {
+    let (title, meaning) = text.split_once("\n\n").unwrap_or((text, ""));
+    let (code, title) = title.split_once(": ").unwrap_or((title, ""));
+    if screen.json {
+        screen.json_value(&Rule {
+            code,
+            kind: DIAGNOSTIC,
+            title,
+            meaning: meaning.trim_end(),
+        })?;
+        return Ok(DONE);
+    }
+    screen.line(&format!("{code}: {DIAGNOSTIC}: {title}"))?;
+    screen.line(&format!("  {}", meaning.trim_end()))?;
+    screen.line("Try: supctl check")?;
+    Ok(DONE)
+}
+
 fn unknown(word: &str, wanted: &str) -> Failure {
     let near = WORDS
         .iter()
-        .map(|entry| (strsim::damerau_levenshtein(wanted, entry.code), entry.code))
+        .map(|entry| entry.code)
+        .map(|code| (strsim::damerau_levenshtein(wanted, code), code))
         .filter(|(distance, _)| *distance <= (wanted.len() / 3).max(1))
         .min();
     Failure::Usage {
         doing: format!("explain `{word}`"),
-        reason: "it is no class, state, exit code or error code".to_owned(),
+        reason: "it is no diagnostic, class, state, exit code or error code".to_owned(),
         instead: match near {
             Some((_, near)) => format!("supctl explain {near}"),
             None => "supctl explain held".to_owned(),

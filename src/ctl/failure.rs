@@ -84,7 +84,7 @@ impl Failure {
     pub(crate) fn instead(&self) -> String {
         match self {
             Self::NoDaemon { .. } => "supctl --socket PATH status".to_owned(),
-            Self::Connection { .. } => "supctl explain 69".to_owned(),
+            Self::Connection { .. } => format!("supctl explain {}", self.exit_code()),
             Self::NotOurs { dir } => format!("ls -ld {dir}"),
             Self::Answer { .. } => "supctl --version".to_owned(),
             Self::NoSuchName { near, .. } => match near {

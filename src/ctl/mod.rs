@@ -15,6 +15,7 @@ mod act;
 mod age;
 mod api;
 mod args;
+mod check;
 mod client;
 mod clock;
 mod explain;
@@ -22,6 +23,7 @@ mod failure;
 mod follow;
 mod http;
 mod look;
+mod mark;
 mod names;
 pub mod picture;
 mod reference;
@@ -105,6 +107,7 @@ fn dispatch(cli: &Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::Run(a) => act::on_all(&client, screen, &act::Order::run(&a.names)),
         Command::Wait(a) => wait::wait(&client, screen, a),
         Command::Shutdown(a) => act::shutdown(&client, screen, a),
+        Command::Check(a) => check::check(screen, a),
         Command::Api(a) => api::api(&client, screen, a),
         Command::Explain(a) => explain::explain(screen, &a.word),
         Command::Completions(a) => reference::completions(screen, a.shell),

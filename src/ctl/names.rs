@@ -14,7 +14,8 @@ pub(crate) fn is_plain(pattern: &str) -> bool {
     !pattern.is_empty() && !pattern.contains(['*', '?', '/'])
 }
 
-/// The nodes that these patterns mean (`doing` is the verb for an error's text), in the order of the patterns, each once.
+/// The nodes that these patterns mean, in the order of the patterns, each once; `doing` is the verb
+/// in an error's text.
 pub(crate) fn resolve<'a>(
     root: &'a NodeView,
     patterns: &[String],

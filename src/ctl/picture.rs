@@ -10,6 +10,7 @@
 )]
 
 use super::age;
+use super::mark::{Mark, paint};
 use super::screen::{Style, visible};
 use crate::wire::{LastExit, NodeKind, NodeView, Status};
 
@@ -384,88 +385,6 @@ pub(crate) fn ended(exit: &LastExit) -> String {
         }
         class => format!("{}, {}", how(exit), visible(class)),
     }
-}
-
-/// What a state means to somebody who glances at it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mark {
-    Good,
-    Done,
-    Going,
-    Waiting,
-    Bad,
-    Off,
-    Other,
-}
-
-impl Mark {
-    fn of(state: &str) -> Self {
-        match state {
-            "ready" | "up" => Self::Good,
-            "done" => Self::Done,
-            "starting" | "stopping" | "remediating" => Self::Going,
-            "backoff" | "waiting" | "unready" | "degraded" => Self::Waiting,
-            "held" | "parked" | "unkillable" | "down" => Self::Bad,
-            "stopped" => Self::Off,
-            _ => Self::Other,
-        }
-    }
-
-    fn sign(self) -> char {
-        match self {
-            Self::Good => '●',
-            Self::Done => '✔',
-            Self::Going => '◐',
-            Self::Waiting => '○',
-            Self::Bad => '⊘',
-            Self::Off => '◌',
-            Self::Other => '?',
-        }
-    }
-
-    fn ascii(self) -> char {
-        match self {
-            Self::Good => '*',
-            Self::Done => '=',
-            Self::Going => '+',
-            Self::Waiting => 'o',
-            Self::Bad => '!',
-            Self::Off => '.',
-            Self::Other => '?',
-        }
-    }
-
-    /// What works comes first, then what does not.
-    fn rank(self) -> u8 {
-        match self {
-            Self::Good => 0,
-            Self::Going => 1,
-            Self::Bad => 2,
-            Self::Waiting => 3,
-            Self::Off => 4,
-            Self::Done => 5,
-            Self::Other => 6,
-        }
-    }
-
-    /// The colour of it (ECMA-48 SGR).
-    fn colour(self) -> &'static str {
-        match self {
-            Self::Good => "32",
-            Self::Done | Self::Off => "2",
-            Self::Going => "36",
-            Self::Waiting => "33",
-            Self::Bad => "31",
-            Self::Other => "35",
-        }
-    }
-}
-
-fn paint(text: &str, mark: Mark, style: Style) -> String {
-    if !style.colour || text.trim().is_empty() {
-        return text.to_owned();
-    }
-    format!("\x1b[{}m{text}\x1b[0m", mark.colour())
 }
 
 fn align(rows: &[Row<'_>], style: Style) -> String {

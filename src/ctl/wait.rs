@@ -10,7 +10,9 @@ use super::names::resolve;
 use super::picture;
 use super::screen::Screen;
 use super::{DONE, NO};
-use crate::wire::{LastExit, NodeKind, NodeView, Query, Route, Status, StreamItem, query};
+use crate::wire::{
+    ErrorBody, LastExit, NodeKind, NodeView, Query, Route, Status, StreamItem, code, query,
+};
 
 /// What is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,9 +70,12 @@ pub(crate) fn wait(client: &Client, screen: &mut Screen, args: &WaitArgs) -> Res
             return Ok(code);
         }
     }
-    Err(Failure::InVain {
-        doing: format!("wait for {}", args.names.join(", ")),
-    })
+    let doing = format!("wait for {}", args.names.join(", "));
+    if deadline.left().is_some_and(|left| left.is_zero()) {
+        return Err(Failure::InVain { doing });
+    }
+    let detail = ErrorBody::new(code::STOPPING, "supd has ended the stream").error;
+    Err(Failure::Refused { doing, detail })
 }
 
 fn begin(status: &Status, args: &WaitArgs) -> Result<Vec<Target>, Failure> {

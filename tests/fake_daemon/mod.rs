@@ -26,7 +26,10 @@ pub(crate) struct FakeDaemon {
 
 /// Answers by `METHOD /target`.
 #[derive(Default)]
-pub(crate) struct Script(Answers);
+pub(crate) struct Script {
+    answers: Answers,
+    keeps_open: bool,
+}
 
 impl Script {
     /// A JSON answer with a length.
@@ -54,9 +57,18 @@ impl Script {
         self.raw(request, answer)
     }
 
+    /// No connection is closed from this side: what was sent may be all there ever is.
+    pub(crate) fn keeping_open(mut self) -> Self {
+        self.keeps_open = true;
+        self
+    }
+
     /// Whatever bytes.
     pub(crate) fn raw(mut self, request: &str, answer: Vec<u8>) -> Self {
-        self.0.entry(request.to_owned()).or_default().push(answer);
+        self.answers
+            .entry(request.to_owned())
+            .or_default()
+            .push(answer);
         self
     }
 }
@@ -75,7 +87,7 @@ impl FakeDaemon {
         let over = Arc::new(AtomicBool::new(false));
         let thread = {
             let (asked, over) = (Arc::clone(&asked), Arc::clone(&over));
-            std::thread::spawn(move || serve(&listener, script.0, (&asked, &over)))
+            std::thread::spawn(move || serve(&listener, script, (&asked, &over)))
         };
         Self {
             dir,
@@ -129,9 +141,10 @@ pub(crate) fn shown(line: &str, output: &Output) -> String {
 
 fn serve(
     listener: &UnixListener,
-    mut answers: Answers,
+    mut script: Script,
     (asked, over): (&Mutex<Vec<String>>, &AtomicBool),
 ) {
+    let mut kept = Vec::new();
     for stream in listener.incoming() {
         if over.load(Ordering::Acquire) {
             return;
@@ -145,7 +158,7 @@ fn serve(
             .lock()
             .expect("the list")
             .push(format!("{request}{space}{body}"));
-        let answer = match answers.get_mut(&request) {
+        let answer = match script.answers.get_mut(&request) {
             Some(list) if list.len() > 1 => list.remove(0),
             Some(list) => list[0].clone(),
             None => {
@@ -159,6 +172,9 @@ fn serve(
         };
         // A client that has seen enough may be gone.
         let _ = stream.write_all(&answer);
+        if script.keeps_open {
+            kept.push(stream);
+        }
     }
 }
 

@@ -153,8 +153,16 @@ fn is_obeyed(c: char) -> bool {
         || matches!(c, '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// Printable ASCII and nothing else, as nearly every text is: looked at a byte at a time.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
 /// The text with everything that a terminal would obey written out: ESC becomes `\u{1b}`.
 pub fn visible(text: &str) -> String {
+    if is_plain(text) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if is_obeyed(c) {
@@ -169,6 +177,9 @@ pub fn visible(text: &str) -> String {
 /// JSON with the same characters escaped its own way. Outside of strings JSON has none of them
 /// but white space, which stays.
 fn json_safe(text: &str) -> String {
+    if is_plain(text) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if is_obeyed(c) && !matches!(c, '\n' | '\t' | '\r') {

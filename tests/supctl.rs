@@ -144,6 +144,9 @@ fn orders_say_what_has_happened() {
     let event = |node: &str| {
         format!(r#"{{"v":1,"seq":9,"ts":"","boot":"b","kind":"service.starting","node":"{node}"}}"#)
     };
+    let started = r#"{"v":1,"seq":9,"ts":"","boot":"b","kind":"service.starting","node":"worker.5",
+        "path":"root/background/worker/worker.5"}"#;
+    let scaled = format!(r#"{{"ok":true,"outcome":"done","seq":8,"events":[{started}]}}"#);
     let restarted = format!(
         r#"{{"ok":true,"outcome":"done","seq":8,"events":[{},{}]}}"#,
         event("web"),
@@ -175,7 +178,7 @@ fn orders_say_what_has_happened() {
                 r#"{"ok":false,"outcome":"start_failed","message":"exit 1"}"#,
             )
             .json("POST /v1/nodes/web/signal?wait=2m", 200, done)
-            .json("POST /v1/nodes/worker/scale?wait=2m", 200, done)
+            .json("POST /v1/nodes/worker/scale?wait=2m", 200, &scaled)
             .json("POST /v1/nodes/web/pin?wait=2m", 200, done)
             .json("POST /v1/nodes/ws/pin?wait=2m", 200, done)
             .json("POST /v1/nodes/web/reload?wait=2m", 200, done)

@@ -230,7 +230,7 @@ fn report(
     Ok(())
 }
 
-/// Other services that the order has started or stopped.
+/// Services that the order has started or stopped and that are no part of its node.
 fn others<'a>(events: &'a [EventLine], name: &str) -> Vec<&'a str> {
     let mut others: Vec<&str> = Vec::new();
     for event in events {
@@ -241,7 +241,9 @@ fn others<'a>(events: &'a [EventLine], name: &str) -> Vec<&'a str> {
         let Some(node) = event.node.as_deref() else {
             continue;
         };
-        if moved && node != name && !others.contains(&node) {
+        let path = event.path.as_deref().unwrap_or_default();
+        let is_part = path.split('/').any(|segment| segment == name);
+        if moved && node != name && !is_part && !others.contains(&node) {
             others.push(node);
         }
     }

@@ -24,8 +24,8 @@ pub fn line(event: &EventLine) -> String {
         visible(age::time_of_day(&event.ts)),
         what(event)
     );
-    if let Some(message) = &event.message {
-        text.push_str(&format!(": {}", visible(message)));
+    if let Some(words) = said(event) {
+        text.push_str(&format!(": {}", visible(words)));
     }
     text.push_str(&format!("  #{}", event.seq));
     if let Some(cause) = event.cause {
@@ -34,10 +34,29 @@ pub fn line(event: &EventLine) -> String {
     text
 }
 
+/// Words that the fields do not have: a message whose kind is told by itself, or the last line of
+/// a process that did not end well. For all other kinds the fields say it better.
+fn said(event: &EventLine) -> Option<&str> {
+    match &*event.kind {
+        kind::SERVICE_EXITED => match event.family.as_deref() {
+            Some("requested" | "clean") => None,
+            Some(_) | None => event.last_lines.last().map(String::as_str),
+        },
+        kind::DAEMON_STARTED | kind::DAEMON_RELOADED => event.message.as_deref(),
+        _ if told(event).is_some() => None,
+        _ => event.message.as_deref(),
+    }
+}
+
 /// What happened, in a clause.
 pub fn what(event: &EventLine) -> String {
+    told(event).unwrap_or_else(|| visible(&event.kind))
+}
+
+/// The same for the kinds that this version knows.
+fn told(event: &EventLine) -> Option<String> {
     let health = || visible(event.health.as_deref().unwrap_or("unknown"));
-    match &*event.kind {
+    Some(match &*event.kind {
         kind::DAEMON_STARTED => "has started".to_owned(),
         kind::DAEMON_RELOADED => "has a new configuration".to_owned(),
         kind::SERVICE_STARTING | kind::SUPERVISOR_STARTING => starting(event),
@@ -71,8 +90,8 @@ pub fn what(event: &EventLine) -> String {
             Some(pid) => format!("reaped orphan {pid}"),
             None => "reaped an orphan".to_owned(),
         },
-        other => visible(other),
-    }
+        _ => return None,
+    })
 }
 
 fn starting(event: &EventLine) -> String {

@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Show the shape of the tree, every instance of every pool
     Tree(NameList),
+    /// Show how a node is, how it got there, and what to try
+    Why(OneName),
     /// Show what services wrote
     Logs(LogsArgs),
     /// Show what happened

@@ -30,6 +30,7 @@ mod reference;
 mod screen;
 pub mod story;
 mod wait;
+mod why;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -91,6 +92,7 @@ fn dispatch(cli: &Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::Health(a) => look::health(&client, screen, a),
         Command::IsUp(a) => look::is(&client, screen, (&a.name, look::Question::Up)),
         Command::IsReady(a) => look::is(&client, screen, (&a.name, look::Question::Ready)),
+        Command::Why(a) => why::why(&client, screen, &a.name),
         Command::Logs(a) => follow::logs(&client, screen, a),
         Command::Events(a) => follow::events(&client, screen, a),
         Command::History(a) => follow::history(&client, screen, &a.name),

@@ -312,7 +312,7 @@ fn service_notes(node: &NodeView, style: Style) -> String {
     if Mark::of(&node.state) == Mark::Bad {
         let arrow = if style.unicode { "→" } else { "->" };
         return format!(
-            "{}  {arrow} supctl history {}",
+            "{}  {arrow} supctl why {}",
             notes.join(", "),
             visible(&node.name)
         );

@@ -99,8 +99,12 @@ fn tell(screen: &mut Screen, node: &NodeView, story: &[&EventLine]) -> Result<()
         .find(|event| event.kind == kind::SERVICE_EXITED && !event.last_lines.is_empty());
     if let Some(event) = failed {
         let from = event.last_lines.len().saturating_sub(WORDS_MAX);
+        let who = match event.node.as_deref() {
+            Some(other) if other != node.name => format!(" of {}", visible(other)),
+            Some(_) | None => String::new(),
+        };
         for words in &event.last_lines[from..] {
-            screen.line(&format!("  last words: {}", visible(words)))?;
+            screen.line(&format!("  last words{who}: {}", visible(words)))?;
         }
     }
     if !story.is_empty() {

@@ -185,7 +185,7 @@ pub struct EventLine {
     /// A supervisor's new state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Word>,
-    /// The same for people, where the fields alone do not say it. Not to be trusted by a terminal.
+    /// The same for people, in one clause. Not to be trusted by a terminal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }

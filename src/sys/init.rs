@@ -22,6 +22,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 /// Where the marking of inherited descriptors ends when close_range(2) is missing.
 const DESCRIPTORS_LOOKED_AT: i32 = 65_536;
 
+/// A reader that went away is an error where we write; and a terminal in whose background we are
+/// must not stop us.
+const IGNORED_BY_US: [i32; 3] = [libc::SIGPIPE, libc::SIGTTIN, libc::SIGTTOU];
+
 /// What we found at our start.
 #[derive(Debug)]
 pub struct Inherited {
@@ -83,8 +87,12 @@ pub fn take_over() -> Result<Inherited, InitError> {
         // KILL and STOP are never ignored; nothing else can be refused.
         let _ = set(signal.number(), &DEFAULT);
     }
-    note(Signal::PIPE);
-    let _ = set(Signal::PIPE.number(), &IGNORE);
+    for number in IGNORED_BY_US {
+        if let Some(signal) = Signal::from_number(number) {
+            note(signal);
+        }
+        let _ = set(number, &IGNORE);
+    }
     let blocked = SignalSet::from_bits(set_mask(0));
     let found = umask(Mode::S_IRWXG | Mode::S_IRWXO);
     let is_pid1 = getpid().as_raw() == 1;

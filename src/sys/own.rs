@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a process does to itself: ignore a signal, die by one, fork a copy.
+//! What a process does to itself: ignore a signal, die by one, fork a copy, forbid itself system
+//! calls.
 //!
 //! supd uses little of it; the test program uses all. Never for starting a service: that is
 //! `spawn`.
 
-#![expect(unsafe_code, reason = "fork(2) and raising a signal")]
+#![expect(unsafe_code, reason = "fork(2), raising a signal, installing a filter")]
 
 use super::dispositions::{DEFAULT, IGNORE, note, set, set_mask};
 use super::raw::{arg, errno, io_error, syscall};
@@ -67,4 +68,42 @@ pub fn fork_copy() -> io::Result<Forked> {
 pub fn exit_at_once(code: u8) -> ! {
     // SAFETY: `_exit` has no precondition.
     unsafe { libc::_exit(i32::from(code)) }
+}
+
+/// Lets these system calls fail with `errno` in this thread and all that come from it, for ever
+/// (seccomp(2)): to try how one gets on without them. New privileges are given up with it.
+pub fn forbid(calls: &[libc::c_long], errno: i32) -> io::Result<()> {
+    let load = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+    let equals = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    let answer = libc::BPF_RET | libc::BPF_K;
+    let refusal = libc::SECCOMP_RET_ERRNO | errno.cast_unsigned();
+    // The number of the call is the first word the filter can see.
+    let mut program = vec![instruction(load, 0, 0)];
+    for call in calls {
+        let number = u32::try_from(*call).map_err(|_| io_error(libc::EINVAL))?;
+        program.push(instruction(equals, 1, number));
+        program.push(instruction(answer, 0, refusal));
+    }
+    program.push(instruction(answer, 0, libc::SECCOMP_RET_ALLOW));
+    let filter = libc::sock_fprog {
+        len: u16::try_from(program.len()).map_err(|_| io_error(libc::EINVAL))?,
+        filter: program.as_mut_ptr(),
+    };
+    nix::sys::prctl::set_no_new_privs()?;
+    let at = std::ptr::from_ref(&filter).expose_provenance();
+    let mode = libc::SECCOMP_MODE_FILTER as usize;
+    // SAFETY: the filter and its program live until the kernel has copied them.
+    unsafe { syscall(libc::SYS_prctl, [arg(libc::PR_SET_SECCOMP), mode, at, 0, 0]) }
+        .map(drop)
+        .map_err(io_error)
+}
+
+/// A comparison that fails skips as many instructions as said.
+fn instruction(code: u32, skip: u8, value: u32) -> libc::sock_filter {
+    libc::sock_filter {
+        code: u16::try_from(code).expect("invariant: classes of BPF have 16 bits"),
+        jt: 0,
+        jf: skip,
+        k: value,
+    }
 }

@@ -49,20 +49,22 @@ pub fn one(pid: i32, at_peek: &mut dyn FnMut(i32)) -> Option<Reaped> {
     reap(pid)
 }
 
-/// Reaps this child, waiting for its end.
-pub(super) fn wait_for(pid: i32) -> Option<Reaped> {
-    wait(Whom::Pid(pid), libc::WEXITED).map(|(reaped, _)| reaped)
+/// Like [`one`], waiting for the end of this child: for who has nothing else to do.
+pub fn wait_for(pid: i32, at_peek: &mut dyn FnMut(i32)) -> Option<Reaped> {
+    wait(Whom::Pid(pid), libc::WEXITED | libc::WNOWAIT)?;
+    at_peek(pid);
+    reap(pid)
 }
 
 fn peek(whom: Whom) -> Option<i32> {
-    wait(whom, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT).map(|(seen, _)| seen.pid)
+    wait(whom, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT).map(|seen| seen.pid)
 }
 
 fn reap(pid: i32) -> Option<Reaped> {
-    wait(Whom::Pid(pid), libc::WEXITED | libc::WNOHANG).map(|(reaped, _)| reaped)
+    wait(Whom::Pid(pid), libc::WEXITED | libc::WNOHANG)
 }
 
-fn wait(whom: Whom, options: i32) -> Option<(Reaped, i32)> {
+fn wait(whom: Whom, options: i32) -> Option<Reaped> {
     // SAFETY: a signal information and a resource usage of zeros are valid values.
     let (mut info, mut usage): (libc::siginfo_t, libc::rusage) = unsafe { zeroed() };
     let (idtype, id) = match whom {
@@ -91,7 +93,7 @@ fn wait(whom: Whom, options: i32) -> Option<(Reaped, i32)> {
         system_us: micros(usage.ru_stime),
         maxrss_kb: u64::try_from(usage.ru_maxrss).unwrap_or(0),
     };
-    Some((Reaped { pid, facts }, info.si_code))
+    Some(Reaped { pid, facts })
 }
 
 /// waitid(2): `si_status` is the code for `CLD_EXITED` and the signal otherwise.

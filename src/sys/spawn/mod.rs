@@ -240,7 +240,7 @@ impl Spawner {
             let pidfd = pidfd.or_else(|| pidfd_open(pid).ok());
             return Ok(Child { pid, pidfd });
         }
-        wait_for(pid);
+        wait_for(pid, &mut |_| {});
         match failed {
             Some(failure) => Err(failure),
             None => Ok(Child { pid, pidfd: None }),

@@ -5,6 +5,7 @@
 mod world;
 
 use supd::spec::{Scope, Signal};
+use supd::sys::init::Degraded::{Nofile, Subreaper};
 use supd::sys::init::{Inherited, take_over};
 use supd::sys::procs::Procs;
 use supd::sys::spawn::{Rung, Spawner, Stdio, Surroundings};
@@ -214,7 +215,6 @@ fn where_nothing_may_be_raised_it_goes_on_and_says_so() {
     }
     own::forbid(&[libc::SYS_prctl, libc::SYS_prlimit64], libc::EPERM).expect("forbidden");
     let inherited = take_over().expect("taken over");
-    use supd::sys::init::Degraded::{Nofile, Subreaper};
     assert!(inherited.degraded.contains(&Subreaper(libc::EPERM)));
     // Without the call even the old limit cannot be read.
     assert!(

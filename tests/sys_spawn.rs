@@ -558,11 +558,11 @@ fn the_working_directory_is_entered_as_the_services_user() {
     if !world::is_root() {
         return;
     }
-    use std::os::unix::fs::PermissionsExt;
     let world = World::new("workdir");
     let closed = world.path("closed");
     std::fs::create_dir(&closed).expect("a directory");
-    std::fs::set_permissions(&closed, PermissionsExt::from_mode(0o700)).expect("its mode");
+    std::fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .expect("its mode");
     let mut process = script(&["exit", "0"]);
     process.workdir = Some(closed);
     assert_eq!(world.run(&process).status, code(0));
@@ -661,8 +661,8 @@ fn fault_29_without_the_right_every_step_is_fatal_and_named() {
     let mut same = process(&["/usr/bin/id", "-u"]);
     same.user = Some(UserRef::Id(65534));
     assert_eq!(world.output(&same), "65534\n", "the same user is no change");
-    use nix::sys::resource::{Resource, setrlimit};
-    setrlimit(Resource::RLIMIT_NPROC, 0, 0).expect("lowered");
+    nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NPROC, 0, 0)
+        .expect("lowered");
     let failed = spawn_refused(&world, &|_| {});
     assert_eq!(failed, failure(Stage::Fork, libc::EAGAIN), "fault 20");
 }

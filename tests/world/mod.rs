@@ -138,6 +138,7 @@ pub(crate) fn is_again() -> bool {
 }
 
 /// Whether we may change users. A test that must says so and is over where we may not.
+#[expect(clippy::print_stdout, reason = "who runs the tests must see it")]
 pub(crate) fn is_root() -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root && !is_again() {

@@ -7,6 +7,7 @@
 
 use super::users::Identity;
 use crate::spec::{EnvInherit, EnvValue, Process};
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::{self, Read};
@@ -29,11 +30,14 @@ const OF_OUTER_MANAGER: [&str; 6] = [
 ];
 const OF_OUTER_MANAGER_PREFIXES: [&str; 2] = ["WATCHDOG_", "LISTEN_"];
 
-/// Variables in the order they were first set, each once.
+/// Variables in the order they were first set, each once. Borrows what it can: a restart should
+/// not copy what has not changed.
 #[derive(Clone, Default)]
-pub struct Environment(Vec<(Vec<u8>, Vec<u8>)>);
+pub struct Environment<'a>(Vec<(Bytes<'a>, Bytes<'a>)>);
 
-impl std::fmt::Debug for Environment {
+type Bytes<'a> = Cow<'a, [u8]>;
+
+impl std::fmt::Debug for Environment<'_> {
     /// Names only: a value may be a secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names = self.0.iter().map(|(name, _)| String::from_utf8_lossy(name));
@@ -95,27 +99,28 @@ impl EnvError {
     }
 }
 
-impl Environment {
+impl<'a> Environment<'a> {
     /// Sets a variable, replacing an earlier value.
-    pub fn set(&mut self, name: &[u8], value: &[u8]) {
-        match self.0.iter_mut().find(|(known, _)| known == name) {
-            Some((_, old)) => value.clone_into(old),
-            None => self.0.push((name.to_vec(), value.to_vec())),
+    pub fn set(&mut self, name: impl Into<Bytes<'a>>, value: impl Into<Bytes<'a>>) {
+        let (name, value) = (name.into(), value.into());
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((name, value)),
         }
     }
 
     /// The value of a variable.
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
-        let found = self.0.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value.as_slice())
+        let found = self.0.iter().find(|(known, _)| **known == *name);
+        found.map(|(_, value)| &**value)
     }
 
     /// Names and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.0.iter().map(|(n, v)| (n.as_slice(), v.as_slice()))
+        self.0.iter().map(|(name, value)| (&**name, &**value))
     }
 
-    fn inherit(&mut self, own: &[(OsString, OsString)], which: &EnvInherit) {
+    fn inherit(&mut self, own: &'a [(OsString, OsString)], which: &EnvInherit) {
         for (name, value) in own {
             let name = name.as_bytes();
             let wanted = match which {
@@ -124,7 +129,7 @@ impl Environment {
             };
             // A name twice in our own block: the first counts, as in getenv(3).
             if wanted && self.get(name).is_none() {
-                self.0.push((name.to_vec(), value.as_bytes().to_vec()));
+                self.0.push((name.into(), value.as_bytes().into()));
             }
         }
     }
@@ -132,28 +137,28 @@ impl Environment {
 
 /// Puts the environment of a process together. `own` is supd's, `identity` the user it changes to,
 /// `extra` what supd adds.
-pub fn build(
-    process: &Process,
-    own: &[(OsString, OsString)],
-    identity: Option<&Identity>,
-    extra: &[(&str, &str)],
-) -> Result<Environment, EnvError> {
+pub fn build<'a>(
+    process: &'a Process,
+    own: &'a [(OsString, OsString)],
+    identity: Option<&'a Identity>,
+    extra: &'a [(&'a str, &'a str)],
+) -> Result<Environment<'a>, EnvError> {
     let mut env = Environment::default();
     env.inherit(own, &process.env_inherit);
     if let Some(account) = identity.and_then(|who| who.account.as_ref()) {
-        env.set(b"HOME", account.home.as_os_str().as_bytes());
-        env.set(b"USER", account.name.as_bytes());
-        env.set(b"LOGNAME", account.name.as_bytes());
+        env.set(b"HOME".as_slice(), account.home.as_os_str().as_bytes());
+        env.set(b"USER".as_slice(), account.name.as_bytes());
+        env.set(b"LOGNAME".as_slice(), account.name.as_bytes());
     }
     for file in process.env_files.iter() {
         for (name, value) in load_file(&file.path, file.optional)? {
-            env.set(name.as_bytes(), value.as_bytes());
+            env.set(name.into_bytes(), value.into_vec());
         }
     }
     for (name, value) in &process.env {
         match value {
             EnvValue::Plain(text) => env.set(name.as_bytes(), text.as_bytes()),
-            EnvValue::File(path) => env.set(name.as_bytes(), &secret(path)?),
+            EnvValue::File(path) => env.set(name.as_bytes(), secret(path)?),
         }
     }
     for (name, value) in extra {

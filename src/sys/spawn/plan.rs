@@ -157,7 +157,7 @@ impl Plan {
         let who = identity(process, around)?;
         let env = env::build(process, &around.inherited.env, who.as_ref(), around.env)
             .map_err(|error| fail(Stage::Env, error.errno()))?;
-        let ids = Ids::of(process, around, who)?;
+        let ids = Ids::of(process, around, who.as_ref())?;
         let command = around.command.unwrap_or(&process.command);
         let words = words(command);
         let program = words.first().copied().unwrap_or_default();
@@ -208,14 +208,14 @@ fn words(command: &Command) -> Vec<&[u8]> {
     }
 }
 
-fn envp(env: &Environment) -> Option<CArray> {
+fn envp(env: &Environment<'_>) -> Option<CArray> {
     let items: Vec<_> = env.iter().map(|(n, v)| [n, b"=".as_slice(), v]).collect();
     CArray::new(&items)
 }
 
 /// A program with a slash stands for itself; else every directory of the child's own `PATH`, where
 /// an empty one means the working directory.
-fn candidates(program: &[u8], env: &Environment) -> Option<CArray> {
+fn candidates(program: &[u8], env: &Environment<'_>) -> Option<CArray> {
     if program.contains(&b'/') || program.is_empty() {
         return CArray::new(&[[program]]);
     }
@@ -315,7 +315,7 @@ impl Ids {
     fn of(
         process: &Process,
         around: &Surroundings<'_>,
-        who: Option<Identity>,
+        who: Option<&Identity>,
     ) -> Result<Self, SpawnFailure> {
         let default = Users::default();
         let users = around.users.unwrap_or(&default);
@@ -336,7 +336,7 @@ impl Ids {
                 uid: None,
             });
         };
-        if untold && is_ours(&who) {
+        if untold && is_ours(who) {
             return Ok(Self {
                 groups: None,
                 gid: None,
@@ -344,7 +344,7 @@ impl Ids {
             });
         }
         let gid = group.unwrap_or(who.gid);
-        let mut groups = listed.unwrap_or(who.groups);
+        let mut groups = listed.unwrap_or_else(|| who.groups.clone());
         if !groups.contains(&gid) {
             groups.push(gid);
         }

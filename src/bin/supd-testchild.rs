@@ -213,15 +213,21 @@ fn wait(ms: Option<u64>, reactions: &Reactions) -> Done {
     }
 }
 
-/// Waits for a descriptor or a reaction; the latter ends the program.
-fn await_any(fd: Option<BorrowedFd<'_>>, timeout: PollTimeout, reactions: &Reactions) -> Done {
+/// Waits for a descriptor or a reaction; the latter ends the program. Whether the former is ready:
+/// a signal ends the wait before anything is known.
+fn await_any(
+    fd: Option<BorrowedFd<'_>>,
+    timeout: PollTimeout,
+    reactions: &Reactions,
+) -> Result<bool, End> {
     let own = reactions.0.iter().map(|(_, _, signals)| signals.as_fd());
     let mut fds: Vec<PollFd<'_>> = own
         .chain(fd)
         .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
         .collect();
     match poll(&mut fds, timeout) {
-        Ok(_) | Err(nix::Error::EINTR) => {}
+        Ok(_) => {}
+        Err(nix::Error::EINTR) => return Ok(false),
         Err(error) => return Err(error.into()),
     }
     for (polled, (_, code, _)) in fds.iter().zip(&reactions.0) {
@@ -229,7 +235,8 @@ fn await_any(fd: Option<BorrowedFd<'_>>, timeout: PollTimeout, reactions: &React
             return Err(End::Exit(*code));
         }
     }
-    Ok(())
+    let ours = fds.get(reactions.0.len());
+    Ok(ours.is_some_and(|polled| polled.any() == Some(true)))
 }
 
 /// A FIFO is opened for writing as well, so that it never ends; a socket is connected to.
@@ -240,7 +247,9 @@ fn obey(path: &str, reactions: &mut Reactions) -> Done {
     };
     let mut line = Vec::new();
     loop {
-        await_any(Some(from.as_fd()), PollTimeout::NONE, reactions)?;
+        if !await_any(Some(from.as_fd()), PollTimeout::NONE, reactions)? {
+            continue;
+        }
         let mut byte = [0_u8];
         if from.read(&mut byte)? == 0 {
             return Ok(());

@@ -3,12 +3,14 @@
 
 mod world;
 
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use std::ffi::OsString;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
 use supd::spec::{EnvInherit, EnvValue, UserRef};
 use supd::sys::env::{self, EnvError, Problem};
+use supd::sys::logpipe::{self, Chunk};
 use supd::sys::notify::{Field, MESSAGE_MAX, NotifySocket, parse};
 use supd::sys::users::{Users, UsersError};
 use supd::sys::{clock, listen, lock, peer};
@@ -426,4 +428,21 @@ fn the_monotonic_clock_never_goes_back() {
         last = now;
     }
     assert!(clock::wall().secs > 1_700_000_000, "some time after 2023");
+}
+
+#[test]
+fn our_end_of_a_log_pipe_never_waits_and_the_childs_does() {
+    let (read, write) = logpipe::pair(Some(1 << 16)).expect("a pipe");
+    let mut buffer = [0_u8; 8];
+    assert_eq!(read.read(&mut buffer).expect("a read"), Chunk::Empty);
+    nix::unistd::write(&write, b"0123456789").expect("written");
+    assert_eq!(read.read(&mut buffer).expect("a read"), Chunk::Bytes(8));
+    assert_eq!(read.read(&mut buffer).expect("a read"), Chunk::Bytes(2));
+    let flags = fcntl(&write, FcntlArg::F_GETFL).expect("flags");
+    assert!(!OFlag::from_bits_retain(flags).contains(OFlag::O_NONBLOCK));
+    let marked = FdFlag::FD_CLOEXEC.bits();
+    assert_eq!(fcntl(&read, FcntlArg::F_GETFD), Ok(marked));
+    assert_eq!(fcntl(&write, FcntlArg::F_GETFD), Ok(marked));
+    drop(write);
+    assert_eq!(read.read(&mut buffer).expect("a read"), Chunk::End);
 }

@@ -18,7 +18,8 @@ use std::path::Path;
 /// Bytes of one environment file or one secret.
 const FILE_MAX: u64 = 1 << 20;
 
-/// What an outer manager told us, and nobody else (sd_notify(3), sd_listen_fds(3), systemd.exec(5)).
+/// What an outer manager told us, and nobody else (sd_notify(3), sd_listen_fds(3),
+/// systemd.exec(5)).
 /// `SUPD_SOCKET` would hand our children the controls.
 const OF_OUTER_MANAGER: [&str; 6] = [
     "NOTIFY_SOCKET",

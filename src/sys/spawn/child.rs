@@ -182,7 +182,7 @@ fn begin_session(plan: &Prepared) -> Done {
             let pid = call(Stage::Session, libc::SYS_getpid, [0; 5])?;
             let pid = u32::try_from(pid).unwrap_or(0);
             let at = std::ptr::from_ref(&pid).expose_provenance();
-            // Without a terminal there is no foreground; TTOU is blocked, so that it cannot stop us.
+            // Without a terminal there is no foreground. TTOU is blocked: it cannot stop us.
             let args = [0, TIOCSPGRP, at, 0, 0];
             let _ = call(Stage::Session, libc::SYS_ioctl, args);
             Ok(())

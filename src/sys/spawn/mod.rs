@@ -161,10 +161,10 @@ impl Spawner {
 
     /// Spawns a child and returns when its program runs, or when it is known why it does not.
     pub fn spawn(&self, plan: &Plan, stdio: Stdio<'_>) -> Result<Child, SpawnFailure> {
-        let inherited = io::stdin();
         let stdin = match &plan.stdin {
             Input::Null => None,
-            Input::Inherit => Some(inherited.as_fd()),
+            // SAFETY: 0 is open as long as we live (`init` sees to it), and never owned.
+            Input::Inherit => Some(unsafe { BorrowedFd::borrow_raw(0) }),
             Input::Opened(fd) => Some(fd.as_fd()),
         };
         let ready = match stdio.ready {

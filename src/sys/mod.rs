@@ -13,12 +13,15 @@
 pub mod clock;
 mod dispositions;
 pub mod env;
+pub mod epoll;
+pub mod everybody;
 pub mod init;
 pub mod leftovers;
 pub mod listen;
 pub mod lock;
 pub mod logpipe;
 pub mod notify;
+pub mod output;
 pub mod own;
 pub mod peer;
 pub mod procs;

@@ -22,6 +22,8 @@
 pub mod config;
 #[cfg(feature = "ctl")]
 pub mod ctl;
+#[cfg(feature = "daemon")]
+pub mod daemon;
 pub mod spec;
 pub mod sys;
 pub mod tree;

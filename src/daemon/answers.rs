@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Questions of clients: which are answered at once, which become commands.
+//!
+//! Reads are answered from the tree as it is at that moment. It decides nothing about the tree.
+
+use super::control::{Answer, Lines, Patience, Request, STREAM_LINES};
+use super::desk::{actor, answer, body};
+use super::journal::Kinds;
+use super::logs::Follow;
+use super::run::Daemon;
+use super::view::{Light, counts, health, nested};
+use super::{line, stamp};
+use crate::spec::Node;
+use crate::tree::NodeId;
+use crate::wire::{
+    CommandReply, ConfigRequest, DaemonView, EventLine, Gap, Query, Route, Snapshot, Status,
+    VERSION, Word, code, outcome, query, span,
+};
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt::Write as _;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Lines of a service's log when the client does not say how many.
+const LOG_LINES: usize = 100;
+/// The description of the interface, written by hand.
+const OPENAPI: &str = include_str!("../../docs/reference/openapi.json");
+
+impl Daemon {
+    /// Answers a question, or hands it to the engine.
+    pub(crate) fn take_request(&mut self, request: Request) {
+        let reply = match request.route.clone() {
+            Route::Act(name, verb) => return self.with_node(request, &name, verb_of(verb)),
+            Route::Delete(name) => return self.with_node(request, &name, Self::delete),
+            Route::AddChild(name) => return self.with_node(request, &name, Self::add_child),
+            Route::Shutdown => return self.shut_down(request),
+            Route::Reload => return self.configure(request, None),
+            Route::Apply => match body::<ConfigRequest>(&request.body) {
+                Ok(asked) => return self.configure(request, asked.toml),
+                Err(refused) => refused,
+            },
+            Route::Tree => self
+                .status()
+                .map_or_else(no_tree, |s| Answer::json(200, &s)),
+            Route::Node(name) => self
+                .named(&name)
+                .map_or_else(|e| e, |id| self.node_view(id)),
+            Route::History(name) => self.named(&name).map_or_else(|e| e, |id| self.history(id)),
+            Route::Logs(name) => {
+                let node = self.named(&name);
+                node.and_then(|id| self.logs(id, &request.query))
+                    .unwrap_or_else(|e| e)
+            }
+            Route::Events => self.events(&request.query).unwrap_or_else(|e| e),
+            Route::Health => self.health(&request.query),
+            Route::OpenApi => Answer::Json {
+                status: 200,
+                json: OPENAPI.to_owned(),
+            },
+            Route::Plan | Route::Config | Route::Metrics => {
+                let message = format!("`{}` is not in this version", request.route.path());
+                Answer::error(501, code::UNSUPPORTED, message)
+                    .hint("supctl check FILE reads a configuration without a daemon")
+            }
+        };
+        answer(request.reply, reply);
+    }
+
+    fn with_node(
+        &mut self,
+        request: Request,
+        name: &str,
+        act: impl FnOnce(&mut Self, Request, NodeId),
+    ) {
+        match self.named(name) {
+            Ok(node) => act(self, request, node),
+            Err(unknown) => answer(request.reply, unknown),
+        }
+    }
+
+    fn configure(&mut self, request: Request, text: Option<String>) {
+        let by = actor(&request);
+        let reply = match request.patience {
+            Patience::UntilDone => Some(request.reply),
+            Patience::None => {
+                let accepted = CommandReply {
+                    ok: true,
+                    outcome: Word::Borrowed(outcome::ACCEPTED),
+                    ..CommandReply::default()
+                };
+                answer(request.reply, Answer::json(202, &accepted));
+                None
+            }
+        };
+        self.take_up(by, text.as_deref(), reply);
+    }
+
+    /// The node of this name or path; else who has a similar one.
+    fn named(&self, name: &str) -> Result<NodeId, Answer> {
+        let found = if name.contains('/') {
+            let nodes = self.tree.snapshot().nodes;
+            nodes.iter().find(|n| n.path == name).map(|n| n.id)
+        } else {
+            self.tree.node(name)
+        };
+        found.ok_or_else(|| {
+            let near = self
+                .press
+                .names
+                .all()
+                .map(|(_, known)| (strsim::damerau_levenshtein(known, name), known))
+                .filter(|(slips, known)| *slips <= (known.len() / 3).max(1))
+                .min();
+            let hint = match near {
+                Some((_, known)) => format!("did you mean `{known}`?"),
+                None => "supctl status shows all names".to_owned(),
+            };
+            Answer::error(404, code::NO_SUCH_NODE, format!("no node `{name}`")).hint(hint)
+        })
+    }
+
+    fn light(&self) -> Light<'_> {
+        Light {
+            world: &self.world,
+            press: &self.press,
+        }
+    }
+
+    fn status(&self) -> Option<Status> {
+        let mut snapshot = self.tree.snapshot();
+        snapshot.at = self.now();
+        let root = nested(&snapshot, 0, self.light())?;
+        Some(Status {
+            v: VERSION,
+            seq: self.press.journal.last(),
+            daemon: DaemonView {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                pid: i32::try_from(std::process::id()).unwrap_or_default(),
+                up_ms: line::millis(self.now().since(self.born.0)),
+                boot: self.press.journal.boot().to_owned(),
+                started: Some(stamp::rfc3339(self.born.1)),
+                config: Some(self.desk.config.view()),
+            },
+            counts: counts(&snapshot),
+            root,
+        })
+    }
+
+    fn node_view(&self, node: NodeId) -> Answer {
+        let mut snapshot = self.tree.snapshot();
+        snapshot.at = self.now();
+        let place = snapshot.nodes.iter().position(|n| n.id == node);
+        let view = place.and_then(|place| nested(&snapshot, place, self.light()));
+        view.map_or_else(no_tree, |view| Answer::json(200, &view))
+    }
+
+    fn health(&self, query: &Query) -> Answer {
+        let health = health(&self.tree.snapshot());
+        let holds = match query.get(query::LEVEL) {
+            Some("live") => health.live,
+            Some("ready") => health.ready,
+            Some(other) => {
+                let message = format!("`{other}` is no level of health");
+                return Answer::error(400, code::BAD_REQUEST, message)
+                    .hint("write ?level=live or ?level=ready");
+            }
+            None => health.status == "ok",
+        };
+        Answer::json(if holds { 200 } else { 503 }, &health)
+    }
+
+    fn history(&self, node: NodeId) -> Answer {
+        let events = self.press.journal.history(node, &self.press.names);
+        Answer::List(ndjson(&events))
+    }
+
+    fn events(&mut self, query: &Query) -> Result<Answer, Answer> {
+        let kinds = Kinds(query.all(query::KIND).map(str::to_owned).collect());
+        let since = self.since(query)?;
+        let follow = query.is_on(query::FOLLOW);
+        let mut first: VecDeque<Arc<str>> = VecDeque::new();
+        if follow && let Some(status) = self.status() {
+            first.push_back(json(&Snapshot::new(status)));
+        }
+        let from = match since {
+            Some(seq) => seq,
+            None if follow => self.press.journal.last(),
+            None => 0,
+        };
+        let (gap, lines) = self.press.journal.since(from, &kinds, &self.press.names);
+        // Without `since` nobody has asked for what is forgotten.
+        if let (Some((a, b)), Some(_)) = (gap, since) {
+            first.push_back(json(&Gap::new(a, b)));
+        }
+        first.extend(lines.iter().map(json));
+        if !follow {
+            return Ok(Answer::List(joined(&first)));
+        }
+        let (send, rest) = mpsc::channel(STREAM_LINES);
+        self.room_for_a_stream()?;
+        self.press.journal.follow(kinds, send);
+        Ok(Answer::Stream(Lines { first, rest }))
+    }
+
+    /// `?since=` as the number of the last event not wanted.
+    fn since(&self, query: &Query) -> Result<Option<u64>, Answer> {
+        let Some(text) = query.get(query::SINCE) else {
+            return Ok(None);
+        };
+        if let Ok(seq) = text.parse() {
+            return Ok(Some(seq));
+        }
+        let ago = span::parse(text).ok_or_else(|| {
+            let message = format!("`{text}` is neither an event's number nor a span of time");
+            Answer::error(400, code::BAD_REQUEST, message).hint("write ?since=801 or ?since=10m")
+        })?;
+        let ago = i64::try_from(ago.as_micros()).unwrap_or(i64::MAX);
+        let moment = stamp::wall_us().saturating_sub(ago);
+        Ok(Some(self.press.journal.before(moment)))
+    }
+
+    fn room_for_a_stream(&mut self) -> Result<(), Answer> {
+        let open = self.press.journal.followers() + self.world.logs.followers();
+        if open < crate::spec::limits::STREAMS_MAX {
+            return Ok(());
+        }
+        Err(Answer::error(429, code::BUSY, "too many streams are open")
+            .hint("close a `supctl events -f` or `supctl logs -f`"))
+    }
+
+    fn logs(&mut self, node: NodeId, query: &Query) -> Result<Answer, Answer> {
+        let number = |key: &str| -> Result<Option<usize>, Answer> {
+            let Some(text) = query.get(key) else {
+                return Ok(None);
+            };
+            text.parse().map(Some).map_err(|_| {
+                let message = format!("`{key}` is no number: `{text}`");
+                Answer::error(400, code::BAD_REQUEST, message)
+                    .hint("write ?lines=100, or ?run=3 for one run")
+            })
+        };
+        let most = number(query::LINES)?.unwrap_or(LOG_LINES);
+        let run = number(query::RUN)?.and_then(|r| u32::try_from(r).ok());
+        let whose = self.services_below(node);
+        let mut lines: Vec<_> = whose
+            .iter()
+            .flat_map(|id| self.world.logs.last(*id, most, run))
+            .collect();
+        if whose.len() > 1 {
+            // Stamps are of one clock and one width; within a service the order stays.
+            lines.sort_by(|a, b| a.ts.cmp(&b.ts));
+            lines.drain(..lines.len().saturating_sub(most));
+        }
+        let first: VecDeque<Arc<str>> = lines.iter().map(json).collect();
+        if !query.is_on(query::FOLLOW) {
+            return Ok(Answer::List(joined(&first)));
+        }
+        self.room_for_a_stream()?;
+        let (send, rest) = mpsc::channel(STREAM_LINES);
+        self.world.logs.follow(Follow(whose), send);
+        Ok(Answer::Stream(Lines { first, rest }))
+    }
+
+    fn services_below(&self, node: NodeId) -> BTreeSet<NodeId> {
+        let nodes = self.tree.snapshot().nodes;
+        let services = nodes.iter().filter(|n| matches!(n.spec, Node::Service(_)));
+        services
+            .map(|n| n.id)
+            .filter(|id| self.press.names.is_below(*id, node))
+            .collect()
+    }
+}
+
+fn verb_of(verb: crate::wire::Verb) -> impl FnOnce(&mut Daemon, Request, NodeId) {
+    move |daemon, request, node| daemon.act(request, node, verb)
+}
+
+fn no_tree() -> Answer {
+    Answer::error(500, code::INTERNAL, "the tree has no such node any more").hint("supctl status")
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Arc<str> {
+    serde_json::to_string(value).unwrap_or_default().into()
+}
+
+fn joined(lines: &VecDeque<Arc<str>>) -> String {
+    lines.iter().fold(String::new(), |mut text, line| {
+        let _infallible = writeln!(text, "{line}");
+        text
+    })
+}
+
+fn ndjson(events: &[EventLine]) -> String {
+    joined(&events.iter().map(json).collect())
+}

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From nothing to the running loop, and the exit code at its end.
+//!
+//! The order matters: the process is taken over and signals are listened to before anything else,
+//! so that a TERM during the start is not lost; the configuration is read before anything is
+//! touched; the lock decides before anything is started. What cannot be had is said and lived
+//! without; only a bad configuration, a held lock and a mistake of our own end the start.
+
+use super::control::Message;
+use super::control::server::{Gate, serve};
+use super::desk::Desk;
+use super::journal::Journal;
+use super::logs::Logs;
+use super::outlet::Outlet;
+use super::press::Press;
+use super::reload::{Config, Origin, Refused, read};
+use super::run::{Daemon, Turn, now};
+use super::signals::{Orders, listened};
+use super::socket::{Listening, NoSocket, Ours, open};
+use super::token::Token;
+use super::world::{Parts, World};
+use super::{end, note, panics, stamp, trace};
+use crate::config::{Charset, Color, Disk, Style};
+use crate::spec::{LogFormat, Settings};
+use crate::sys::epoll::{Interest, Poller};
+use crate::sys::init::{self, Degraded, Inherited};
+use crate::sys::output::Output;
+use crate::sys::signals::Signals;
+use crate::sys::spawn::Spawner;
+use crate::tree::Tree;
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::{self, Receiver};
+
+/// Exit code: the configuration is bad (sysexits(3), `EX_DATAERR`).
+pub const BAD_CONFIG: u8 = 65;
+/// Exit code: a mistake of our own or of our surroundings (`EX_SOFTWARE`).
+pub const INTERNAL: u8 = 70;
+/// Exit code: another supd holds the lock (`EX_TEMPFAIL`).
+pub const HELD: u8 = 75;
+
+/// Questions that wait for the loop; a client beyond them waits in its own task.
+const INBOX: usize = 128;
+
+/// What the daemon is started with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The configuration's main file.
+    pub config: std::path::PathBuf,
+    /// `--socket`.
+    pub socket: Option<OsString>,
+    /// `--var`.
+    pub vars: Vec<(String, String)>,
+}
+
+/// Why the daemon did not start.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{0}")]
+    Config(String),
+    #[error(transparent)]
+    Socket(#[from] NoSocket),
+    #[error("cannot take the process over: {0}")]
+    Init(#[from] init::InitError),
+    #[error("cannot {doing}: {source}")]
+    System {
+        doing: &'static str,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot spawn anything here ({}): {}", .0.stage.as_str(), super::words::errno(.0.errno))]
+    Spawn(crate::spec::SpawnFailure),
+}
+
+/// Runs the daemon until its tree is gone; the exit code.
+pub fn run(options: Options) -> u8 {
+    panics::install();
+    match prepare(options) {
+        Ok(ready) => ready.run(),
+        Err(Failure::Config(pictures)) => {
+            say(&pictures);
+            BAD_CONFIG
+        }
+        Err(failure @ Failure::Socket(_)) => {
+            say(&format!(
+                "supd: {failure}\n\nhint: use another one with `--socket PATH`, or: supctl status\n"
+            ));
+            HELD
+        }
+        Err(failure) => {
+            say(&format!("supd: {failure}\n"));
+            INTERNAL
+        }
+    }
+}
+
+/// Reads and checks a configuration and says what is wrong with it.
+pub fn check(options: &Options) -> Result<crate::config::Loaded, u8> {
+    match read(&origin(options), &Disk, style()) {
+        Ok(read) => {
+            say(&read.warnings);
+            Ok(read.loaded)
+        }
+        Err(Refused(pictures)) => {
+            say(&pictures);
+            Err(BAD_CONFIG)
+        }
+    }
+}
+
+/// Before and after the loop there is nobody whom a slow standard error could hold up.
+pub(super) fn say(text: &str) {
+    let _closed = io::stderr().write_all(text.as_bytes());
+}
+
+fn origin(options: &Options) -> Origin {
+    Origin {
+        path: options.config.clone(),
+        vars: options.vars.clone(),
+    }
+}
+
+fn style() -> Style {
+    let terminal = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    Style {
+        color: if terminal { Color::Ansi } else { Color::Never },
+        charset: Charset::Unicode,
+    }
+}
+
+/// How records are written: what the file says, else text for a terminal.
+pub(super) fn format_of(settings: &Settings) -> LogFormat {
+    settings.log_format.unwrap_or_else(|| {
+        if io::stderr().is_terminal() {
+            LogFormat::Text
+        } else {
+            LogFormat::Json
+        }
+    })
+}
+
+/// Everything that is needed, before the first program.
+struct Prepared {
+    inherited: Inherited,
+    signals: Signals,
+    spawner: Spawner,
+    poller: Poller,
+    config: Config,
+    socket: Result<Listening, NoSocket>,
+}
+
+fn prepare(options: Options) -> Result<Prepared, Failure> {
+    let system = |doing| move |source| Failure::System { doing, source };
+    let inherited = init::take_over()?;
+    let signals = Signals::install(&listened()).map_err(system("listen to signals"))?;
+    let origin = origin(&options);
+    let read = match read(&origin, &Disk, style()) {
+        Ok(read) => read,
+        Err(Refused(pictures)) => return Err(Failure::Config(pictures)),
+    };
+    say(&read.warnings);
+    let config = Config::new(origin, read.loaded);
+    let socket = match open(options.socket, &config.tree().settings.socket) {
+        Err(held @ NoSocket::Held { .. }) => return Err(held.into()),
+        other => other,
+    };
+    let spawner = Spawner::new(&inherited).map_err(Failure::Spawn)?;
+    let poller = Poller::new().map_err(system("wait for descriptors"))?;
+    poller
+        .add(&signals, Token::Signals.encode(), Interest::Read)
+        .map_err(system("wait for signals"))?;
+    Ok(Prepared {
+        inherited,
+        signals,
+        spawner,
+        poller,
+        config,
+        socket,
+    })
+}
+
+impl Prepared {
+    fn run(self) -> u8 {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build();
+        match runtime {
+            Ok(runtime) => runtime.block_on(self.live()),
+            Err(e) => {
+                say(&format!("supd: cannot start the loop: {e}\n"));
+                INTERNAL
+            }
+        }
+    }
+
+    async fn live(self) -> u8 {
+        let poller = Rc::new(self.poller);
+        let ready = match watch(&poller) {
+            Ok(ready) => ready,
+            Err(e) => {
+                say(&format!("supd: cannot watch the loop's descriptors: {e}\n"));
+                return INTERNAL;
+            }
+        };
+        let (to_loop, inbox) = mpsc::channel(INBOX);
+        let degraded = remarks(&self.inherited, self.socket.as_ref());
+        let address = self.socket.as_ref().ok().map(|s| s.address.clone());
+        let settings = self.config.tree().settings.clone();
+        let lines = trace::Lines::default();
+        trace::install(&lines);
+        let mut press = Press::new(
+            Journal::new(random(), settings.events_kept, lines.clone()),
+            lines,
+        );
+        press.set(&settings, format_of(&settings));
+        let tree = Tree::new(&self.config.tree(), RandomState::new().hash_one(0));
+        press.learn_names(&tree);
+        let gate = |access| Gate {
+            seq: press.journal.seq(),
+            ..Gate::new(access, to_loop.clone())
+        };
+        let served = self.socket.ok().and_then(|s| begin_to_serve(s, gate));
+        let (out, err) = (io::stdout(), io::stderr());
+        let outlet = |fd| Outlet::new(Output::new(fd).ok());
+        let world = World::new(Parts {
+            poller: Rc::clone(&poller),
+            spawner: self.spawner,
+            inherited: self.inherited,
+            logs: Logs::new(outlet(out.as_fd()), outlet(err.as_fd()), &settings),
+            answers: to_loop,
+            socket: address,
+        });
+        let mut daemon = Daemon {
+            tree,
+            world,
+            press,
+            desk: Desk::new(self.config),
+            orders: Orders::at_start(),
+            signals: self.signals,
+            poller,
+            effects: VecDeque::new(),
+            replies: Vec::new(),
+            halt: None,
+            turn: Turn::default(),
+            born: (now(), stamp::wall_us()),
+            strangers: end::children(),
+        };
+        for remark in degraded {
+            daemon.note_at_start(note::SURROUNDINGS, remark);
+        }
+        daemon.live(inbox, ready, served).await
+    }
+}
+
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe, and unsafe code stands in sys, which knows no tokio; what \
+              it asks for holds: the Rc keeps the descriptor open as long as it is watched"
+)]
+fn watch(poller: &Rc<Poller>) -> io::Result<AsyncFd<Rc<Poller>>> {
+    AsyncFd::with_interest(Rc::clone(poller), tokio::io::Interest::READABLE)
+}
+
+/// What keeps the server alive.
+#[derive(Debug)]
+pub(super) struct Served {
+    /// Who is let in.
+    pub gate: Gate,
+    /// The socket's file.
+    pub ours: Ours,
+}
+
+fn begin_to_serve(
+    socket: Listening,
+    gate: impl FnOnce(super::control::access::Access) -> Gate,
+) -> Option<Served> {
+    let gate = gate(socket.access.clone());
+    let (fd, ours) = socket.into_parts();
+    let listener = listener(fd)?;
+    tokio::spawn(serve(listener, gate.clone()));
+    Some(Served { gate, ours })
+}
+
+fn listener(fd: OwnedFd) -> Option<tokio::net::UnixListener> {
+    let listener = std::os::unix::net::UnixListener::from(fd);
+    listener.set_nonblocking(true).ok()?;
+    tokio::net::UnixListener::from_std(listener).ok()
+}
+
+impl Daemon {
+    async fn live(
+        mut self,
+        inbox: Receiver<Message>,
+        ready: AsyncFd<Rc<Poller>>,
+        served: Option<Served>,
+    ) -> u8 {
+        let version = env!("CARGO_PKG_VERSION");
+        let hash = self.desk.config.hash();
+        let pid = std::process::id();
+        let detail = format!("supd {version} started, pid {pid}, configuration {hash}");
+        self.note_at_start(crate::wire::kind::DAEMON_STARTED, detail);
+        self.run(inbox, &ready).await;
+        end::end(self, &ready, served).await
+    }
+
+    fn note_at_start(&mut self, kind: &'static str, detail: String) {
+        self.begin_turn();
+        self.note(kind, detail);
+    }
+}
+
+fn random() -> String {
+    format!("{:08x}", RandomState::new().hash_one(0) >> 32)
+}
+
+/// One line for each thing that is not as it should be, and what follows.
+fn remarks(inherited: &Inherited, socket: Result<&Listening, &NoSocket>) -> Vec<String> {
+    let mut remarks: Vec<String> = inherited
+        .degraded
+        .iter()
+        .map(|d| match d {
+            Degraded::DevNull => "there is no /dev/null; a pipe stands for it".to_owned(),
+            Degraded::Subreaper(e) => format!(
+                "orphans of services go to another process: {}",
+                super::words::errno(*e)
+            ),
+            Degraded::Nofile(e) => format!(
+                "the limit of open files cannot be raised: {}",
+                super::words::errno(*e)
+            ),
+            Degraded::Cwd(e) => format!(
+                "the working directory cannot be opened: {}",
+                super::words::errno(*e)
+            ),
+            Degraded::Proc => "there is no /proc; leftovers cannot be found".to_owned(),
+        })
+        .collect();
+    match socket {
+        Ok(listening) => remarks.extend(listening.remarks.iter().cloned()),
+        Err(e) => remarks.push(format!("no control socket, supctl cannot be used: {e}")),
+    }
+    remarks
+}

@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Commands of clients between their arrival and their answer.
+//!
+//! Each becomes one event for the engine and gets one answer, when the engine says what came of
+//! it and the records of it are published. It decides nothing: what the engine refuses is refused.
+
+use super::control::{Answer, Patience, Request};
+use super::reload::Config;
+use super::run::Daemon;
+use crate::spec::Signal;
+use crate::tree::{Actor, Command, CommandId, Event, Haste, NodeId, Outcome};
+use crate::wire::{
+    ChildRequest, CommandReply, ReloadReply, RestartRequest, ScaleRequest, ShutdownRequest,
+    SignalRequest, Verb, Word, code, outcome,
+};
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use tokio::sync::oneshot::Sender;
+
+/// Commands that may wait for their answer at one time, all clients together.
+const WAITING_MAX: usize = 1024;
+
+/// Commands under way.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    next: u64,
+    waiting: BTreeMap<CommandId, Waiting>,
+    /// Who waits for the end of everything.
+    pub leaving: Vec<Sender<Answer>>,
+    /// The configuration in force.
+    pub config: Config,
+}
+
+/// A command that is not answered yet.
+#[derive(Debug)]
+struct Waiting {
+    reply: Option<Sender<Answer>>,
+    /// The last record before it.
+    since: u64,
+    kind: Kind,
+}
+
+/// What its answer looks like.
+#[derive(Debug)]
+enum Kind {
+    /// A `CommandReply`.
+    Command,
+    /// A `ReloadReply` with these diagnostics.
+    Reload(Vec<String>),
+}
+
+impl Desk {
+    /// No command yet.
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
+            next: 1,
+            waiting: BTreeMap::new(),
+            leaving: Vec::new(),
+            config,
+        }
+    }
+}
+
+/// Who a client is, for records.
+pub(crate) fn actor(request: &Request) -> Actor {
+    Actor::Client {
+        uid: request.peer.uid,
+        pid: request.peer.pid,
+    }
+}
+
+impl Daemon {
+    /// Hands a command to the engine.
+    fn order(&mut self, command: Command, by: Actor, waiting: Waiting) {
+        let id = CommandId(self.desk.next);
+        self.desk.next += 1;
+        self.desk.waiting.insert(id, waiting);
+        self.world
+            .events
+            .push_back(Event::Command { id, by, command });
+    }
+
+    /// Makes the engine's tree what this configuration says; the answer is a `ReloadReply`.
+    pub(crate) fn order_apply(
+        &mut self,
+        by: Actor,
+        reply: Option<Sender<Answer>>,
+        warnings: Vec<String>,
+    ) {
+        let tree = self.desk.config.tree();
+        let waiting = Waiting {
+            reply,
+            since: self.press.journal.last(),
+            kind: Kind::Reload(warnings),
+        };
+        self.order(Command::Apply(tree), by, waiting);
+    }
+
+    fn order_for(&mut self, request: Request, command: Command) {
+        let by = actor(&request);
+        if self.desk.waiting.len() >= WAITING_MAX {
+            let busy = Answer::error(429, code::BUSY, "too many commands are under way");
+            return answer(request.reply, busy.hint("try again: supctl status"));
+        }
+        let reply = match request.patience {
+            Patience::UntilDone => Some(request.reply),
+            Patience::None => {
+                answer(request.reply, accepted());
+                None
+            }
+        };
+        let waiting = Waiting {
+            reply,
+            since: self.press.journal.last(),
+            kind: Kind::Command,
+        };
+        self.order(command, by, waiting);
+    }
+
+    /// `POST /v1/nodes/{name}/{verb}`.
+    pub(crate) fn act(&mut self, request: Request, node: NodeId, verb: Verb) {
+        match self.command_of(&request, node, verb) {
+            Ok(command) => self.order_for(request, command),
+            Err(refused) => answer(request.reply, refused),
+        }
+    }
+
+    fn command_of(&self, request: &Request, node: NodeId, verb: Verb) -> Result<Command, Answer> {
+        Ok(match verb {
+            Verb::Start | Verb::Run => Command::Start(node),
+            Verb::Stop if node == self.tree.root() => {
+                let message = "the root is not stopped by itself";
+                return Err(Answer::error(409, code::CONFLICT, message)
+                    .hint("to stop everything: supctl shutdown"));
+            }
+            Verb::Stop => Command::Stop(node),
+            Verb::Restart => match body::<RestartRequest>(&request.body)?.only {
+                true => Command::RestartOnly(node),
+                false => Command::Restart(node),
+            },
+            Verb::Reload => Command::ReloadService(node),
+            Verb::Reset => Command::Reset(node),
+            Verb::Pin => Command::Pin(node),
+            Verb::Unpin => Command::Unpin(node),
+            Verb::Signal => {
+                let asked = body::<SignalRequest>(&request.body)?.signal;
+                let signal: Signal = asked.parse().map_err(|_| {
+                    let message = format!("`{asked}` is no signal");
+                    Answer::error(400, code::BAD_REQUEST, message)
+                        .hint("write a name: HUP, SIGUSR1, RTMIN+3")
+                })?;
+                Command::Signal(node, signal)
+            }
+            Verb::Scale => {
+                let count = body::<ScaleRequest>(&request.body)?.instances;
+                let name = self.press.names.name(node);
+                let instances = self.desk.config.instances(name, count).ok_or_else(|| {
+                    let message = format!("`{name}` cannot have {count} instances");
+                    Answer::error(409, code::CONFLICT, message)
+                        .hint("only a service with `instances` is a pool: supctl status")
+                })?;
+                Command::Scale(node, instances)
+            }
+        })
+    }
+
+    /// `DELETE /v1/nodes/{name}`.
+    pub(crate) fn delete(&mut self, request: Request, node: NodeId) {
+        self.order_for(request, Command::Delete(node));
+    }
+
+    /// `POST /v1/nodes/{supervisor}/children`.
+    pub(crate) fn add_child(&mut self, request: Request, node: NodeId) {
+        let child = body::<ChildRequest>(&request.body)
+            .and_then(|asked| self.desk.config.child(&asked.toml));
+        let child = child.and_then(|child| {
+            let name = child.name();
+            let elsewhere = self.tree.node(name).is_some() && self.tree.child(node, name).is_none();
+            if elsewhere {
+                let message = format!("another supervisor has a child named `{name}`");
+                return Err(Answer::error(409, code::CONFLICT, message)
+                    .hint(format!("choose another name, or: supctl status {name}")));
+            }
+            Ok(child)
+        });
+        match child {
+            Ok(child) => self.order_for(request, Command::Add(node, child)),
+            Err(refused) => answer(request.reply, refused),
+        }
+    }
+
+    /// `POST /v1/shutdown`: answered when nothing is left, just before the end.
+    pub(crate) fn shut_down(&mut self, request: Request) {
+        let asked = match body::<ShutdownRequest>(&request.body) {
+            Ok(asked) => asked,
+            Err(refused) => return answer(request.reply, refused),
+        };
+        let haste = match asked.haste.as_deref() {
+            None | Some("orderly") => Haste::Orderly,
+            Some("short") => Haste::Short,
+            Some("kill") => Haste::Kill,
+            Some(other) => {
+                let message = format!("`{other}` is no haste");
+                let refused = Answer::error(400, code::BAD_REQUEST, message)
+                    .hint("write orderly, short or kill");
+                return answer(request.reply, refused);
+            }
+        };
+        let by = actor(&request);
+        match request.patience {
+            Patience::UntilDone => self.desk.leaving.push(request.reply),
+            Patience::None => answer(request.reply, accepted()),
+        }
+        self.world.events.push_back(Event::Shutdown { haste, by });
+    }
+
+    /// Answers what the engine has answered in this turn; its records are published by now.
+    pub(crate) fn answer_replies(&mut self) {
+        for (id, outcome) in std::mem::take(&mut self.replies) {
+            let Some(waiting) = self.desk.waiting.remove(&id) else {
+                continue;
+            };
+            let reply = match waiting.kind {
+                Kind::Command => self.command_reply(&outcome, waiting.since),
+                Kind::Reload(diagnostics) => {
+                    self.reload_reply(&outcome, waiting.since, diagnostics)
+                }
+            };
+            if let Some(to) = waiting.reply {
+                answer(to, reply);
+            }
+        }
+    }
+
+    fn command_reply(&self, outcome: &Outcome, since: u64) -> Answer {
+        let (ok, word) = match outcome {
+            Outcome::NotFound => {
+                return Answer::error(404, code::NO_SUCH_NODE, "the node is gone meanwhile")
+                    .hint("supctl status");
+            }
+            Outcome::Busy => {
+                let message = "its supervisor has too many commands waiting";
+                return Answer::error(429, code::BUSY, message).hint("try again: supctl status");
+            }
+            other => word_of(other),
+        };
+        let (seq, events) = self.press.journal.caused_after(since, &self.press.names);
+        Answer::json(
+            200,
+            &CommandReply {
+                ok,
+                outcome: Word::Borrowed(word),
+                seq,
+                events,
+                message: message_of(outcome),
+            },
+        )
+    }
+
+    fn reload_reply(&self, outcome: &Outcome, since: u64, diagnostics: Vec<String>) -> Answer {
+        let mut reply = ReloadReply {
+            hash: self.desk.config.hash(),
+            diagnostics,
+            ..ReloadReply::default()
+        };
+        if let Outcome::Applied(done) = outcome {
+            reply.ok = true;
+            reply.added = done.added as u64;
+            reply.removed = done.removed as u64;
+            reply.restarted = done.restarted as u64;
+            reply.in_place = done.in_place as u64;
+        }
+        reply.seq = self.press.journal.caused_after(since, &self.press.names).0;
+        Answer::json(200, &reply)
+    }
+
+    /// The end: everybody who still waits is told.
+    pub(crate) fn answer_all(&mut self) {
+        for to in std::mem::take(&mut self.desk.leaving) {
+            let reply = CommandReply {
+                ok: true,
+                outcome: Word::Borrowed(outcome::DONE),
+                ..CommandReply::default()
+            };
+            answer(to, Answer::json(200, &reply));
+        }
+        for (_, waiting) in std::mem::take(&mut self.desk.waiting) {
+            if let Some(to) = waiting.reply {
+                let stopping = Answer::error(503, code::STOPPING, "supd is going down");
+                answer(to, stopping);
+            }
+        }
+    }
+}
+
+/// Sends an answer; a client that is gone no longer wants it.
+pub(crate) fn answer(to: Sender<Answer>, answer: Answer) {
+    let _gone = to.send(answer);
+}
+
+fn accepted() -> Answer {
+    Answer::json(
+        202,
+        &CommandReply {
+            ok: true,
+            outcome: Word::Borrowed(outcome::ACCEPTED),
+            ..CommandReply::default()
+        },
+    )
+}
+
+/// Reads a body; an empty one is `{}`.
+pub(crate) fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Answer> {
+    let bytes = if bytes.trim_ascii().is_empty() {
+        b"{}"
+    } else {
+        bytes
+    };
+    serde_json::from_slice(bytes).map_err(|e| {
+        Answer::error(
+            400,
+            code::BAD_REQUEST,
+            format!("the body is not as it should be: {e}"),
+        )
+        .hint("GET /v1/openapi.json shows what is expected")
+    })
+}
+
+fn word_of(outcome: &Outcome) -> (bool, &'static str) {
+    match outcome {
+        Outcome::Done | Outcome::Applied(_) | Outcome::Counts(_) | Outcome::Children(_) => {
+            (true, outcome::DONE)
+        }
+        Outcome::Running => (true, outcome::RUNNING),
+        Outcome::Restarting => (true, outcome::RESTARTING),
+        Outcome::StartFailed => (false, outcome::START_FAILED),
+        Outcome::AlreadyStarted => (false, outcome::ALREADY_STARTED),
+        Outcome::AlreadyPresent => (false, outcome::ALREADY_PRESENT),
+        Outcome::InvalidSpec => (false, outcome::INVALID_SPEC),
+        Outcome::SupervisorDown => (false, outcome::SUPERVISOR_DOWN),
+        Outcome::NotRunning => (false, "not_running"),
+        Outcome::Unsupported => (false, outcome::UNSUPPORTED),
+        Outcome::Superseded => (false, outcome::SUPERSEDED),
+        Outcome::Pinned => (false, outcome::PINNED),
+        Outcome::NotFound => (false, code::NO_SUCH_NODE),
+        Outcome::Busy => (false, code::BUSY),
+    }
+}
+
+/// One clause where the word alone leaves people without a next step.
+fn message_of(outcome: &Outcome) -> Option<String> {
+    let text = match outcome {
+        Outcome::StartFailed => "see its history and its logs",
+        Outcome::SupervisorDown => "start its supervisor first",
+        Outcome::NotRunning => "it has no process now",
+        Outcome::Unsupported => "this kind of node has no such operation",
+        Outcome::Superseded => "another command came after it",
+        Outcome::Pinned => "unpin it first",
+        Outcome::Done
+        | Outcome::Running
+        | Outcome::Restarting
+        | Outcome::NotFound
+        | Outcome::AlreadyStarted
+        | Outcome::AlreadyPresent
+        | Outcome::InvalidSpec
+        | Outcome::Busy
+        | Outcome::Counts(_)
+        | Outcome::Children(_)
+        | Outcome::Applied(_) => return None,
+    };
+    Some(text.to_owned())
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The end of the daemon: nothing of ours is left behind, and the exit code says why.
+//!
+//! The engine has halted: every service is reaped or cannot be killed. What is left are processes
+//! that ran away from their services and are our children now. As init of a pid name space of our
+//! own they are killed with everybody else; else only those that came after us, by name. Every
+//! wait here has an end.
+
+use super::boot::{Served, say};
+use super::run::{Daemon, now};
+use crate::spec::Signal;
+use crate::sys::epoll::Poller;
+use crate::sys::everybody::OwnNamespace;
+use crate::sys::leftovers::{self, Leftover};
+use crate::tree::{Actor, Halt, What};
+use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::io::unix::AsyncFd;
+
+/// How long the last processes have to be reaped after their SIGKILL.
+const LAST_REAPING: Duration = Duration::from_secs(2);
+/// How long the last lines wait for a slow reader of our outputs, and clients for their answers.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// Bytes Kubernetes reads of a termination message.
+const TERMINATION_MAX: usize = 4096;
+/// The exit code when something would not end.
+const LEFT_BEHIND: u8 = 1;
+
+/// Processes by pid and start time.
+pub(super) type Strangers = BTreeSet<(i32, u64)>;
+
+/// Children we have before we have started any: not ours to kill.
+pub(super) fn children() -> Strangers {
+    our_children().iter().map(|p| (p.pid, p.started)).collect()
+}
+
+fn our_children() -> Vec<Leftover> {
+    let own = i32::try_from(std::process::id()).unwrap_or_default();
+    leftovers::children_of(own)
+}
+
+/// Ends; the exit code.
+pub(super) async fn end(
+    mut daemon: Daemon,
+    ready: &AsyncFd<Rc<Poller>>,
+    served: Option<Served>,
+) -> u8 {
+    let halt = daemon.halt.take().unwrap_or(Halt::Requested);
+    if let Halt::GaveUp { .. } = halt {
+        daemon.exit_delay(ready).await;
+    }
+    daemon.leave_nobody(ready).await;
+    daemon.press.publish(&daemon.tree, &mut daemon.world);
+    daemon.answer_all();
+    daemon.press.journal.close();
+    daemon.world.logs.close();
+    if let Some(served) = served {
+        served.gate.drained(LAST_WORDS).await;
+        drop(served.ours);
+    }
+    daemon.last_words(ready).await;
+    let (code, reason) = daemon.verdict(&halt);
+    if let Some(reason) = reason {
+        say(&format!("supd: {reason}\n"));
+        termination_message(&reason);
+    }
+    code
+}
+
+impl Daemon {
+    fn verdict(&self, halt: &Halt) -> (u8, Option<String>) {
+        match halt {
+            Halt::Requested => {
+                let code = match self.turn.asked_by {
+                    Some(Actor::Signal(_)) => self.tree.spec().settings.exit_on_term,
+                    Some(Actor::Client { .. } | Actor::Supd) | None => 0,
+                };
+                (code, None)
+            }
+            Halt::GaveUp { code, reason } | Halt::AutoShutdown { code, reason } => {
+                (*code, Some(reason.clone()))
+            }
+            Halt::TimedOut { left, after } => {
+                let reason = format!("{left} services would not end within {after:?}");
+                (LEFT_BEHIND, Some(reason))
+            }
+        }
+    }
+
+    /// A container that gives up at once would be restarted in a spin; a signal cuts it short.
+    async fn exit_delay(&mut self, ready: &AsyncFd<Rc<Poller>>) {
+        let until = self.born.0 + self.tree.spec().settings.exit_delay;
+        loop {
+            let left = until.since(now());
+            if left.is_zero() {
+                return;
+            }
+            self.settle_outputs();
+            wait_for_any(ready, left).await;
+            let arrived = self.signals.drain().signals;
+            if arrived.iter().any(|s| s != Signal::CHLD) {
+                return;
+            }
+        }
+    }
+
+    fn settle_outputs(&mut self) {
+        self.press.publish(&self.tree, &mut self.world);
+        self.world.flush();
+    }
+
+    /// Kills and reaps whoever is left.
+    async fn leave_nobody(&mut self, ready: &AsyncFd<Rc<Poller>>) {
+        self.begin_turn();
+        let until = now() + LAST_REAPING;
+        let space = OwnNamespace::find();
+        loop {
+            while self.world.reap(None).is_some() {}
+            let left = match &space {
+                Some(space) => space.signal(Signal::KILL),
+                None => self.kill_leftovers(),
+            };
+            let time = until.since(now());
+            if !left || time.is_zero() {
+                return;
+            }
+            wait_for_any(ready, time).await;
+            self.signals.drain();
+        }
+    }
+
+    /// `false`: nobody is left.
+    fn kill_leftovers(&mut self) -> bool {
+        let mut found = our_children();
+        found.retain(|p| !self.strangers.contains(&(p.pid, p.started)));
+        for p in found.iter().filter(|p| p.state != 'Z') {
+            if leftovers::signal(p, Signal::KILL).is_ok() {
+                let detail = format!("killed `{}` (pid {}), left by a service", p.name, p.pid);
+                self.note(super::note::LEFTOVER, detail);
+            }
+        }
+        !found.is_empty()
+    }
+
+    async fn last_words(&mut self, ready: &AsyncFd<Rc<Poller>>) {
+        let until = now() + LAST_WORDS;
+        loop {
+            self.world.flush();
+            let left = until.since(now());
+            if !self.world.logs.passing.is_stuck() || left.is_zero() {
+                return;
+            }
+            wait_for_any(ready, left).await;
+        }
+    }
+
+    /// Remembers who asked for the end.
+    pub(super) fn remember_who_asked(&mut self, what: &What) {
+        if let What::ShuttingDown { by, .. } = what {
+            self.turn.asked_by = Some(*by);
+        }
+    }
+}
+
+async fn wait_for_any(ready: &AsyncFd<Rc<Poller>>, at_most: Duration) {
+    if let Ok(Ok(mut guard)) = tokio::time::timeout(at_most, ready.readable()).await {
+        guard.clear_ready();
+    }
+}
+
+/// Kubernetes shows it in the pod's status.
+fn termination_message(reason: &str) {
+    let Ok(mut file) = OpenOptions::new().write(true).open("/dev/termination-log") else {
+        return;
+    };
+    let bytes = reason.as_bytes();
+    let _full = file.write_all(&bytes[..bytes.len().min(TERMINATION_MAX)]);
+}

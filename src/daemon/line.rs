@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A record of the engine as a line of the protocol.
+//!
+//! Translates and adds what only the daemon knows: wall time, pids, last words. It decides
+//! nothing, and leaves out what a record does not have.
+
+use super::names::Names;
+use super::{text, words};
+use crate::spec::ExitStatus;
+use crate::tree::{Actor, Budget, Culprit, Decision, Exit, Record, StartWhy, StopWhy, What};
+use crate::wire::{
+    BudgetLine, CulpritLine, DecisionLine, EventLine, FailureLine, RusageLine, VERSION, WhoLine,
+    Word, kind,
+};
+use std::time::Duration;
+
+/// What the daemon adds to a record.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Added {
+    /// When, RFC 3339.
+    pub ts: String,
+    /// The process it is about.
+    pub pid: Option<i32>,
+    /// What it wrote last.
+    pub last_lines: Vec<String>,
+    /// The life of the daemon.
+    pub boot: String,
+}
+
+/// The line for `record`.
+pub(crate) fn event_line(record: &Record, names: &Names, added: Added) -> EventLine {
+    let mut line = EventLine {
+        v: VERSION,
+        seq: record.seq.0,
+        ts: added.ts,
+        boot: added.boot,
+        pid: added.pid,
+        last_lines: added.last_lines,
+        incident: record.incident.map(|i| format!("i{}", i.0)),
+        cause: record.cause.map(|c| c.0),
+        node: record.name.as_ref().map(ToString::to_string),
+        path: record.node.map(|n| names.path(n)),
+        message: Some(text::message(record, names)),
+        ..EventLine::default()
+    };
+    line.kind = Word::Borrowed(kind_of(record));
+    fill(&mut line, &record.what, names);
+    line
+}
+
+/// The event's kind.
+pub(crate) fn kind_of(record: &Record) -> &'static str {
+    match &record.what {
+        What::Starting { .. } => kind::SERVICE_STARTING,
+        What::Ready { run: Some(_), .. } => kind::SERVICE_READY,
+        What::Ready { run: None, .. } => kind::SUPERVISOR_READY,
+        What::Exited(_) => kind::SERVICE_EXITED,
+        What::Decided { .. } => super::note::DECIDED,
+        What::Stopping { run: None, .. } => kind::SUPERVISOR_STOPPING,
+        What::Stopping { run: Some(_), .. } | What::Signalled { .. } => kind::SERVICE_STOPPING,
+        What::Stopped { .. } => kind::SERVICE_STOPPED,
+        What::Backoff { .. } => kind::SERVICE_BACKOFF,
+        What::Unkillable { .. } => kind::SERVICE_UNKILLABLE,
+        What::SupervisorStarting { .. } => kind::SUPERVISOR_STARTING,
+        What::Strategy { .. } => kind::SUPERVISOR_STRATEGY,
+        What::Exhausted { .. } => kind::SUPERVISOR_EXHAUSTED,
+        What::Escalated { .. } => kind::SUPERVISOR_ESCALATED,
+        What::StartFailed { .. } => "supervisor.start_failed",
+        What::Added => kind::NODE_ADDED,
+        What::Removed => kind::NODE_REMOVED,
+        What::Changed => kind::NODE_CHANGED,
+        What::Command { .. } => kind::COMMAND,
+        What::ShuttingDown { .. } => kind::DAEMON_STOPPING,
+        What::Health { .. } => kind::SUPERVISOR_HEALTH,
+        What::Daemon { kind, .. } => kind,
+    }
+}
+
+fn fill(line: &mut EventLine, what: &What, names: &Names) {
+    match what {
+        What::Starting { number, why, .. } => {
+            line.run = Some(u64::from(*number));
+            started(line, *why, names);
+        }
+        What::SupervisorStarting { number, why } => {
+            line.number = Some(u64::from(*number));
+            started(line, *why, names);
+        }
+        What::Ready { took, .. } => line.took_ms = Some(millis(*took)),
+        What::Exited(exit) => exited(line, exit, names),
+        What::Stopping { why, .. } | What::Stopped { why } => stopped(line, *why, names),
+        What::Signalled { signal, .. } => line.signal = Some(Word::Owned(signal.to_string())),
+        What::Backoff { delay, attempt } => {
+            line.delay_ms = Some(millis(*delay));
+            line.attempt = Some(*attempt);
+        }
+        What::Strategy {
+            strategy,
+            child,
+            scope,
+        } => {
+            line.strategy = Some(Word::Borrowed(words::strategy(*strategy)));
+            line.child = Some(names.name(*child).to_owned());
+            line.scope = scope.iter().map(ToString::to_string).collect();
+        }
+        What::Exhausted {
+            child_name,
+            max,
+            period,
+            ..
+        } => {
+            line.child = Some(child_name.to_string());
+            line.budget = Some(BudgetLine {
+                supervisor: line.node.clone().unwrap_or_default(),
+                bucket: Word::Borrowed("main"),
+                used: max.saturating_add(1),
+                max: *max,
+                seconds: Some(period.as_secs_f64()),
+            });
+        }
+        What::Escalated { class, culprit } => {
+            line.class = Some(Word::Borrowed(class.as_str()));
+            line.base.clone_from(&line.class);
+            line.family = Some(Word::Borrowed(class.family()));
+            line.culprit = culprit.as_ref().map(culprit_line);
+        }
+        What::StartFailed { child_name, .. } => line.child = Some(child_name.to_string()),
+        What::Decided {
+            class,
+            decision,
+            budget: spent,
+            ..
+        } => {
+            line.class = Some(Word::Borrowed(class.as_str()));
+            line.base.clone_from(&line.class);
+            line.family = Some(Word::Borrowed(class.family()));
+            line.budget = spent.map(|b| budget(b, names));
+            line.decision = Some(decided(*decision));
+        }
+        What::Command { by, verb } => {
+            line.by = who(*by);
+            line.verb = Some(Word::Borrowed(verb));
+        }
+        What::ShuttingDown { by, waiting_for } => {
+            line.by = who(*by);
+            line.waiting_for = waiting_for.as_ref().map(ToString::to_string);
+        }
+        What::Health { health } => line.health = Some(Word::Borrowed(health)),
+        What::Unkillable { .. }
+        | What::Added
+        | What::Removed
+        | What::Changed
+        | What::Daemon { .. } => {}
+    }
+}
+
+fn started(line: &mut EventLine, why: StartWhy, names: &Names) {
+    line.why = Some(Word::Borrowed(words::start_why(why)));
+    if let StartWhy::Group(child) = why {
+        line.child = Some(names.name(child).to_owned());
+    }
+}
+
+fn stopped(line: &mut EventLine, why: StopWhy, names: &Names) {
+    line.why = Some(Word::Borrowed(words::stop_why(why)));
+    match why {
+        StopWhy::Group(child) => line.child = Some(names.name(child).to_owned()),
+        StopWhy::Command(by) => line.by = who(by),
+        StopWhy::Supervisor | StopWhy::Shutdown | StopWhy::Apply | StopWhy::StartTimeout => {}
+    }
+}
+
+fn exited(line: &mut EventLine, exit: &Exit, names: &Names) {
+    let class = Word::Borrowed(exit.class.as_str());
+    line.run = Some(u64::from(exit.number));
+    line.class = Some(class.clone());
+    line.base = Some(class);
+    line.family = Some(Word::Borrowed(exit.class.family()));
+    line.phase = Some(Word::Borrowed(words::phase(exit.phase)));
+    line.uptime_ms = Some(millis(exit.uptime));
+    if let Some(facts) = &exit.facts {
+        match facts.status {
+            ExitStatus::Code(code) => line.code = Some(code),
+            ExitStatus::Signal { signal, core } => {
+                line.signal = Some(Word::Owned(signal.to_string()));
+                line.core = core;
+            }
+        }
+        line.rusage = Some(RusageLine {
+            utime_ms: facts.user_us / 1000,
+            stime_ms: facts.system_us / 1000,
+            maxrss_kb: facts.maxrss_kb,
+        });
+    }
+    line.failure = exit.failure.map(|f| FailureLine {
+        stage: Word::Borrowed(f.stage.as_str()),
+        errno: f.errno,
+        message: Some(words::errno(f.errno)),
+    });
+    line.budget = exit.budget.map(|b| budget(b, names));
+    line.decision = Some(decided(exit.decision));
+}
+
+fn decided(decision: Decision) -> DecisionLine {
+    let delay_ms = match decision {
+        Decision::Restart { delay } => Some(millis(delay)),
+        Decision::StayDown
+        | Decision::Escalate
+        | Decision::Expected
+        | Decision::Absorbed
+        | Decision::LeftAlone
+        | Decision::Queued
+        | Decision::Done => None,
+    };
+    DecisionLine {
+        action: Word::Borrowed(words::decision(decision)),
+        scope: Vec::new(),
+        delay_ms,
+    }
+}
+
+fn budget(budget: Budget, names: &Names) -> BudgetLine {
+    BudgetLine {
+        supervisor: names.name(budget.supervisor).to_owned(),
+        bucket: Word::Borrowed("main"),
+        used: budget.used,
+        max: budget.max,
+        seconds: Some(budget.period.as_secs_f64()),
+    }
+}
+
+fn culprit_line(culprit: &Culprit) -> CulpritLine {
+    CulpritLine {
+        node: culprit.name.to_string(),
+        class: Word::Borrowed(culprit.class.as_str()),
+        code: culprit.code,
+        how: Some(words::how(culprit.how)),
+    }
+}
+
+fn who(by: Actor) -> Option<WhoLine> {
+    match by {
+        Actor::Client { uid, pid } => Some(WhoLine {
+            uid: Some(uid),
+            pid: Some(pid),
+            signal: None,
+        }),
+        Actor::Signal(signal) => Some(WhoLine {
+            signal: Some(Word::Owned(signal.to_string())),
+            ..WhoLine::default()
+        }),
+        Actor::Supd => None,
+    }
+}
+
+/// Whole milliseconds; a span beyond 584 million years is as long as can be said.
+pub(crate) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

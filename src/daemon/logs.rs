@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What services write: their pipes, the rings it is kept in, and who it is passed on to.
+//!
+//! Each captured service has two pipes that live as long as it is in the tree, so that a restart
+//! opens nothing and no output is lost between two runs. Reading is bounded per turn, so that one
+//! service that shouts delays nobody; what nobody can keep is dropped and counted, and a child is
+//! never made to wait for a reader of ours. It never decides anything about a service.
+
+use super::outlet::{Flow, Outlet};
+use super::readers::{Readers, Unit};
+use super::ring::{CUT_MARK, Line, Ring, Stamp, Stream};
+use super::stamp;
+use super::token::Token;
+use crate::spec::{ChildLines, LogSink, Logs as Spec, Settings, SpawnFailure, Stage};
+use crate::sys::epoll::{Interest, Poller};
+use crate::sys::logpipe::{Chunk, LogReader, pair};
+use crate::tree::NodeId;
+use crate::wire::{LogLine, Word};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use tokio::sync::mpsc::Sender;
+
+/// Bytes read from one pipe in one turn: what a pipe holds by default (pipe(7)).
+const BUDGET: usize = 64 << 10;
+/// Reads of one pipe when its run has ended; a pipe that is still full then has another writer.
+const LAST_READS: usize = 16;
+
+#[derive(Debug)]
+struct Pipe {
+    read: LogReader,
+    write: OwnedFd,
+}
+
+/// One service's output.
+#[derive(Debug)]
+struct Source {
+    name: Arc<str>,
+    run: u32,
+    limit: usize,
+    pipes: Option<[Pipe; 2]>,
+    ring: Option<Ring>,
+}
+
+/// Where lines go besides the rings.
+#[derive(Debug)]
+pub(crate) struct Passing {
+    /// Our standard output.
+    pub out: Outlet,
+    /// Our standard error.
+    pub err: Outlet,
+    /// Which of the two waits for room in the set of descriptors.
+    flows: [Flow; 2],
+    how: ChildLines,
+    stamped: Stamped,
+    readers: Readers<Follow>,
+    count: u64,
+}
+
+/// Whether a line that is passed on carries the time of day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stamped {
+    Yes,
+    No,
+}
+
+/// Whose lines a reader follows.
+#[derive(Debug, Clone)]
+pub(crate) struct Follow(pub BTreeSet<NodeId>);
+
+/// The descriptors of a child's output.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Handles<'a> {
+    /// Captured.
+    Pipes(BorrowedFd<'a>, BorrowedFd<'a>),
+    /// Our own.
+    Inherit,
+    /// /dev/null.
+    Null,
+}
+
+/// All output of all services.
+#[derive(Debug)]
+pub(crate) struct Logs {
+    sources: BTreeMap<NodeId, Source>,
+    buffer: Box<[u8]>,
+    /// Where lines are passed on to.
+    pub passing: Passing,
+}
+
+impl Logs {
+    /// Nothing captured yet.
+    pub(crate) fn new(out: Outlet, err: Outlet, settings: &Settings) -> Self {
+        let mut logs = Self {
+            sources: BTreeMap::new(),
+            buffer: vec![0; BUDGET].into(),
+            passing: Passing {
+                out,
+                err,
+                flows: [Flow::Clear; 2],
+                how: ChildLines::Prefix,
+                stamped: Stamped::No,
+                readers: Readers::default(),
+                count: 0,
+            },
+        };
+        logs.set(settings);
+        logs
+    }
+
+    /// Passes lines on in this manner from now on.
+    pub(crate) fn set(&mut self, settings: &Settings) {
+        self.passing.how = settings.log_children;
+        self.passing.stamped = if settings.log_timestamps {
+            Stamped::Yes
+        } else {
+            Stamped::No
+        };
+    }
+
+    /// The service's output from now on belongs to its run with this number.
+    pub(crate) fn begin(&mut self, node: NodeId, name: &Arc<str>, run: u32) {
+        let source = self.sources.entry(node).or_insert_with(|| Source {
+            name: Arc::clone(name),
+            run,
+            limit: 0,
+            pipes: None,
+            ring: None,
+        });
+        source.run = run;
+    }
+
+    /// The descriptors for a child's output; pipes are made at the first spawn.
+    pub(crate) fn handles(
+        &mut self,
+        node: NodeId,
+        spec: &Spec,
+        poller: &Poller,
+    ) -> Result<Handles<'_>, SpawnFailure> {
+        match spec.to {
+            LogSink::Inherit => return Ok(Handles::Inherit),
+            LogSink::Null => return Ok(Handles::Null),
+            LogSink::Supd => {}
+        }
+        let Some(source) = self.sources.get_mut(&node) else {
+            return Ok(Handles::Null);
+        };
+        source.limit = spec.ring;
+        if let Some(ring) = &mut source.ring {
+            ring.resize(spec.ring);
+        }
+        if source.pipes.is_none() {
+            source.pipes = Some(open(node, poller).map_err(|e| SpawnFailure {
+                stage: Stage::Pipe,
+                errno: e.raw_os_error().unwrap_or(0),
+            })?);
+        }
+        Ok(match &source.pipes {
+            Some([out, err]) => Handles::Pipes(out.write.as_fd(), err.write.as_fd()),
+            None => Handles::Null,
+        })
+    }
+
+    /// Takes what a service has written, at most a budget.
+    pub(crate) fn read(&mut self, node: NodeId, stream: Stream) {
+        let Some(source) = self.sources.get_mut(&node) else {
+            return;
+        };
+        source.read_once(node, stream, &mut self.buffer, &mut self.passing);
+    }
+
+    /// The run has ended: takes the rest of its output, its last line included.
+    pub(crate) fn finish(&mut self, node: NodeId) {
+        let Some(source) = self.sources.get_mut(&node) else {
+            return;
+        };
+        for stream in [Stream::Out, Stream::Err] {
+            for _ in 0..LAST_READS {
+                if source.read_once(node, stream, &mut self.buffer, &mut self.passing) == 0 {
+                    break;
+                }
+            }
+        }
+        let stamp = source.stamp();
+        let (name, passing) = (&source.name, &mut self.passing);
+        if let Some(ring) = &mut source.ring {
+            ring.finish(stamp, &mut |line| passing.pass(node, name, line));
+        }
+    }
+
+    /// The last lines of a service's present or last run.
+    pub(crate) fn last_words(&self, node: NodeId, most: usize) -> Box<[String]> {
+        let Some(source) = self.sources.get(&node) else {
+            return Box::default();
+        };
+        let Some(ring) = &source.ring else {
+            return Box::default();
+        };
+        let lines = ring.last(most, Some(source.run));
+        lines.into_iter().map(Line::text).collect()
+    }
+
+    /// The last lines of one service for the protocol.
+    pub(crate) fn last(&self, node: NodeId, most: usize, run: Option<u32>) -> Vec<LogLine> {
+        let Some(source) = self.sources.get(&node) else {
+            return Vec::new();
+        };
+        let lines = source.ring.as_ref().map(|r| r.last(most, run));
+        let lines = lines.into_iter().flatten();
+        lines.map(|l| log_line(&source.name, l)).collect()
+    }
+
+    /// Lets one more follow; `false`: there are too many.
+    pub(crate) fn follow(&mut self, whose: Follow, lines: Sender<Arc<str>>) -> bool {
+        self.passing.readers.add(whose, lines)
+    }
+
+    /// How many follow.
+    pub(crate) fn followers(&mut self) -> usize {
+        self.passing.readers.count()
+    }
+
+    /// Ends every stream.
+    pub(crate) fn close(&mut self) {
+        self.passing.readers.clear();
+    }
+
+    /// The node is gone from the tree: so are its pipes and its lines.
+    pub(crate) fn forget(&mut self, node: NodeId) {
+        self.sources.remove(&node);
+    }
+}
+
+fn open(node: NodeId, poller: &Poller) -> io::Result<[Pipe; 2]> {
+    let make = |stream| -> io::Result<Pipe> {
+        let (read, write) = pair(None)?;
+        poller.add(&read, Token::Log(node, stream).encode(), Interest::Read)?;
+        Ok(Pipe { read, write })
+    };
+    Ok([make(Stream::Out)?, make(Stream::Err)?])
+}
+
+impl Source {
+    fn stamp(&self) -> Stamp {
+        Stamp {
+            run: self.run,
+            wall_us: stamp::wall_us(),
+        }
+    }
+
+    /// How many bytes there were.
+    fn read_once(
+        &mut self,
+        node: NodeId,
+        stream: Stream,
+        buffer: &mut [u8],
+        passing: &mut Passing,
+    ) -> usize {
+        let Some([out, err]) = &self.pipes else {
+            return 0;
+        };
+        let pipe = match stream {
+            Stream::Out => out,
+            Stream::Err => err,
+        };
+        // We hold a write end ourselves: there is no end of file, only nothing yet.
+        let Ok(Chunk::Bytes(bytes)) = pipe.read.read(buffer) else {
+            return 0;
+        };
+        let stamp = self.stamp();
+        let name = &self.name;
+        let ring = self.ring.get_or_insert_with(|| Ring::new(self.limit));
+        ring.feed(stream, stamp, &buffer[..bytes], &mut |line| {
+            passing.pass(node, name, line);
+        });
+        bytes
+    }
+}
+
+impl Passing {
+    fn pass(&mut self, node: NodeId, name: &str, line: &Line) {
+        self.count += 1;
+        let json: Option<Arc<str>> = (!self.readers.is_empty() || self.how == ChildLines::Json)
+            .then(|| {
+                let line = log_line(name, line);
+                serde_json::to_string(&line).unwrap_or_default().into()
+            });
+        if let Some(json) = &json {
+            let wanted = |f: &Follow| f.0.contains(&node);
+            self.readers.offer(self.count, Unit::Count, wanted, json);
+        }
+        let outlet = match line.stream {
+            Stream::Out => &mut self.out,
+            Stream::Err => &mut self.err,
+        };
+        let time = match self.stamped {
+            Stamped::Yes => stamp::of_day(line.stamp.wall_us) + " ",
+            Stamped::No => String::new(),
+        };
+        match self.how {
+            ChildLines::Off => {}
+            ChildLines::Raw => outlet.line(&[time.as_bytes(), &line.bytes]),
+            ChildLines::Prefix => {
+                outlet.line(&[time.as_bytes(), name.as_bytes(), b" | ", &line.bytes]);
+            }
+            ChildLines::Json => outlet.line(&[json.as_deref().unwrap_or_default().as_bytes()]),
+        }
+    }
+
+    /// Whether something waits for a reader of ours.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.flows.contains(&Flow::Stuck)
+    }
+
+    /// Writes what waits, and waits for room where there is none.
+    pub(crate) fn flush(&mut self, poller: &Poller) {
+        let outlets = [(&mut self.out, Stream::Out), (&mut self.err, Stream::Err)];
+        for ((outlet, stream), before) in outlets.into_iter().zip(&mut self.flows) {
+            let after = outlet.flush();
+            let changed = std::mem::replace(before, after) != after;
+            let Some(output) = outlet.output().filter(|_| changed) else {
+                continue;
+            };
+            match after {
+                Flow::Clear => poller.remove(output),
+                Flow::Stuck => {
+                    let token = Token::Outlet(stream).encode();
+                    // A regular file cannot be waited for and is never stuck (EPERM).
+                    let _file = poller.add(output, token, Interest::Write);
+                }
+            }
+        }
+    }
+}
+
+fn log_line(name: &str, line: &Line) -> LogLine {
+    let mut text = line.text();
+    let cut = text.len() > crate::spec::limits::LOG_LINE_MAX && text.ends_with(CUT_MARK);
+    if cut {
+        text.truncate(text.len() - CUT_MARK.len());
+    }
+    LogLine {
+        node: name.to_owned(),
+        run: u64::from(line.stamp.run),
+        stream: Word::Borrowed(line.stream.as_str()),
+        ts: stamp::rfc3339(line.stamp.wall_us),
+        text,
+        cut,
+    }
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The daemon: glue between the engine and the world, and the only user of tokio.
+//!
+//! One task owns the tree and everything that runs. In each turn it takes what the kernel has
+//! (signals, exits, output, readiness), hands it to the engine as events, and performs the
+//! effects at once and in order; then it publishes the records and waits for the next event or
+//! the next deadline. Clients are tasks of their own that can only send it questions.
+//!
+//! Never policy: an `if` on a service's state belongs in `tree`. Never a second thread, a poll by
+//! time, or a wait inside a turn.
+
+mod answers;
+mod args;
+mod boot;
+mod control;
+mod desk;
+mod end;
+mod journal;
+mod line;
+mod logs;
+mod names;
+mod note;
+mod outlet;
+mod panics;
+mod press;
+mod probes;
+mod readers;
+mod reload;
+mod ring;
+mod run;
+mod signals;
+mod socket;
+mod stamp;
+mod text;
+mod token;
+mod trace;
+mod view;
+mod words;
+mod world;
+
+pub use args::{Asked, Given, HELP, Usage, find_config, parse};
+pub use boot::{BAD_CONFIG, HELD, INTERNAL, Options, check, run};

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The kinds of the daemon's own records, beside those of the protocol.
+
+/// A handler of the engine panicked; the event was dropped and supervision goes on.
+pub(crate) const PANIC: &str = "daemon.internal_error";
+/// A new configuration was refused; the old one stays in force.
+pub(crate) const RELOAD_REFUSED: &str = "daemon.reload_refused";
+/// What is decided about an end whose record could not say it yet.
+pub(crate) const DECIDED: &str = "service.decided";
+/// A process that no service of ours had started was reaped.
+pub(crate) const ORPHAN: &str = "orphan.reaped";
+/// What is degraded or noteworthy about our surroundings.
+pub(crate) const SURROUNDINGS: &str = "daemon.surroundings";
+/// A process that ran away from its service was killed at the end.
+pub(crate) const LEFTOVER: &str = "orphan.killed";

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From the engine's records to everybody who reads them, once per turn.
+//!
+//! Records are collected while effects are performed and published after them, in their order, so
+//! that a restart does not wait for its own description. Names of nodes are kept up to date here.
+
+use super::journal::{Journal, Kept};
+use super::names::Names;
+use super::trace;
+use super::world::{Dead, World};
+use crate::spec::{LogFormat, Settings};
+use crate::tree::{Record, RunId, Time, Tree, What};
+
+/// Where records go.
+#[derive(Debug)]
+pub(crate) struct Press {
+    /// What is kept, and its readers.
+    pub journal: Journal,
+    /// What nodes are called.
+    pub names: Names,
+    waiting: Vec<Kept>,
+    lines: trace::Lines,
+    now: Time,
+    wall_us: i64,
+}
+
+impl Press {
+    /// Nothing published yet.
+    pub(crate) fn new(journal: Journal, lines: trace::Lines) -> Self {
+        Self {
+            journal,
+            names: Names::default(),
+            waiting: Vec::new(),
+            lines,
+            now: Time::default(),
+            wall_us: 0,
+        }
+    }
+
+    /// Both clocks, read once a turn: a record's wall time follows from its own.
+    pub(crate) fn begin_turn(&mut self, now: Time, wall_us: i64) {
+        self.now = now;
+        self.wall_us = wall_us;
+    }
+
+    /// Writes in this manner from now on.
+    pub(crate) fn set(&mut self, settings: &Settings, format: LogFormat) {
+        self.lines.set(format, settings.log_level);
+        self.journal.set(settings.events_kept, format);
+    }
+
+    /// The wall time of a moment, microseconds since 1970.
+    pub(crate) fn wall_of(&self, at: Time) -> i64 {
+        let ago = i64::try_from(self.now.since(at).as_micros()).unwrap_or(i64::MAX);
+        let ahead = i64::try_from(at.since(self.now).as_micros()).unwrap_or(i64::MAX);
+        self.wall_us.saturating_sub(ago).saturating_add(ahead)
+    }
+
+    /// Takes a record with what is known about its process now.
+    pub(crate) fn take(&mut self, record: Record, world: &mut World) {
+        let Dead { pid, last_lines } = match &record.what {
+            What::Exited(exit) => world.take_dead(exit.run),
+            what => Dead {
+                pid: run_of(what).and_then(|run| world.pid_of(run)),
+                last_lines: Box::default(),
+            },
+        };
+        self.waiting.push(Kept {
+            wall_us: self.wall_of(record.at),
+            record,
+            pid,
+            last_lines,
+        });
+    }
+
+    /// Tells everybody, and hands the lines of the log to our standard error.
+    pub(crate) fn publish(&mut self, tree: &Tree, world: &mut World) {
+        let moved = |k: &Kept| matches!(k.record.what, What::Added | What::Changed);
+        if self.waiting.iter().any(moved) {
+            self.learn_names(tree);
+        }
+        for kept in self.waiting.drain(..) {
+            if let (What::Removed, Some(node)) = (&kept.record.what, kept.record.node) {
+                world.logs.forget(node);
+            }
+            self.journal.push(kept, &self.names);
+        }
+        let (lines, lost) = self.lines.take();
+        let err = &mut world.logs.passing.err;
+        for line in lines {
+            err.line(&[line.as_bytes()]);
+        }
+        if lost > 0 {
+            err.line(&[format!("supd: {lost} records were not written here").as_bytes()]);
+        }
+    }
+
+    /// Learns the names of all nodes; those that are gone keep theirs for their last records.
+    pub(crate) fn learn_names(&mut self, tree: &Tree) {
+        for node in tree.snapshot().nodes {
+            let name = std::sync::Arc::clone(node.spec.name());
+            self.names.add(node.id, name, node.parent);
+        }
+    }
+}
+
+fn run_of(what: &What) -> Option<RunId> {
+    match what {
+        What::Starting { run, .. } | What::Signalled { run, .. } | What::Unkillable { run } => {
+            Some(*run)
+        }
+        What::Ready { run, .. } | What::Stopping { run, .. } => *run,
+        What::Exited(exit) => Some(exit.run),
+        What::Decided { .. }
+        | What::Stopped { .. }
+        | What::Backoff { .. }
+        | What::SupervisorStarting { .. }
+        | What::Strategy { .. }
+        | What::Exhausted { .. }
+        | What::Escalated { .. }
+        | What::StartFailed { .. }
+        | What::Added
+        | What::Removed
+        | What::Changed
+        | What::Command { .. }
+        | What::ShuttingDown { .. }
+        | What::Health { .. }
+        | What::Daemon { .. } => None,
+    }
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The configuration in force, and taking up a new one.
+//!
+//! A new one is read and checked aside: a mistake in it leaves everything as it is, and is shown
+//! with its place. What a valid one changes, the engine decides.
+
+use super::control::Answer;
+use super::desk::answer;
+use super::run::Daemon;
+use super::{note, stamp};
+use crate::config::{self, Disk, Loaded, Options, Source, Style};
+use crate::spec::{Node, Service, Tree as Spec};
+use crate::tree::Actor;
+use crate::wire::{ConfigView, ReloadReply, code};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::oneshot::Sender;
+
+/// Where a configuration comes from.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    /// The main file.
+    pub path: PathBuf,
+    /// `--var`.
+    pub vars: Vec<(String, String)>,
+}
+
+/// The configuration in force.
+#[derive(Debug)]
+pub(crate) struct Config {
+    origin: Origin,
+    loaded: Loaded,
+    tree: Arc<Spec>,
+    applied_us: i64,
+}
+
+/// Why a configuration cannot be used: the pictures of its mistakes.
+#[derive(Debug)]
+pub(crate) struct Refused(pub String);
+
+/// A configuration and the pictures of what looks odd in it.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub loaded: Loaded,
+    pub warnings: String,
+}
+
+/// Reads and checks a configuration.
+pub(crate) fn read(origin: &Origin, source: &dyn Source, style: Style) -> Result<Read, Refused> {
+    let env = |name: &str| std::env::var(name).ok();
+    let options = Options {
+        vars: &origin.vars,
+        ..Options::new(&env)
+    };
+    let outcome = config::load(&origin.path, source, &options);
+    let pictures = outcome.render(style);
+    match outcome.tree {
+        Some(loaded) => Ok(Read {
+            loaded,
+            warnings: pictures,
+        }),
+        None => Err(Refused(pictures)),
+    }
+}
+
+/// The file system with one file replaced by a text.
+struct Instead<'a> {
+    path: &'a Path,
+    text: &'a str,
+}
+
+impl Source for Instead<'_> {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        if path == self.path {
+            return Ok(self.text.as_bytes().to_vec());
+        }
+        Disk.read(path)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
+        Disk.list(directory)
+    }
+}
+
+impl Config {
+    /// The configuration the daemon starts with.
+    pub(crate) fn new(origin: Origin, loaded: Loaded) -> Self {
+        Self {
+            tree: Arc::new(loaded.tree.clone()),
+            origin,
+            loaded,
+            applied_us: stamp::wall_us(),
+        }
+    }
+
+    /// What the engine is given.
+    pub(crate) fn tree(&self) -> Arc<Spec> {
+        Arc::clone(&self.tree)
+    }
+
+    /// Names it.
+    pub(crate) fn hash(&self) -> String {
+        self.loaded.hash()
+    }
+
+    /// Instances 1 to `count` of a pool.
+    pub(crate) fn instances(&self, pool: &str, count: u32) -> Option<Vec<Arc<Service>>> {
+        self.loaded.instances(pool, count)
+    }
+
+    /// For the status.
+    pub(crate) fn view(&self) -> ConfigView {
+        let ago = stamp::wall_us().saturating_sub(self.applied_us) / 1000;
+        ConfigView {
+            hash: self.hash(),
+            files: self.files(),
+            applied: Some(stamp::rfc3339(self.applied_us)),
+            applied_ms: u64::try_from(ago).ok(),
+        }
+    }
+
+    /// The files it was read from.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let files = self.loaded.files.iter();
+        files.map(|f| f.display().to_string()).collect()
+    }
+
+    /// The only node that a text defines.
+    pub(crate) fn child(&self, text: &str) -> Result<Node, Answer> {
+        let origin = Origin {
+            path: PathBuf::from("child.toml"),
+            vars: self.origin.vars.clone(),
+        };
+        let source = Instead {
+            path: &origin.path,
+            text,
+        };
+        let read = read(&origin, &source, Style::PLAIN).map_err(|refused| {
+            Answer::error(422, code::INVALID_CONFIG, refused.0)
+                .hint("write one [service.x] or one [supervisor.x] with what stands below it")
+        })?;
+        match read.loaded.tree.root.children.as_slice() {
+            [only] => Ok(only.clone()),
+            nodes => {
+                let message = format!("the text defines {} children instead of one", nodes.len());
+                Err(Answer::error(422, code::INVALID_CONFIG, message)
+                    .hint("add one child at a time"))
+            }
+        }
+    }
+}
+
+impl Daemon {
+    /// Reads the configuration again, by order of a signal.
+    pub(crate) fn reload(&mut self, by: Actor) {
+        self.take_up(by, None, None);
+    }
+
+    /// Reads the configuration again, or this text instead of its main file.
+    pub(crate) fn take_up(&mut self, by: Actor, text: Option<&str>, reply: Option<Sender<Answer>>) {
+        let origin = self.desk.config.origin.clone();
+        let result = match text {
+            None => read(&origin, &Disk, Style::PLAIN),
+            Some(text) => {
+                let path = &origin.path;
+                read(&origin, &Instead { path, text }, Style::PLAIN)
+            }
+        };
+        match result {
+            Ok(read) => {
+                self.put_in_force(read.loaded);
+                let warnings = Some(read.warnings).filter(|w| !w.is_empty());
+                self.order_apply(by, reply, warnings.into_iter().collect());
+            }
+            Err(Refused(pictures)) => {
+                let detail = format!("configuration refused, the old one stays:\n{pictures}");
+                self.note(note::RELOAD_REFUSED, detail);
+                if let Some(to) = reply {
+                    let refused = ReloadReply {
+                        ok: false,
+                        hash: self.desk.config.hash(),
+                        diagnostics: vec![pictures],
+                        ..ReloadReply::default()
+                    };
+                    answer(to, Answer::json(200, &refused));
+                }
+            }
+        }
+    }
+
+    fn put_in_force(&mut self, loaded: Loaded) {
+        let origin = self.desk.config.origin.clone();
+        self.desk.config = Config::new(origin, loaded);
+        let tree = self.desk.config.tree();
+        let settings = &tree.settings;
+        self.world.logs.set(settings);
+        self.press.set(settings, super::boot::format_of(settings));
+        let detail = format!("configuration {} is in force", self.desk.config.hash());
+        self.note(crate::wire::kind::DAEMON_RELOADED, detail);
+    }
+}

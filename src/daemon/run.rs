@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The one loop: everything that has happened goes to the engine, everything it wants is done.
+//!
+//! ```text
+//! a turn:  signals -> exits -> output, readiness -> clients -> deadlines     each followed by
+//!          events -> tree.handle -> effects, performed in order -> events …  until quiet
+//!          then: records published, outputs flushed, commands answered
+//! ```
+//!
+//! Between the end of a process and its replacement nothing is awaited. A turn is bounded (exits,
+//! spawns, bytes): what is left is the next turn's, after clients had theirs. With nothing to do
+//! the loop sleeps until a descriptor, a client or the engine's next deadline. It decides nothing
+//! about services.
+
+use super::control::Message;
+use super::desk::Desk;
+use super::end::Strangers;
+use super::press::Press;
+use super::signals::Orders;
+use super::token::Token;
+use super::world::{Order, World};
+use super::{note, stamp};
+use crate::sys::clock;
+use crate::sys::epoll::Poller;
+use crate::sys::signals::Signals;
+use crate::tree::{Actor, CommandId, Effect, Event, Halt, Outcome, Record, Time, Tree, What};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::Receiver;
+
+/// Exits taken in one turn.
+const EXITS: usize = 256;
+/// Programs executed in one turn: about 10 ms.
+const SPAWNS: usize = 64;
+/// Clients' questions taken in one turn.
+const REQUESTS: usize = 64;
+/// From one line that says whom the stop waits for to the next (SEMANTICS §10).
+const SAY_EVERY: Duration = Duration::from_secs(2);
+/// After a panic at a deadline the next one is not before this time, so that the loop cannot spin.
+const PANIC_PAUSE: Duration = Duration::from_secs(1);
+
+/// The daemon at work.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    /// All policy.
+    pub tree: Tree,
+    /// Everything that runs.
+    pub world: World,
+    /// Where records go.
+    pub press: Press,
+    /// Clients' questions.
+    pub desk: Desk,
+    /// What signals to us mean.
+    pub orders: Orders,
+    /// Signals to us.
+    pub signals: Signals,
+    /// The loop's descriptors.
+    pub poller: Rc<Poller>,
+    /// What the engine wants and is not done yet.
+    pub effects: VecDeque<Effect>,
+    /// Answers that go out when the records are.
+    pub replies: Vec<(CommandId, Outcome)>,
+    /// How it ends.
+    pub halt: Option<Halt>,
+    /// The turn's state.
+    pub turn: Turn,
+    /// When it began, by both clocks (the second in microseconds since 1970).
+    pub born: (Time, i64),
+    /// Children we had before we started any.
+    pub strangers: Strangers,
+}
+
+/// What a turn knows.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    now: Time,
+    exits: Exits,
+    spawns: usize,
+    /// No deadline before this time.
+    not_before: Time,
+    /// When the next line about a stop is due.
+    say_at: Option<Time>,
+    tokens: Vec<u64>,
+    /// Who has asked for the end.
+    pub asked_by: Option<Actor>,
+}
+
+/// Whether there may be dead children.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Exits {
+    /// Not known yet, or not all taken.
+    #[default]
+    Perhaps,
+    /// None since the last look.
+    None,
+}
+
+/// What follows a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// Another one, after the other tasks.
+    Turn,
+    /// Nothing until something happens, or until this time.
+    Wait(Option<Time>),
+    /// Nothing ever.
+    End,
+}
+
+impl Daemon {
+    /// Runs until the engine halts.
+    pub(crate) async fn run(&mut self, mut inbox: Receiver<Message>, ready: &AsyncFd<Rc<Poller>>) {
+        self.world.events.push_back(Event::Boot);
+        loop {
+            match self.turn(&mut inbox) {
+                Next::Turn => tokio::task::yield_now().await,
+                Next::Wait(until) => self.wait(until, &mut inbox, ready).await,
+                Next::End => return,
+            }
+        }
+    }
+
+    async fn wait(
+        &mut self,
+        until: Option<Time>,
+        inbox: &mut Receiver<Message>,
+        ready: &AsyncFd<Rc<Poller>>,
+    ) {
+        let span = until.map_or(Duration::MAX, |t| t.since(now()));
+        tokio::select! {
+            guard = ready.readable() => {
+                // Cleared before the set is emptied: what comes meanwhile wakes us again.
+                if let Ok(mut guard) = guard {
+                    guard.clear_ready();
+                }
+            }
+            message = inbox.recv() => {
+                if let Some(message) = message {
+                    self.take_message(message);
+                }
+            }
+            () = tokio::time::sleep(span), if until.is_some() => {}
+        }
+    }
+
+    /// Reads both clocks, once a turn.
+    pub(crate) fn begin_turn(&mut self) {
+        self.turn.now = now();
+        self.turn.spawns = 0;
+        self.press.begin_turn(self.turn.now, stamp::wall_us());
+    }
+
+    fn turn(&mut self, inbox: &mut Receiver<Message>) -> Next {
+        self.begin_turn();
+        let mut tokens = std::mem::take(&mut self.turn.tokens);
+        let polled = self.poller.ready(&mut tokens);
+        self.take_tokens(&tokens);
+        let more_tokens = polled.is_ok() && !tokens.is_empty();
+        self.turn.tokens = tokens;
+        if self.turn.exits == Exits::Perhaps {
+            self.take_exits();
+        }
+        self.settle();
+        for _ in 0..REQUESTS {
+            let Ok(message) = inbox.try_recv() else { break };
+            self.take_message(message);
+            self.settle();
+        }
+        self.take_deadline();
+        self.settle();
+        self.say_whom_we_wait_for();
+        self.finish_turn();
+        let undone = !self.effects.is_empty() || !self.world.events.is_empty();
+        if self.halt.is_some() {
+            Next::End
+        } else if more_tokens || undone || self.turn.exits == Exits::Perhaps {
+            Next::Turn
+        } else {
+            Next::Wait(self.next_deadline())
+        }
+    }
+
+    /// Publishes what has changed, then answers who asked for it.
+    fn finish_turn(&mut self) {
+        self.press.publish(&self.tree, &mut self.world);
+        self.answer_replies();
+        self.world.flush();
+    }
+
+    fn take_tokens(&mut self, tokens: &[u64]) {
+        for token in tokens.iter().filter_map(|t| Token::decode(*t)) {
+            match token {
+                Token::Signals => self.take_signals(),
+                Token::Log(node, stream) => self.world.read_log(node, stream),
+                Token::Notify(life) => self.world.hear(life),
+                Token::Ready(life) => self.world.hear_ready(life),
+                // The end of the turn flushes.
+                Token::Outlet(_) => {}
+            }
+        }
+    }
+
+    fn take_signals(&mut self) {
+        let arrived = self.signals.drain();
+        for signal in arrived.signals.iter() {
+            if signal == crate::spec::Signal::CHLD {
+                self.turn.exits = Exits::Perhaps;
+            } else {
+                self.on_signal(signal);
+            }
+        }
+    }
+
+    /// Reaps who is dead and posts their ends in start order.
+    fn take_exits(&mut self) {
+        let mut ended = Vec::new();
+        let mut orphans = 0_u32;
+        self.turn.exits = Exits::None;
+        for taken in 0.. {
+            if taken == EXITS {
+                self.turn.exits = Exits::Perhaps;
+                break;
+            }
+            match self.world.reap(None) {
+                None => break,
+                Some((_, None)) => orphans += 1,
+                Some((reaped, Some(run))) => {
+                    ended.push((self.tree.start_order(run.node), run, reaped));
+                }
+            }
+        }
+        ended.sort_by_key(|(order, run, _)| (*order, *run));
+        for (_, run, reaped) in ended {
+            self.world.bury(run, reaped);
+        }
+        if orphans > 0 {
+            let detail = format!("reaped {orphans} processes that no service had started");
+            self.note(note::ORPHAN, detail);
+        }
+    }
+
+    fn take_deadline(&mut self) {
+        let now = self.turn.now;
+        let due = self.tree.next_deadline().is_some_and(|t| t <= now);
+        if due && self.turn.not_before <= now {
+            self.world.events.push_back(Event::Deadline);
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        let engine = self.tree.next_deadline();
+        let engine = engine.map(|t| t.max(self.turn.not_before));
+        [engine, self.turn.say_at].into_iter().flatten().min()
+    }
+
+    fn take_message(&mut self, message: Message) {
+        match message {
+            Message::Request(request) => self.take_request(request),
+            Message::Probed { run, answer } => {
+                self.world.probes.end(run);
+                self.world
+                    .events
+                    .push_back(Event::ProbeDone { run, answer });
+            }
+        }
+    }
+
+    /// Hands events to the engine and performs what it wants, until nothing more follows or the
+    /// turn has executed enough programs.
+    pub(crate) fn settle(&mut self) {
+        loop {
+            if let Some(effect) = self.effects.pop_front() {
+                self.perform(effect);
+            } else if let Some(event) = self.world.events.pop_front() {
+                self.hand_over(event);
+            } else {
+                return;
+            }
+            if self.turn.spawns >= SPAWNS {
+                return;
+            }
+        }
+    }
+
+    /// A panic in the engine costs this event and nothing else: PID 1 goes on.
+    fn hand_over(&mut self, event: Event) {
+        let at_deadline = event == Event::Deadline;
+        let now = self.turn.now;
+        let tree = &mut self.tree;
+        match catch_unwind(AssertUnwindSafe(|| tree.handle(now, event))) {
+            Ok(effects) => self.effects.extend(effects),
+            Err(_) => {
+                if at_deadline {
+                    self.turn.not_before = now + PANIC_PAUSE;
+                }
+                let what = super::panics::last();
+                self.note(note::PANIC, format!("internal error: {what}"));
+            }
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Spawn { run, service } => {
+                self.turn.spawns += 1;
+                let path = self.press.names.path(run.node);
+                self.world.spawn(Order {
+                    run,
+                    service: &service,
+                    path: &path,
+                    helper: None,
+                });
+            }
+            Effect::SpawnHelper {
+                run,
+                service,
+                command,
+                about,
+            } => {
+                self.turn.spawns += 1;
+                let path = self.press.names.path(run.node);
+                self.world.spawn(Order {
+                    run,
+                    service: &service,
+                    path: &path,
+                    helper: Some((&command, about)),
+                });
+            }
+            Effect::Signal { run, signal, scope } => self.world.signal(run, signal, scope),
+            Effect::Probe { run, probe, .. } => self.world.probes.begin(run, probe),
+            Effect::CancelProbe { run } => self.world.probes.end(run),
+            Effect::Reply { id, outcome } => self.replies.push((id, outcome)),
+            Effect::Record(record) => self.take_record(*record),
+            Effect::Halt { halt } => self.halt = Some(halt),
+        }
+    }
+
+    fn take_record(&mut self, record: Record) {
+        if let (What::Starting { run, number, .. }, Some(name)) = (&record.what, &record.name) {
+            self.world.begin_run(run.node, &Arc::clone(name), *number);
+        }
+        if let What::ShuttingDown { .. } = record.what {
+            let next = self.turn.now + SAY_EVERY;
+            self.turn.say_at = Some(self.turn.say_at.unwrap_or(next));
+        }
+        self.remember_who_asked(&record.what);
+        self.press.take(record, &mut self.world);
+    }
+
+    /// Writes a record of the daemon's own.
+    pub(crate) fn note(&mut self, kind: &'static str, detail: impl Into<Box<str>>) {
+        let detail = detail.into();
+        let what = What::Daemon { kind, detail };
+        let record = self.tree.note(self.turn.now, what);
+        self.press.take(record, &mut self.world);
+    }
+
+    /// While everything goes down: every two seconds, whom it waits for.
+    fn say_whom_we_wait_for(&mut self) {
+        if self.turn.say_at.is_none_or(|at| at > self.turn.now) {
+            return;
+        }
+        self.turn.say_at = Some(self.turn.now + SAY_EVERY);
+        if let Some(name) = self.tree.waiting_for() {
+            let count = self.world.count();
+            let detail = format!("still stopping: waiting for {name} ({count} processes left)");
+            self.note(crate::wire::kind::DAEMON_STOPPING, detail);
+        }
+    }
+
+    /// The turn's time.
+    pub(crate) fn now(&self) -> Time {
+        self.turn.now
+    }
+}
+
+/// The engine's time.
+pub(crate) fn now() -> Time {
+    Time(clock::now_ns())
+}

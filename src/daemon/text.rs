@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A record of the engine as one line for people, and how important it is.
+//!
+//! The node's name is not part of the message: who prints it puts it in front. Nothing is decided
+//! here, and a line never holds what a child wrote.
+
+use super::names::Names;
+use super::words;
+use crate::spec::LogLevel;
+use crate::tree::{Budget, Class, Culprit, Decision, Exit, Record, StartWhy, StopWhy, What};
+
+/// How important a record is.
+pub(crate) fn level(what: &What) -> LogLevel {
+    match what {
+        What::Exited(exit) => match exit.class {
+            Class::Requested | Class::Clean => LogLevel::Info,
+            Class::StopTimeout
+            | Class::Escalated
+            | Class::AutoShutdown
+            | Class::StartTimeout
+            | Class::SpawnFailed
+            | Class::ExecFailed
+            | Class::Rlimit
+            | Class::Sandbox
+            | Class::Crash
+            | Class::Killed
+            | Class::Terminated
+            | Class::Signal
+            | Class::Unavailable
+            | Class::Tempfail
+            | Class::Config
+            | Class::ExitCode => LogLevel::Warn,
+        },
+        What::Strategy { .. } => LogLevel::Warn,
+        What::Exhausted { .. }
+        | What::Escalated { .. }
+        | What::Unkillable { .. }
+        | What::StartFailed { .. } => LogLevel::Error,
+        What::Signalled { .. } | What::Health { .. } | What::Stopping { .. } => LogLevel::Debug,
+        What::Daemon { kind, .. } if *kind == super::note::PANIC => LogLevel::Error,
+        What::Daemon { kind, .. } if *kind == super::note::RELOAD_REFUSED => LogLevel::Error,
+        What::Daemon { kind, .. } if *kind == super::note::ORPHAN => LogLevel::Debug,
+        What::Decided {
+            decision: Decision::Escalate,
+            ..
+        } => LogLevel::Warn,
+        What::Decided { .. }
+        | What::Starting { .. }
+        | What::Ready { .. }
+        | What::Stopped { .. }
+        | What::Backoff { .. }
+        | What::SupervisorStarting { .. }
+        | What::Added
+        | What::Removed
+        | What::Changed
+        | What::Command { .. }
+        | What::ShuttingDown { .. }
+        | What::Daemon { .. } => LogLevel::Info,
+    }
+}
+
+/// What happened, without the name of the node it happened to.
+pub(crate) fn message(record: &Record, names: &Names) -> String {
+    match &record.what {
+        What::Starting { number, why, .. } => {
+            format!("starting, run {number}{}", start_why(*why, names))
+        }
+        What::SupervisorStarting { number: 1, why } => {
+            format!("starting{}", start_why(*why, names))
+        }
+        What::SupervisorStarting { number, why } => {
+            format!("starting for the {number}. time{}", start_why(*why, names))
+        }
+        What::Ready { took, .. } => format!("ready after {}", words::span(*took)),
+        What::Exited(exit) => exited(exit, names),
+        What::Stopping { why, .. } => format!("stopping: {}", stop_why(*why, names)),
+        What::Signalled { signal, .. } => format!("sent SIG{signal}"),
+        What::Stopped { why } => format!("stopped: {}", stop_why(*why, names)),
+        What::Backoff { delay, attempt } => {
+            format!("waits {} before attempt {attempt}", words::span(*delay))
+        }
+        What::Unkillable { .. } => {
+            "does not end although it was killed; see its state in `ps`".to_owned()
+        }
+        What::Strategy {
+            strategy,
+            child,
+            scope,
+        } => format!(
+            "{} because of {}: {}",
+            words::strategy(*strategy),
+            names.name(*child),
+            scope.join(", ")
+        ),
+        What::Exhausted {
+            child_name,
+            max,
+            period,
+            ..
+        } => format!(
+            "gives up: {child_name} needed more than {max} restarts in {}",
+            words::span(*period)
+        ),
+        What::Escalated { class, culprit } => escalated(*class, culprit.as_ref()),
+        What::StartFailed { child_name, .. } => {
+            format!("cannot start: {child_name} could not be started")
+        }
+        What::Decided {
+            class,
+            decision,
+            budget,
+            ..
+        } => format!(
+            "end ({}) judged{}",
+            class.as_str(),
+            next(*decision, *budget, names)
+        ),
+        What::Added => "added to the tree".to_owned(),
+        What::Removed => "removed from the tree".to_owned(),
+        What::Changed => "changed in place".to_owned(),
+        What::Command { by, verb } => format!("{verb} asked for by {}", words::actor(*by)),
+        What::ShuttingDown {
+            by,
+            waiting_for: None,
+        } => format!("stopping everything, asked for by {}", words::actor(*by)),
+        What::ShuttingDown {
+            by,
+            waiting_for: Some(name),
+        } => format!(
+            "stopping everything, asked for by {}; waiting for {name}",
+            words::actor(*by)
+        ),
+        What::Health { health } => format!("is {health}"),
+        What::Daemon { detail, .. } => detail.to_string(),
+    }
+}
+
+fn exited(exit: &Exit, names: &Names) -> String {
+    let class = exit.class.as_str();
+    let how = match (&exit.facts, exit.failure) {
+        (Some(facts), _) => format!(
+            "exited: {} after {} ({class})",
+            words::status(facts.status),
+            words::span(exit.uptime)
+        ),
+        (None, Some(failure)) => format!("not started: {} ({class})", words::failure(failure)),
+        (None, None) => format!("ended ({class})"),
+    };
+    format!("{how}{}", next(exit.decision, exit.budget, names))
+}
+
+fn next(decision: Decision, budget: Option<Budget>, names: &Names) -> String {
+    let next = match decision {
+        Decision::Restart { delay } if delay.is_zero() => " -> restart now".to_owned(),
+        Decision::Restart { delay } => format!(" -> restart in {}", words::span(delay)),
+        Decision::StayDown => " -> stays down".to_owned(),
+        Decision::Escalate => " -> one restart too many".to_owned(),
+        Decision::Queued => " -> its supervisor is busy and decides later".to_owned(),
+        Decision::Absorbed => " -> part of what is under way".to_owned(),
+        Decision::LeftAlone => " -> left alone, it is pinned".to_owned(),
+        Decision::Expected | Decision::Done => String::new(),
+    };
+    let spent = budget.map(|b| spent(b, names)).unwrap_or_default();
+    format!("{next}{spent}")
+}
+
+fn spent(budget: Budget, names: &Names) -> String {
+    format!(
+        ", {} {}/{} in {}",
+        names.name(budget.supervisor),
+        budget.used,
+        budget.max,
+        words::span(budget.period)
+    )
+}
+
+fn escalated(class: Class, culprit: Option<&Culprit>) -> String {
+    let what = if class == Class::AutoShutdown {
+        "shut itself down"
+    } else {
+        "gave up"
+    };
+    match culprit {
+        Some(c) => format!(
+            "{what} because of {}: {} ({})",
+            c.name,
+            words::how(c.how),
+            c.class.as_str()
+        ),
+        None => what.to_owned(),
+    }
+}
+
+fn start_why(why: StartWhy, names: &Names) -> String {
+    match why {
+        StartWhy::Boot => String::new(),
+        StartWhy::Restart => " (restart)".to_owned(),
+        StartWhy::Group(child) => format!(" (because of {})", names.name(child)),
+        StartWhy::Retry => " (another try)".to_owned(),
+        StartWhy::Command => " (by order)".to_owned(),
+        StartWhy::Apply => " (new configuration)".to_owned(),
+    }
+}
+
+fn stop_why(why: StopWhy, names: &Names) -> String {
+    match why {
+        StopWhy::Group(child) => format!("because of {}", names.name(child)),
+        StopWhy::Supervisor => "its supervisor goes down".to_owned(),
+        StopWhy::Shutdown => "everything goes down".to_owned(),
+        StopWhy::Command(by) => format!("by order of {}", words::actor(by)),
+        StopWhy::Apply => "new configuration".to_owned(),
+        StopWhy::StartTimeout => "not ready in time".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{ExitFacts, ExitStatus, Signal};
+    use crate::tree::{NodeId, Phase, RunId, Seq, Time};
+    use std::time::Duration;
+
+    #[test]
+    fn an_exit_says_how_why_and_what_is_done_in_one_line() {
+        let mut names = Names::default();
+        names.add(NodeId(1), "api".into(), None);
+        let exit = Exit {
+            run: RunId {
+                node: NodeId(2),
+                life: 9,
+            },
+            number: 3,
+            class: Class::Crash,
+            phase: Phase::Ready,
+            uptime: Duration::from_millis(3210),
+            facts: Some(ExitFacts::bare(ExitStatus::Signal {
+                signal: Signal::SEGV,
+                core: false,
+            })),
+            failure: None,
+            decision: Decision::Restart {
+                delay: Duration::ZERO,
+            },
+            budget: Some(Budget {
+                supervisor: NodeId(1),
+                used: 1,
+                max: 5,
+                period: Duration::from_secs(60),
+            }),
+        };
+        let record = Record {
+            seq: Seq(1),
+            at: Time(0),
+            node: Some(NodeId(2)),
+            name: Some("web".into()),
+            cause: None,
+            incident: None,
+            what: What::Exited(Box::new(exit)),
+        };
+        assert_eq!(
+            message(&record, &names),
+            "exited: signal SEGV after 3.2s (crash) -> restart now, api 1/5 in 1m"
+        );
+        assert_eq!(level(&record.what), LogLevel::Warn);
+    }
+}

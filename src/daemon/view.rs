@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The tree as it is now in the shapes of the protocol.
+//!
+//! Translates the engine's snapshot and adds what only the daemon knows: wall time and pids.
+//! Whether a tree is healthy is read off the engine's words; nothing is decided here.
+
+use super::line::millis;
+use super::press::Press;
+use super::world::World;
+use super::{stamp, words};
+use crate::spec::{Node, Restart, ServiceKind, SupervisorKind};
+use crate::tree::{Actor, NodeView as Seen, Snapshot, State, Time};
+use crate::wire::{FailureLine, Health, LastExit, NodeKind, NodeView, StoppedBy, Word};
+use std::collections::BTreeMap;
+
+/// What a view is made from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Light<'a> {
+    /// Pids and the services' own words.
+    pub world: &'a World,
+    /// Names and wall time.
+    pub press: &'a Press,
+}
+
+/// The node at `first` and all below it; the snapshot is in pre-order.
+pub(crate) fn nested(snapshot: &Snapshot, first: usize, light: Light<'_>) -> Option<NodeView> {
+    let top = snapshot.nodes.get(first)?;
+    // The open branch, from the top down; a node closes all that are as deep as it is.
+    let mut branch: Vec<(usize, NodeView)> = Vec::new();
+    for seen in &snapshot.nodes[first..] {
+        if seen.depth <= top.depth && seen.id != top.id {
+            break;
+        }
+        close(&mut branch, seen.depth);
+        branch.push((seen.depth, one(seen, snapshot.at, light)));
+    }
+    close(&mut branch, top.depth + 1);
+    branch.pop().map(|(_, view)| view)
+}
+
+fn close(branch: &mut Vec<(usize, NodeView)>, depth: usize) {
+    while branch.len() > 1 && branch.last().is_some_and(|(d, _)| *d >= depth) {
+        let Some((_, done)) = branch.pop() else {
+            return;
+        };
+        if let Some((_, above)) = branch.last_mut() {
+            above.children.push(done);
+        }
+    }
+}
+
+fn one(seen: &Seen, at: Time, light: Light<'_>) -> NodeView {
+    let pid = seen.run.and_then(|run| light.world.pid_of(run));
+    let message = seen.run.and_then(|run| light.world.said(run.life));
+    let mut view = NodeView {
+        name: seen.spec.name().to_string(),
+        path: seen.path.clone(),
+        state: Word::Borrowed(seen.state.as_str()),
+        since_ms: millis(at.since(seen.since)),
+        ready: matches!(seen.state, State::Ready | State::Up | State::Done),
+        pid,
+        restarts: u64::from(seen.restarts),
+        last_exit: last_exit(seen, at, light),
+        stopped_by: seen
+            .stopped_by
+            .map(|(by, when)| stopped_by(by, when, at, light)),
+        pinned: seen.pinned,
+        required: seen.spec.required(),
+        restart: Some(Word::Borrowed(restart(seen.spec.restart()))),
+        delay_ms: seen.next_start.map(|next| millis(next.since(at))),
+        waiting_for: seen
+            .waiting_for
+            .map(|id| light.press.names.name(id).to_owned()),
+        message: message.map(str::to_owned),
+        ..NodeView::default()
+    };
+    match &seen.spec {
+        Node::Service(service) => {
+            view.kind = NodeKind::Service;
+            view.oneshot = service.kind == ServiceKind::Oneshot;
+            view.run = (seen.starts > 0).then_some(u64::from(seen.starts));
+            view.up_ms = seen.run.map(|_| view.since_ms);
+        }
+        Node::Supervisor(sup) => {
+            view.kind = match sup.kind {
+                SupervisorKind::Tree => NodeKind::Supervisor,
+                SupervisorKind::Pool => NodeKind::Pool,
+            };
+            view.strategy = Some(Word::Borrowed(words::strategy(sup.strategy)));
+            view.max = Some(sup.max_restarts);
+            view.seconds = Some(sup.period.as_secs_f64());
+            view.used = seen.recorded.map(|(_, used)| used);
+        }
+    }
+    view
+}
+
+fn restart(restart: Restart) -> &'static str {
+    match restart {
+        Restart::Permanent => "permanent",
+        Restart::Transient => "transient",
+        Restart::Temporary => "temporary",
+    }
+}
+
+fn last_exit(seen: &Seen, at: Time, light: Light<'_>) -> Option<LastExit> {
+    let last = seen.last_exit?;
+    let mut exit = LastExit {
+        class: Word::Borrowed(last.class.as_str()),
+        base: Some(Word::Borrowed(last.class.as_str())),
+        family: Some(Word::Borrowed(last.class.family())),
+        ago_ms: Some(millis(at.since(last.at))),
+        ts: Some(stamp::rfc3339(light.press.wall_of(last.at))),
+        seq: Some(last.seq.0),
+        ..LastExit::default()
+    };
+    match last.facts.map(|f| f.status) {
+        Some(crate::spec::ExitStatus::Code(code)) => exit.code = Some(code),
+        Some(crate::spec::ExitStatus::Signal { signal, core }) => {
+            exit.signal = Some(Word::Owned(signal.to_string()));
+            exit.core = core;
+        }
+        None => {}
+    }
+    exit.failure = last.failure.map(|f| FailureLine {
+        stage: Word::Borrowed(f.stage.as_str()),
+        errno: f.errno,
+        message: Some(words::errno(f.errno)),
+    });
+    Some(exit)
+}
+
+fn stopped_by(by: Actor, when: Time, at: Time, light: Light<'_>) -> StoppedBy {
+    let (uid, pid) = match by {
+        Actor::Client { uid, pid } => (Some(uid), Some(pid)),
+        Actor::Signal(_) | Actor::Supd => (None, None),
+    };
+    StoppedBy {
+        uid,
+        pid,
+        ago_ms: Some(millis(at.since(when))),
+        ts: Some(stamp::rfc3339(light.press.wall_of(when))),
+    }
+}
+
+/// Services by their state's word.
+pub(crate) fn counts(snapshot: &Snapshot) -> BTreeMap<Word, u64> {
+    let mut counts = BTreeMap::new();
+    for seen in &snapshot.nodes {
+        if matches!(seen.spec, Node::Service(_)) {
+            *counts
+                .entry(Word::Borrowed(seen.state.as_str()))
+                .or_default() += 1;
+        }
+    }
+    counts
+}
+
+/// Whether everything that is required is up, with a line for each node that is not as it should
+/// be (SEMANTICS §7: partial availability).
+pub(crate) fn health(snapshot: &Snapshot) -> Health {
+    let mut reasons = Vec::new();
+    let mut ready = true;
+    for seen in &snapshot.nodes {
+        let Node::Service(service) = &seen.spec else {
+            continue;
+        };
+        let well = match seen.state {
+            State::Ready | State::Up | State::Done => true,
+            State::Stopped => !service.enabled,
+            State::Starting
+            | State::Degraded
+            | State::Stopping
+            | State::Backoff
+            | State::Waiting
+            | State::Unkillable
+            | State::Down => false,
+        };
+        if !well {
+            reasons.push(format!("{} is {}", service.name, seen.state.as_str()));
+            ready &= !service.required;
+        }
+    }
+    let root_down = snapshot
+        .nodes
+        .first()
+        .is_none_or(|root| matches!(root.state, State::Down | State::Stopping));
+    let status = match (root_down, reasons.is_empty()) {
+        (true, _) => "failed",
+        (false, true) => "ok",
+        (false, false) => "degraded",
+    };
+    Health {
+        status: Word::Borrowed(status),
+        ready: ready && !root_down,
+        live: true,
+        reasons,
+    }
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The engine's values as words: for the protocol (snake case, never changed) and for people.
+//!
+//! Nothing is decided here. Every word of the protocol that stands for a value of the engine is
+//! written in this file and nowhere else in the daemon.
+
+use crate::spec::{ExitStatus, SpawnFailure, Strategy};
+use crate::tree::{Actor, Decision, How, Phase, StartWhy, StopWhy};
+use std::time::Duration;
+
+/// The word of a strategy.
+pub(crate) fn strategy(strategy: Strategy) -> &'static str {
+    match strategy {
+        Strategy::OneForOne => "one_for_one",
+        Strategy::OneForAll => "one_for_all",
+        Strategy::RestForOne => "rest_for_one",
+    }
+}
+
+/// The word of a phase.
+pub(crate) fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Starting => "starting",
+        Phase::Ready => "ready",
+        Phase::Stopping => "stopping",
+    }
+}
+
+/// The word of a decision.
+pub(crate) fn decision(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Restart { .. } => "restart",
+        Decision::StayDown => "stay_down",
+        Decision::Escalate => "escalate",
+        Decision::Expected => "expected",
+        Decision::Absorbed => "absorbed",
+        Decision::LeftAlone => "left_alone",
+        Decision::Queued => "queued",
+        Decision::Done => "done",
+    }
+}
+
+/// The word of a start's reason.
+pub(crate) fn start_why(why: StartWhy) -> &'static str {
+    match why {
+        StartWhy::Boot => "boot",
+        StartWhy::Restart => "restart",
+        StartWhy::Group(_) => "group",
+        StartWhy::Retry => "retry",
+        StartWhy::Command => "command",
+        StartWhy::Apply => "apply",
+    }
+}
+
+/// The word of a stop's reason.
+pub(crate) fn stop_why(why: StopWhy) -> &'static str {
+    match why {
+        StopWhy::Group(_) => "group",
+        StopWhy::Supervisor => "supervisor",
+        StopWhy::Shutdown => "shutdown",
+        StopWhy::Command(_) => "command",
+        StopWhy::Apply => "apply",
+        StopWhy::StartTimeout => "start_timeout",
+    }
+}
+
+/// Who asked, for people.
+pub(crate) fn actor(by: Actor) -> String {
+    match by {
+        Actor::Client { uid, pid } => format!("uid {uid}, pid {pid}"),
+        Actor::Signal(signal) => format!("SIG{signal}"),
+        Actor::Supd => "supd".to_owned(),
+    }
+}
+
+/// How a process ended, for people: `exit 3`, `signal SEGV`.
+pub(crate) fn status(status: ExitStatus) -> String {
+    match status {
+        ExitStatus::Code(code) => format!("exit {code}"),
+        ExitStatus::Signal {
+            signal,
+            core: false,
+        } => format!("signal {signal}"),
+        ExitStatus::Signal { signal, core: true } => format!("signal {signal} (core dumped)"),
+    }
+}
+
+/// Why there never was a process, for people: `cannot exec: no such file or directory`.
+pub(crate) fn failure(failure: SpawnFailure) -> String {
+    format!("{}: {}", failure.stage.as_str(), errno(failure.errno))
+}
+
+/// How a culprit ended, for people.
+pub(crate) fn how(how: How) -> String {
+    match how {
+        How::Status(s) => status(s),
+        How::Spawn(f) => format!("cannot start: {}", failure(f)),
+        How::StartTimeout => "not ready in time".to_owned(),
+    }
+}
+
+/// The C library's words for an error number, without Rust's addition.
+pub(crate) fn errno(number: i32) -> String {
+    let text = std::io::Error::from_raw_os_error(number).to_string();
+    match text.rfind(" (os error") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+/// A span for people, two units at most: `350ms`, `3.2s`, `1m30s`, `2h5m`, `3d`.
+pub(crate) fn span(span: Duration) -> String {
+    let two = |big: u64, unit: &str, small: u64, rest: &str| {
+        if small == 0 {
+            format!("{big}{unit}")
+        } else {
+            format!("{big}{unit}{small}{rest}")
+        }
+    };
+    let (secs, millis) = (span.as_secs(), span.subsec_millis());
+    match secs {
+        0 => format!("{millis}ms"),
+        1..60 if millis < 100 => format!("{secs}s"),
+        1..60 => format!("{secs}.{}s", millis / 100),
+        60..3600 => two(secs / 60, "m", secs % 60, "s"),
+        3600..86_400 => two(secs / 3600, "h", secs % 3600 / 60, "m"),
+        _ => two(secs / 86_400, "d", secs % 86_400 / 3600, "h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_two_units_at_most() {
+        let cases = [
+            (0, "0ms"),
+            (350, "350ms"),
+            (3_000, "3s"),
+            (3_299, "3.2s"),
+            (59_999, "59.9s"),
+            (90_000, "1m30s"),
+            (120_000, "2m"),
+            (7_500_000, "2h5m"),
+            (259_200_000, "3d"),
+        ];
+        for (millis, text) in cases {
+            assert_eq!(span(Duration::from_millis(millis)), text);
+        }
+    }
+
+    #[test]
+    fn an_error_number_reads_as_the_c_library_says() {
+        assert_eq!(errno(2), "No such file or directory");
+    }
+}

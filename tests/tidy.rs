@@ -48,6 +48,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "thiserror",
             "jiff",
             "miette",
+            "strsim",
         ],
     ),
     (

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The daemon with real processes. Nothing sleeps: everything waits for an event of the daemon's
+//! own log, for an answer of its socket, or for its end, each with a deadline.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests start the daemon and read its log in a thread"
+)]
+
+mod control;
+mod harness;
+mod life;
+mod output;
+mod pid1;
+mod socket;

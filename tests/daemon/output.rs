@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What services write: kept, passed on, never in anybody's way.
+
+use super::harness::{Start, Supd, line};
+use serde_json::Value;
+use std::process::Stdio;
+
+#[test]
+fn lines_are_kept_by_run_and_stream_and_the_exit_carries_the_last_ones() {
+    let mut supd = Supd::start(
+        "[service.web]\nrestart = \"temporary\"\n\
+         command = \"CHILD print one print-err two print three exit 4\"",
+    );
+    let exit = supd.event("service.exited", "web");
+    let last: Vec<_> = exit["last_lines"]
+        .as_array()
+        .expect("lines")
+        .iter()
+        .collect();
+    assert_eq!(last.len(), 3, "{exit}");
+    let (status, text) = supd.ask("GET", "/v1/nodes/web/logs", "");
+    assert_eq!(status, 200);
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|l| serde_json::from_str(l).expect("a line"))
+        .collect();
+    let of = |stream: &str| -> Vec<&str> {
+        lines
+            .iter()
+            .filter(|l| l["stream"] == stream)
+            .filter_map(|l| l["text"].as_str())
+            .collect()
+    };
+    assert_eq!(of("stdout"), ["one", "three"]);
+    assert_eq!(of("stderr"), ["two"]);
+    assert!(lines.iter().all(|l| l["run"] == 1 && l["node"] == "web"));
+    let (_, text) = supd.ask("GET", "/v1/nodes/root/logs?lines=1", "");
+    assert_eq!(text.lines().count(), 1);
+}
+
+#[test]
+fn lines_are_followed_as_they_come() {
+    let mut supd = Supd::start(
+        "[service.web]\ncommand = \"CHILD on USR1 exit 0 ready sleep forever\"\n\
+         ready = { notify = true }\n\
+         [service.talker]\nenabled = false\nrestart = \"temporary\"\n\
+         command = \"CHILD print spoken\"",
+    );
+    supd.event("service.ready", "web");
+    let stream = supd.stream("/v1/nodes/root/logs?follow=1&lines=0");
+    line(&stream, |l| l.is_empty());
+    supd.post("/v1/nodes/talker/start", "");
+    let spoken = line(&stream, |l| l.contains("spoken"));
+    let spoken: Value = serde_json::from_str(&spoken).expect("a line");
+    assert_eq!(spoken["node"], "talker");
+}
+
+#[test]
+fn fault_48_a_reader_that_never_reads_holds_no_service_up() {
+    let mut supd = Supd::start_with(Start {
+        config: "[service.loud]\nrestart = \"temporary\"\ncommand = \"CHILD write 64 exit 5\"",
+        stdout: Stdio::piped(),
+        ..Start::default()
+    });
+    // Our thread reads its standard output into a channel; what is not read is the daemon's own
+    // end of the pipe while it is stopped.
+    let exit = supd.event("service.exited", "loud");
+    assert_eq!(exit["code"], 5, "{}", supd.story());
+}
+
+#[test]
+fn fault_55_closed_outputs_do_not_end_the_daemon() {
+    let mut supd = Supd::start_with(Start {
+        config: "[service.loud]\ncommand = \"CHILD print x sleep forever\"",
+        wrapper: &["sh", "-c", "exec \"$@\" >&- <&-", "sh"],
+        ..Start::default()
+    });
+    supd.event("supervisor.ready", "root");
+    assert_eq!(supd.get("/v1/health").0, 200);
+    supd.signal("SIGTERM");
+    assert_eq!(supd.wait().code(), Some(0));
+}
+
+#[test]
+fn fault_56_a_grandchild_that_keeps_the_pipe_holds_no_stop_up() {
+    let mut supd = Supd::start(
+        "[service.web]\ncommand = \"CHILD double-fork [ setsid sleep forever ] ready sleep forever\"\n\
+         ready = { notify = true }",
+    );
+    supd.event("service.ready", "web");
+    let (_, reply) = supd.post("/v1/nodes/web/stop", "");
+    assert_eq!(reply["ok"], true);
+}
+
+#[test]
+fn lines_are_passed_on_with_their_service_in_front() {
+    let mut supd = Supd::start_with(Start {
+        config: "[service.web]\ncommand = \"CHILD print hello print-err oh sleep forever\"",
+        stdout: Stdio::piped(),
+        ..Start::default()
+    });
+    let out = supd.out.take().expect("its output");
+    line(&out, |l| l == "web | hello");
+    supd.until_talk("web | oh");
+}

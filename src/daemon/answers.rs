@@ -36,7 +36,7 @@ impl Daemon {
             Route::Shutdown => return self.shut_down(request),
             Route::Reload => return self.configure(request, None),
             Route::Apply => match body::<ConfigRequest>(&request.body) {
-                Ok(asked) => return self.configure(request, asked.toml),
+                Ok(asked) => return self.configure(request, asked.toml.as_deref()),
                 Err(refused) => refused,
             },
             Route::Tree => self
@@ -78,7 +78,7 @@ impl Daemon {
         }
     }
 
-    fn configure(&mut self, request: Request, text: Option<String>) {
+    fn configure(&mut self, request: Request, text: Option<&str>) {
         let by = actor(&request);
         let reply = match request.patience {
             Patience::UntilDone => Some(request.reply),
@@ -92,7 +92,7 @@ impl Daemon {
                 None
             }
         };
-        self.take_up(by, text.as_deref(), reply);
+        self.take_up(by, text, reply);
     }
 
     /// The node of this name or path; else who has a similar one.

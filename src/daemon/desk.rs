@@ -134,10 +134,10 @@ impl Daemon {
                     .hint("to stop everything: supctl shutdown"));
             }
             Verb::Stop => Command::Stop(node),
-            Verb::Restart => match body::<RestartRequest>(&request.body)?.only {
-                true => Command::RestartOnly(node),
-                false => Command::Restart(node),
-            },
+            Verb::Restart if body::<RestartRequest>(&request.body)?.only => {
+                Command::RestartOnly(node)
+            }
+            Verb::Restart => Command::Restart(node),
             Verb::Reload => Command::ReloadService(node),
             Verb::Reset => Command::Reset(node),
             Verb::Pin => Command::Pin(node),

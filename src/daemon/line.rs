@@ -7,7 +7,7 @@
 use super::names::Names;
 use super::{text, words};
 use crate::spec::ExitStatus;
-use crate::tree::{Actor, Budget, Culprit, Decision, Exit, Record, StartWhy, StopWhy, What};
+use crate::tree::{Actor, Budget, Class, Culprit, Decision, Exit, Record, StartWhy, StopWhy, What};
 use crate::wire::{
     BudgetLine, CulpritLine, DecisionLine, EventLine, FailureLine, RusageLine, VERSION, WhoLine,
     Word, kind,
@@ -110,18 +110,10 @@ fn fill(line: &mut EventLine, what: &What, names: &Names) {
             ..
         } => {
             line.child = Some(child_name.to_string());
-            line.budget = Some(BudgetLine {
-                supervisor: line.node.clone().unwrap_or_default(),
-                bucket: Word::Borrowed("main"),
-                used: max.saturating_add(1),
-                max: *max,
-                seconds: Some(period.as_secs_f64()),
-            });
+            line.budget = Some(used_up(line.node.clone(), *max, *period));
         }
         What::Escalated { class, culprit } => {
-            line.class = Some(Word::Borrowed(class.as_str()));
-            line.base.clone_from(&line.class);
-            line.family = Some(Word::Borrowed(class.family()));
+            classed(line, *class);
             line.culprit = culprit.as_ref().map(culprit_line);
         }
         What::StartFailed { child_name, .. } => line.child = Some(child_name.to_string()),
@@ -131,9 +123,7 @@ fn fill(line: &mut EventLine, what: &What, names: &Names) {
             budget: spent,
             ..
         } => {
-            line.class = Some(Word::Borrowed(class.as_str()));
-            line.base.clone_from(&line.class);
-            line.family = Some(Word::Borrowed(class.family()));
+            classed(line, *class);
             line.budget = spent.map(|b| budget(b, names));
             line.decision = Some(decided(*decision));
         }
@@ -171,11 +161,8 @@ fn stopped(line: &mut EventLine, why: StopWhy, names: &Names) {
 }
 
 fn exited(line: &mut EventLine, exit: &Exit, names: &Names) {
-    let class = Word::Borrowed(exit.class.as_str());
     line.run = Some(u64::from(exit.number));
-    line.class = Some(class.clone());
-    line.base = Some(class);
-    line.family = Some(Word::Borrowed(exit.class.family()));
+    classed(line, exit.class);
     line.phase = Some(Word::Borrowed(words::phase(exit.phase)));
     line.uptime_ms = Some(millis(exit.uptime));
     if let Some(facts) = &exit.facts {
@@ -216,6 +203,22 @@ fn decided(decision: Decision) -> DecisionLine {
         action: Word::Borrowed(words::decision(decision)),
         scope: Vec::new(),
         delay_ms,
+    }
+}
+
+fn classed(line: &mut EventLine, class: Class) {
+    line.class = Some(Word::Borrowed(class.as_str()));
+    line.base.clone_from(&line.class);
+    line.family = Some(Word::Borrowed(class.family()));
+}
+
+fn used_up(supervisor: Option<String>, max: u32, period: Duration) -> BudgetLine {
+    BudgetLine {
+        supervisor: supervisor.unwrap_or_default(),
+        bucket: Word::Borrowed("main"),
+        used: max.saturating_add(1),
+        max,
+        seconds: Some(period.as_secs_f64()),
     }
 }
 

@@ -75,11 +75,8 @@ impl Outlet {
                 // Closed, full disk, a console that hung up: these lines are lost, the next may
                 // not be.
                 Err(_) => {
-                    let lines = self.buffer[written..]
-                        .iter()
-                        .filter(|b| **b == b'\n')
-                        .count();
-                    self.dropped += lines as u64;
+                    let lost = self.buffer[written..].split(|b| *b == b'\n').count() - 1;
+                    self.dropped += lost as u64;
                     written = self.buffer.len();
                 }
             }

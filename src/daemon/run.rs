@@ -290,16 +290,15 @@ impl Daemon {
         let at_deadline = event == Event::Deadline;
         let now = self.turn.now;
         let tree = &mut self.tree;
-        match catch_unwind(AssertUnwindSafe(|| tree.handle(now, event))) {
-            Ok(effects) => self.effects.extend(effects),
-            Err(_) => {
-                if at_deadline {
-                    self.turn.not_before = now + PANIC_PAUSE;
-                }
-                let what = super::panics::last();
-                self.note(note::PANIC, format!("internal error: {what}"));
-            }
+        if let Ok(effects) = catch_unwind(AssertUnwindSafe(|| tree.handle(now, event))) {
+            self.effects.extend(effects);
+            return;
         }
+        if at_deadline {
+            self.turn.not_before = now + PANIC_PAUSE;
+        }
+        let what = super::panics::last();
+        self.note(note::PANIC, format!("internal error: {what}"));
     }
 
     fn perform(&mut self, effect: Effect) {

@@ -7,7 +7,7 @@
 use super::names::Names;
 use super::words;
 use crate::spec::LogLevel;
-use crate::tree::{Budget, Class, Culprit, Decision, Exit, Record, StartWhy, StopWhy, What};
+use crate::tree::{Actor, Budget, Class, Culprit, Decision, Exit, Record, StartWhy, StopWhy, What};
 
 /// How important a record is.
 pub(crate) fn level(what: &What) -> LogLevel {
@@ -31,7 +31,11 @@ pub(crate) fn level(what: &What) -> LogLevel {
             | Class::Config
             | Class::ExitCode => LogLevel::Warn,
         },
-        What::Strategy { .. } => LogLevel::Warn,
+        What::Strategy { .. }
+        | What::Decided {
+            decision: Decision::Escalate,
+            ..
+        } => LogLevel::Warn,
         What::Exhausted { .. }
         | What::Escalated { .. }
         | What::Unkillable { .. }
@@ -40,10 +44,6 @@ pub(crate) fn level(what: &What) -> LogLevel {
         What::Daemon { kind, .. } if *kind == super::note::PANIC => LogLevel::Error,
         What::Daemon { kind, .. } if *kind == super::note::RELOAD_REFUSED => LogLevel::Error,
         What::Daemon { kind, .. } if *kind == super::note::ORPHAN => LogLevel::Debug,
-        What::Decided {
-            decision: Decision::Escalate,
-            ..
-        } => LogLevel::Warn,
         What::Decided { .. }
         | What::Starting { .. }
         | What::Ready { .. }
@@ -119,17 +119,7 @@ pub(crate) fn message(record: &Record, names: &Names) -> String {
         What::Removed => "removed from the tree".to_owned(),
         What::Changed => "changed in place".to_owned(),
         What::Command { by, verb } => format!("{verb} asked for by {}", words::actor(*by)),
-        What::ShuttingDown {
-            by,
-            waiting_for: None,
-        } => format!("stopping everything, asked for by {}", words::actor(*by)),
-        What::ShuttingDown {
-            by,
-            waiting_for: Some(name),
-        } => format!(
-            "stopping everything, asked for by {}; waiting for {name}",
-            words::actor(*by)
-        ),
+        What::ShuttingDown { by, waiting_for } => going_down(*by, waiting_for.as_deref()),
         What::Health { health } => format!("is {health}"),
         What::Daemon { detail, .. } => detail.to_string(),
     }
@@ -189,6 +179,15 @@ fn escalated(class: Class, culprit: Option<&Culprit>) -> String {
         ),
         None => what.to_owned(),
     }
+}
+
+fn going_down(by: Actor, waiting_for: Option<&str>) -> String {
+    let waiting = waiting_for.map(|name| format!("; waiting for {name}"));
+    let by = words::actor(by);
+    format!(
+        "stopping everything, asked for by {by}{}",
+        waiting.unwrap_or_default()
+    )
 }
 
 fn start_why(why: StartWhy, names: &Names) -> String {

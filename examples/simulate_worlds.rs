@@ -2,6 +2,7 @@
 //! `cargo run --release --example simulate_worlds -- FIRST[..LAST]`: lives the worlds of these
 //! seeds and judges them by the invariants (`make sim SEEDS=…`).
 //!
+//! `--mutants` instead plants each known bug and says which invariants catch it.
 //! Prints the first failing seeds, shrunk, with their traces, then `N worlds, N events, N failed`;
 //! exits 1 when any failed.
 
@@ -20,6 +21,9 @@ fn main() -> std::io::Result<ExitCode> {
     let seeds = std::env::args()
         .nth(1)
         .unwrap_or_else(|| "0..2000".to_owned());
+    if seeds == "--mutants" {
+        return mutants(&mut out);
+    }
     let (first, last) = seeds.split_once("..").unwrap_or((&seeds, ""));
     let Ok(first) = first.parse::<u64>() else {
         writeln!(out, "usage: simulate_worlds FIRST[..LAST]")?;
@@ -57,6 +61,29 @@ fn main() -> std::io::Result<ExitCode> {
         last - first
     )?;
     Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Plants each bug in a few hundred worlds.
+fn mutants(out: &mut impl Write) -> std::io::Result<ExitCode> {
+    let mut blind = 0;
+    for (mutant, law) in sim::mutant::MUTANTS {
+        let mut caught: BTreeMap<u8, u32> = BTreeMap::new();
+        for seed in 0..300 {
+            if let Some(first) = sim::judge(seed, Some(mutant)).violations.first() {
+                *caught.entry(first.law).or_default() += 1;
+            }
+        }
+        blind += u32::from(!caught.contains_key(&law));
+        writeln!(
+            out,
+            "{mutant:?}: invariant {law}; caught first by {caught:?}"
+        )?;
+    }
+    Ok(if blind == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -99,7 +99,7 @@ pub(crate) struct Court {
     pub(crate) shutdown_at: Option<Time>,
     pub(crate) halted: bool,
     /// The end that was just told to the engine: exactly one record must follow.
-    pub(crate) told: Option<(RunId, Option<ExitFacts>)>,
+    pub(crate) told: Option<(Live, Option<ExitFacts>)>,
     /// Records of signals whose effects have not been seen, and the other way round.
     pub(crate) signals: Vec<RunId>,
     pub(crate) violations: Vec<Violation>,
@@ -186,8 +186,8 @@ impl Court {
 
     /// Everything that follows from one event has been performed.
     pub(crate) fn adjourn(&mut self) {
-        if let Some((run, _)) = self.told.take() {
-            self.accuse(12, format!("the end of {run} left no record"));
+        if let Some((live, _)) = self.told.take() {
+            self.accuse(12, format!("the end of {} left no record", live.run));
         }
         if let Some(run) = self.signals.pop() {
             self.accuse(12, format!("a recorded signal to {run} was not sent"));

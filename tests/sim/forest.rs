@@ -121,7 +121,7 @@ impl<'a> Forester<'a> {
     }
 
     fn instances(&mut self, pool: &str) -> Vec<Node> {
-        let mut template = self.service(&AutoShutdown::Never);
+        let mut template = self.service(AutoShutdown::Never);
         template.kind = ServiceKind::Daemon;
         template.enabled = true;
         let count = 1 + self.dice.below(4);
@@ -136,7 +136,7 @@ impl<'a> Forester<'a> {
 
     fn children(&mut self, depth: u32, sup: &Supervisor) -> Vec<Node> {
         let mut children = Vec::new();
-        for _ in 0..1 + self.dice.below(4) {
+        for _ in 0..=self.dice.below(4) {
             if self.room == 0 {
                 break;
             }
@@ -147,20 +147,20 @@ impl<'a> Forester<'a> {
                 let otp = sup.policy == Policy::Otp || self.dice.percent(15);
                 let policy = if otp { Policy::Otp } else { Policy::Supd };
                 let mut child = self.supervisor(depth + 1, policy);
-                child.significant = self.significant(child.restart, &sup.auto_shutdown);
+                child.significant = self.significant(child.restart, sup.auto_shutdown);
                 Node::Supervisor(Arc::new(child))
             } else {
-                Node::Service(Arc::new(self.service(&sup.auto_shutdown)))
+                Node::Service(Arc::new(self.service(sup.auto_shutdown)))
             });
         }
         children
     }
 
-    fn significant(&mut self, restart: Restart, auto: &AutoShutdown) -> bool {
-        *auto != AutoShutdown::Never && restart != Restart::Permanent && self.dice.percent(60)
+    fn significant(&mut self, restart: Restart, auto: AutoShutdown) -> bool {
+        auto != AutoShutdown::Never && restart != Restart::Permanent && self.dice.percent(60)
     }
 
-    pub(crate) fn service(&mut self, auto: &AutoShutdown) -> Service {
+    pub(crate) fn service(&mut self, auto: AutoShutdown) -> Service {
         self.services += 1;
         let name = format!("s{}", self.services);
         let oneshot = self.dice.percent(12);

@@ -33,7 +33,8 @@ impl Court {
         let Some((parent, rules)) = self.truth.rules_above(fact) else {
             return;
         };
-        if !rules.ordered || self.files[parent].reign.disturbed {
+        // A reload puts a new child before one that is on its way already.
+        if !rules.ordered || self.files[parent].reign.disturbed || why == StartWhy::Apply {
             return;
         }
         let exclusive = rules.exclusive;

@@ -51,16 +51,16 @@ impl Court {
             }
             return;
         };
-        let spawned = live.spawned;
+        let live = live.clone();
         let fact = self.ids[&run.node];
         self.files[fact].live = None;
-        if facts.is_some() != spawned {
+        if facts.is_some() != live.spawned {
             self.accuse(
                 2,
                 format!("{run} is reaped without a process, or the reverse"),
             );
         }
-        self.told = Some((run, facts));
+        self.told = Some((live, facts));
     }
 
     pub(super) fn live_of(&mut self, run: RunId) -> Option<&mut Live> {

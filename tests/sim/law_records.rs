@@ -43,21 +43,30 @@ impl Court {
     }
 
     pub(super) fn exited(&mut self, fact: Fact, exit: &Exit) {
-        let Some((run, facts)) = self.told.take() else {
+        let Some((live, facts)) = self.told.take() else {
             return self.accuse(12, format!("an end of {} that nobody told", exit.run));
         };
+        let run = live.run;
         if run != exit.run {
-            self.accuse(
-                12,
-                format!("the end of {run} is recorded as that of {}", exit.run),
-            );
+            let text = format!("the end of {run} is recorded as that of {}", exit.run);
+            self.accuse(12, text);
+        }
+        let phase = match live.stopping {
+            Some(StopWhy::StartTimeout) => Phase::Starting,
+            Some(_) => Phase::Stopping,
+            None if live.ready => Phase::Ready,
+            None => Phase::Starting,
+        };
+        if phase != exit.phase {
+            let text = format!("{run} ends while {:?}, it was {phase:?}", exit.phase);
+            self.accuse(12, text);
         }
         if facts != exit.facts {
             self.accuse(11, format!("the facts of {run} were changed"));
         }
         let expected = match (exit.phase, exit.class) {
-            (Phase::Stopping, Class::Requested | Class::StopTimeout) => exit.class,
-            (Phase::Starting, Class::StartTimeout) => exit.class,
+            (Phase::Stopping, Class::Requested | Class::StopTimeout)
+            | (Phase::Starting, Class::StartTimeout) => exit.class,
             _ => self.class_of(fact, facts, exit),
         };
         if expected != exit.class {
@@ -239,8 +248,14 @@ impl Court {
             self.accuse(18, text);
         }
         let lasts = self.stop_lasts(fact);
+        self.files[fact].owed = false;
+        if !lasts {
+            // In OTP a retry that is called off takes the rest of its group with it.
+            if let Some(parent) = self.truth.entry(fact).parent {
+                self.forgive_debts(parent);
+            }
+        }
         let file = &mut self.files[fact];
-        file.owed = false;
         if file.wish == Some(id) {
             file.wish = None;
             file.kept_down = lasts;

@@ -4,6 +4,7 @@
 //! something only if each of them is caught, by the law it breaks.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use supd::spec::{
     ExitFacts, ExitStatus, Node, Restart, Scope, Signal, StartMode, Supervisor, Tree as Spec,
@@ -32,12 +33,13 @@ pub(crate) enum Mutant {
     AnswersTwice,
     LeavesAGap,
     ForgetsWho,
+    RollsItsOwnDice,
     LosesAnExit,
     HaltsEarly,
 }
 
 /// Every mutant and the invariant that catches it.
-pub(crate) const MUTANTS: [(Mutant, u8); 19] = [
+pub(crate) const MUTANTS: [(Mutant, u8); 20] = [
     (Mutant::SpawnsTwice, 1),
     (Mutant::ReapsTwice, 2),
     (Mutant::SignalsTheDead, 3),
@@ -51,6 +53,7 @@ pub(crate) const MUTANTS: [(Mutant, u8); 19] = [
     (Mutant::SkipsAnEdge, 12),
     (Mutant::DropsASignal, 12),
     (Mutant::ReadsTheWallClock, 13),
+    (Mutant::RollsItsOwnDice, 14),
     (Mutant::AnswersEarly, 18),
     (Mutant::AnswersTwice, 18),
     (Mutant::LeavesAGap, 19),
@@ -59,6 +62,9 @@ pub(crate) const MUTANTS: [(Mutant, u8); 19] = [
     (Mutant::HaltsEarly, 24),
 ];
 
+/// What no engine may have: something that is outside of its arguments.
+static THROWS: AtomicU64 = AtomicU64::new(1);
+
 /// The engine, perhaps with a planted bug.
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -66,7 +72,6 @@ pub(crate) struct Engine {
     mutant: Option<Mutant>,
     count: u64,
     next_seq: u64,
-    dead: Option<RunId>,
     hidden: u64,
     silent: Option<CommandId>,
 }
@@ -76,13 +81,16 @@ pub(crate) type Turn = (Event, Vec<Effect>);
 
 impl Engine {
     pub(crate) fn new(spec: &Arc<Spec>, seed: u64, mutant: Option<Mutant>) -> Self {
+        let seed = match mutant {
+            Some(Mutant::RollsItsOwnDice) => seed ^ THROWS.fetch_add(1, Ordering::Relaxed),
+            Some(_) | None => seed,
+        };
         let spec = mutant.map_or_else(|| Arc::clone(spec), |mutant| Arc::new(lie(spec, mutant)));
         Self {
             tree: Tree::new(&spec, seed),
             mutant,
             count: 0,
             next_seq: 1,
-            dead: None,
             hidden: 1 << 40,
             silent: None,
         }
@@ -127,7 +135,7 @@ impl Engine {
         match (mutant, event) {
             (Mutant::ReapsTwice, event @ Event::Exited { .. }) => vec![event.clone(), event],
             (Mutant::LosesAnExit, Event::Exited { run, .. })
-                if self.count % 3 == 0
+                if self.count.is_multiple_of(3)
                     && self.tree.view(run.node).is_some_and(|view| {
                         view.run == Some(run) && view.state == supd::tree::State::Ready
                     }) =>
@@ -156,30 +164,15 @@ impl Engine {
         }
         match (mutant, event) {
             (Mutant::SignalsTheDead, Event::Exited { run, .. }) => {
-                out.push(Effect::Signal {
-                    run: *run,
-                    signal: Signal::CONT,
-                    scope: Scope::Group,
-                });
+                let (run, signal, scope) = (*run, Signal::CONT, Scope::Group);
+                out.push(Effect::Signal { run, signal, scope });
             }
-            (
-                Mutant::AnswersEarly,
-                Event::Command {
-                    id,
-                    command: Command::Stop(_),
-                    ..
-                },
-            ) => {
-                if !out
-                    .iter()
-                    .any(|e| matches!(e, Effect::Reply { id: other, .. } if other == id))
-                {
-                    out.push(Effect::Reply {
-                        id: *id,
-                        outcome: Outcome::Done,
-                    });
-                    self.silent = Some(*id);
-                }
+            (Mutant::AnswersEarly, Event::Command { id, command, .. })
+                if matches!(command, Command::Stop(_)) && !answers(&out, *id) =>
+            {
+                let outcome = Outcome::Done;
+                out.push(Effect::Reply { id: *id, outcome });
+                self.silent = Some(*id);
             }
             (Mutant::HaltsEarly, Event::Shutdown { .. }) => {
                 out.push(Effect::Halt {
@@ -216,8 +209,8 @@ impl Engine {
             (Mutant::AnswersEarly, Effect::Reply { id, .. }) if self.silent == Some(*id) => return,
             (Mutant::AnswersTwice, Effect::Reply { .. }) => out.push(effect.clone()),
             (_, Effect::Record(record)) => match (mutant, &mut record.what) {
-                (Mutant::SkipsAnEdge, What::Ready { run: Some(_), .. }) => return,
-                (Mutant::LeavesAGap, What::Backoff { .. }) => return,
+                (Mutant::SkipsAnEdge, What::Stopping { run: Some(_), .. })
+                | (Mutant::LeavesAGap, What::Backoff { .. }) => return,
                 (Mutant::ChangesFacts, What::Exited(exit)) if exit.facts.is_some() => {
                     exit.facts = Some(ExitFacts::bare(ExitStatus::Code(42)));
                 }
@@ -324,4 +317,9 @@ fn lie_about(sup: &Supervisor, mutant: Mutant) -> Supervisor {
         }
     }
     copy
+}
+
+fn answers(effects: &[Effect], command: CommandId) -> bool {
+    let is_it = |effect: &Effect| matches!(effect, Effect::Reply { id, .. } if *id == command);
+    effects.iter().any(is_it)
 }

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 use std::time::Duration;
 use supd::spec::{
-    AutoShutdown, ExitFacts, ExitStatus, Name, Node, Ready, Service, ServiceKind, Signal,
+    AutoShutdown, ExitFacts, ExitStatus, Name, Node, Policy, Ready, Service, ServiceKind, Signal,
 };
 use supd::tree::{
     Actor, Command, CommandId, Effect, Event, NodeId, ProbeAnswer, RunId, State, Time,
@@ -237,7 +237,7 @@ impl<'a> World<'a> {
         if let Err(complaint) = self.engine.tree.audit() {
             self.court.accuse(0, complaint);
         }
-        if self.events % 16 == 0 {
+        if self.events.is_multiple_of(16) {
             self.compare_status();
         }
     }
@@ -287,7 +287,10 @@ impl<'a> World<'a> {
         }
         self.court.rest();
         for view in self.engine.tree.snapshot().nodes {
+            let literal = view.parent.is_some_and(|sup| self.is_literal(sup));
             match view.state {
+                // In OTP it is simply stopped: the retry it waited for was called off.
+                State::Waiting if literal => {}
                 State::Backoff | State::Waiting | State::Starting | State::Stopping => {
                     if !view.pinned {
                         let text = format!("{} is {:?} for ever", view.path, view.state);
@@ -304,6 +307,13 @@ impl<'a> World<'a> {
                 | State::Down => {}
             }
         }
+    }
+
+    fn is_literal(&self, sup: NodeId) -> bool {
+        let view = self.engine.tree.view(sup);
+        view.is_some_and(
+            |view| matches!(&view.spec, Node::Supervisor(spec) if spec.policy == Policy::Otp),
+        )
     }
 
     fn perform(&mut self, effect: Effect) {
@@ -557,7 +567,7 @@ impl<'a> World<'a> {
             return None;
         }
         let mut dice = Dice::about(self.plan.seed, &[7, number]);
-        let mut service = Forester::new(&mut dice).service(&AutoShutdown::Never);
+        let mut service = Forester::new(&mut dice).service(AutoShutdown::Never);
         service.name = Arc::from(format!("x{number}"));
         let node = Node::Service(Arc::new(service));
         self.court.truth.learn(fact, &node);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo run --release --example simulate_worlds -- FIRST[..LAST]`: lives the worlds of these
-//! seeds and judges them by the invariants (`make sim SEEDS=…`).
+//! `cargo run --release --example simulate_worlds -- [--seeds COUNT | SEED |
+//! FIRST..LAST]`: lives the worlds of these seeds and judges them by the invariants.
 //!
 //! `--mutants` instead plants each known bug and says which invariants catch it.
 //! Prints the first failing seeds, shrunk, with their traces, then `N worlds, N events, N failed`;
@@ -11,6 +11,7 @@ mod sim;
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::ops::Range;
 use std::process::ExitCode;
 
 /// Traces printed at most; after a few, the next one says nothing new.
@@ -18,21 +19,26 @@ const TOLD_MAX: usize = 3;
 
 fn main() -> std::io::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
-    let seeds = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| "0..2000".to_owned());
-    if seeds == "--mutants" {
-        return mutants(&mut out);
-    }
-    let (first, last) = seeds.split_once("..").unwrap_or((&seeds, ""));
-    let Ok(first) = first.parse::<u64>() else {
-        writeln!(out, "usage: simulate_worlds FIRST[..LAST]")?;
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let range = match words[..] {
+        ["--mutants"] => return mutants(&mut out),
+        [] => Some(0..2000),
+        ["--seeds", count] => count.parse().map(|count| 0..count).ok(),
+        [seeds] => range(seeds),
+        _ => None,
+    };
+    let Some(range) = range else {
+        writeln!(
+            out,
+            "usage: simulate_worlds [--seeds COUNT | SEED | FIRST..LAST | --mutants]"
+        )?;
         return Ok(ExitCode::from(64));
     };
-    let last = last.parse::<u64>().unwrap_or(first + 1);
+    let worlds = range.end - range.start;
     let (mut events, mut failed) = (0, 0);
     let mut laws: BTreeMap<u8, Vec<u64>> = BTreeMap::new();
-    for seed in first..last {
+    for seed in range {
         let verdict = sim::judge(seed, None);
         events += verdict.events;
         let Some(violation) = verdict.violations.first() else {
@@ -55,16 +61,20 @@ fn main() -> std::io::Result<ExitCode> {
             seeds[0]
         )?;
     }
-    writeln!(
-        out,
-        "{} worlds, {events} events, {failed} failed",
-        last - first
-    )?;
+    writeln!(out, "{worlds} worlds, {events} events, {failed} failed")?;
     Ok(if failed == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// `7` or `0..5000`.
+fn range(text: &str) -> Option<Range<u64>> {
+    match text.split_once("..") {
+        Some((first, last)) => Some(first.parse().ok()?..last.parse().ok()?),
+        None => text.parse().map(|seed| seed..seed + 1).ok(),
+    }
 }
 
 /// Plants each bug in a few hundred worlds.

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One line in, a readable trace out: `trace("rest_for_one [a b c]; exit b 1")`.
+//!
+//! ```text
+//! script   = tree { ";" action }
+//! tree     = [ "otp" ] strategy { N/TIME | auto:any | auto:all | parallel | restart type } [ children ]
+//! child    = name [ (word,word) ] | name:tree      words: see `parse::service`
+//! action   = exit NAME CODE | die NAME SIGNAL | fail NAME N | ready NAME | wait TIME | settle
+//!          | start stop restart only reset pin unpin delete count which NAME | signal NAME SIGNAL
+//!          | add NAME CHILD | shutdown | hurry | boot
+//! ```
+//! Programs obey at once; `deaf` ones ignore all but SIGKILL, `stuck` ones even that. The boot is
+//! not shown unless the first action is `boot`. This module performs and prints; what is right is
+//! what a person has agreed to in the recorded trace.
+
+mod parse;
+mod show;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use supd::spec::{ExitFacts, ExitStatus, Node, Service, ServiceKind, Signal, SpawnFailure, Stage};
+use supd::tree::{
+    Actor, Command, CommandId, Effect, Event, Haste, NodeId, RunId, State, Time, Tree, What,
+};
+
+/// Events after which an action is called endless.
+const EVENTS_MAX: u32 = 10_000;
+
+/// The whole script as a trace, with the states at its end.
+pub(crate) fn trace(script: &str) -> String {
+    let (tree, actions) = script.split_once(';').unwrap_or((script, ""));
+    let mut scene = Scene::new(tree);
+    let mut actions: VecDeque<&str> = actions.split(';').map(str::trim).collect();
+    actions.retain(|action| !action.is_empty());
+    scene.give(Event::Boot);
+    scene.deliver();
+    if actions.front() == Some(&"boot") {
+        actions.pop_front();
+    } else {
+        scene.lines.clear();
+    }
+    for action in actions {
+        scene.act(action);
+    }
+    scene.lines.push(scene.states());
+    scene.lines.join("\n")
+}
+
+/// What the last action of a script does, and the state of a node after it; `None`: the action is
+/// about a process that is not there.
+pub(crate) fn last(script: &str, node: &str) -> Option<(String, String)> {
+    let (tree, actions) = script.split_once(';').unwrap_or((script, ""));
+    let mut scene = Scene::new(tree);
+    scene.give(Event::Boot);
+    scene.deliver();
+    for action in actions.split(';').map(str::trim).filter(|a| !a.is_empty()) {
+        scene.lines.clear();
+        if !scene.is_possible(action) {
+            return None;
+        }
+        scene.act(action);
+    }
+    let told = scene
+        .lines
+        .iter()
+        .skip(1)
+        .map(|line| line.trim())
+        .collect::<Vec<_>>();
+    Some((told.join("; "), scene.state(node)))
+}
+
+struct Process {
+    service: Arc<Service>,
+}
+
+struct Scene {
+    tree: Tree,
+    now: Time,
+    inbox: VecDeque<Event>,
+    living: BTreeMap<RunId, Process>,
+    former: BTreeMap<String, RunId>,
+    fail: BTreeMap<String, u32>,
+    recorded: Vec<RunId>,
+    commands: u64,
+    halted: bool,
+    lines: Vec<String>,
+}
+
+impl Scene {
+    fn new(tree: &str) -> Self {
+        let spec = Arc::new(parse::tree(tree));
+        let mut fail = BTreeMap::new();
+        parse::failures(&Node::Supervisor(Arc::clone(&spec.root)), &mut fail);
+        Self {
+            tree: Tree::new(&spec, 1),
+            now: Time::default() + Duration::from_secs(1000),
+            inbox: VecDeque::new(),
+            living: BTreeMap::new(),
+            former: BTreeMap::new(),
+            fail,
+            recorded: Vec::new(),
+            commands: 0,
+            halted: false,
+            lines: Vec::new(),
+        }
+    }
+
+    fn is_possible(&self, action: &str) -> bool {
+        let words: Vec<&str> = action.split_whitespace().collect();
+        match words[..] {
+            ["exit" | "die" | "ready", name, ..] => {
+                self.living.values().any(|p| *p.service.name == *name)
+            }
+            _ => true,
+        }
+    }
+
+    fn act(&mut self, action: &str) {
+        self.lines.push(format!("> {action}"));
+        if !self.is_possible(action) {
+            return self.lines.push("  (it has no process)".to_owned());
+        }
+        let words: Vec<&str> = action.split_whitespace().collect();
+        match words[..] {
+            ["boot"] => {}
+            ["exit", name, code] => {
+                let code = code.parse().expect("an exit code");
+                self.end(name, ExitStatus::Code(code));
+            }
+            ["die", name, signal] => {
+                let signal = signal.parse().expect("a signal");
+                let core = false;
+                self.end(name, ExitStatus::Signal { signal, core });
+            }
+            ["fail", name, count] => {
+                self.fail
+                    .insert(name.into(), count.parse().expect("a number"));
+            }
+            ["ready", name] => {
+                let run = self.run(name);
+                self.give(Event::Ready { run });
+            }
+            ["late", name] => {
+                let run = self.former.get(name).copied().expect("it ran before");
+                self.give(Event::Ready { run });
+                let facts = ExitFacts::bare(ExitStatus::Code(1));
+                self.give(Event::Exited { run, facts });
+            }
+            ["wait", span] => self.wait(parse::span(span)),
+            ["settle"] => self.wait(Duration::from_secs(3600)),
+            ["shutdown"] => self.shutdown(Haste::Orderly),
+            ["hurry"] => self.shutdown(Haste::Short),
+            _ => self.command(&words),
+        }
+        self.deliver();
+    }
+
+    fn shutdown(&mut self, haste: Haste) {
+        let by = Actor::Signal(Signal::TERM);
+        self.give(Event::Shutdown { haste, by });
+    }
+
+    fn command(&mut self, words: &[&str]) {
+        let node = self.tree.node(words[1]).unwrap_or(NodeId(u32::MAX));
+        let command = match *words {
+            ["start", _] => Command::Start(node),
+            ["stop", _] => Command::Stop(node),
+            ["restart", _] => Command::Restart(node),
+            ["only", _] => Command::RestartOnly(node),
+            ["reset", _] => Command::Reset(node),
+            ["pin", _] => Command::Pin(node),
+            ["unpin", _] => Command::Unpin(node),
+            ["delete", _] => Command::Delete(node),
+            ["count", _] => Command::Count(node),
+            ["which", _] => Command::Which(node),
+            ["reload", _] => Command::ReloadService(node),
+            ["signal", _, signal] => Command::Signal(node, signal.parse().expect("a signal")),
+            ["add", _, child] => Command::Add(node, parse::child(child)),
+            _ => panic!("no such action: {words:?}"),
+        };
+        self.commands += 1;
+        let id = CommandId(self.commands);
+        let by = Actor::Client { uid: 0, pid: 7 };
+        self.give(Event::Command { id, by, command });
+    }
+
+    /// Delivers what has come in.
+    fn deliver(&mut self) {
+        for _ in 0..EVENTS_MAX {
+            let Some(event) = self.inbox.pop_front() else {
+                return;
+            };
+            self.give(event);
+        }
+        panic!("no end of events:\n{}", self.lines[..50].join("\n"));
+    }
+
+    /// Lets time pass, from deadline to deadline.
+    fn wait(&mut self, span: Duration) {
+        let until = self.now + span;
+        self.deliver();
+        while let Some(due) = self.tree.next_deadline().filter(|due| *due <= until) {
+            let passed = due.since(self.now);
+            if !passed.is_zero() {
+                self.lines.push(format!("+ {passed:?}"));
+            }
+            self.now = self.now.max(due);
+            self.give(Event::Deadline);
+            self.deliver();
+        }
+        self.now = until;
+    }
+
+    fn run(&self, name: &str) -> RunId {
+        let found = self.living.iter().find(|(_, p)| *p.service.name == *name);
+        let living: Vec<_> = self.living.values().map(|p| &p.service.name).collect();
+        *found
+            .unwrap_or_else(|| panic!("{name} has no process, {living:?} have"))
+            .0
+    }
+
+    fn end(&mut self, name: &str, status: ExitStatus) {
+        let run = self.run(name);
+        self.living.remove(&run);
+        self.former.insert(name.into(), run);
+        let facts = ExitFacts::bare(status);
+        self.give(Event::Exited { run, facts });
+    }
+
+    fn give(&mut self, event: Event) {
+        if self.halted {
+            return;
+        }
+        for effect in self.tree.handle(self.now, event) {
+            self.perform(effect);
+        }
+        self.recorded.clear();
+        assert_eq!(
+            self.tree.audit(),
+            Ok(()),
+            "after:\n{}",
+            self.lines.join("\n")
+        );
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        if let Effect::Record(record) = &effect
+            && let What::Signalled { run, .. } = &record.what
+        {
+            self.recorded.push(*run);
+        }
+        if let Some(line) = show::effect(&effect, self) {
+            self.lines.push(format!("  {line}"));
+        }
+        match effect {
+            Effect::Spawn { run, service } => self.spawn(run, service),
+            Effect::Signal { run, signal, .. } => self.signal(run, signal),
+            Effect::Halt { .. } => self.halted = true,
+            Effect::SpawnHelper { run, .. } => {
+                let facts = ExitFacts::bare(ExitStatus::Code(0));
+                self.inbox.push_back(Event::Spawned { run });
+                self.inbox.push_back(Event::Exited { run, facts });
+            }
+            Effect::Reply { .. }
+            | Effect::Record(_)
+            | Effect::Probe { .. }
+            | Effect::CancelProbe { .. } => {}
+        }
+    }
+
+    fn spawn(&mut self, run: RunId, service: Arc<Service>) {
+        if let Some(left) = self.fail.get_mut(&*service.name).filter(|left| **left > 0) {
+            *left -= 1;
+            let (stage, errno) = (Stage::Exec, 2);
+            let failure = SpawnFailure { stage, errno };
+            return self.inbox.push_back(Event::SpawnFailed { run, failure });
+        }
+        self.inbox.push_back(Event::Spawned { run });
+        if service.kind == ServiceKind::Oneshot && !parse::has(&service, "slow") {
+            let facts = ExitFacts::bare(ExitStatus::Code(0));
+            return self.inbox.push_back(Event::Exited { run, facts });
+        }
+        self.living.insert(run, Process { service });
+    }
+
+    fn signal(&mut self, run: RunId, signal: Signal) {
+        let Some(process) = self.living.get(&run) else {
+            return;
+        };
+        let kill = signal == Signal::KILL;
+        let deaf = parse::has(&process.service, "deaf") && !kill;
+        let harmless = [Signal::CONT, Signal::USR1, Signal::HUP].contains(&signal);
+        if deaf || harmless || parse::has(&process.service, "stuck") {
+            return;
+        }
+        let name = process.service.name.to_string();
+        self.living.remove(&run);
+        self.former.insert(name, run);
+        let core = false;
+        let facts = ExitFacts::bare(ExitStatus::Signal { signal, core });
+        self.inbox.push_back(Event::Exited { run, facts });
+    }
+
+    fn state(&self, name: &str) -> String {
+        let view = self.tree.node(name).and_then(|id| self.tree.view(id));
+        let Some(view) = view else {
+            return "gone".to_owned();
+        };
+        let pinned = if view.pinned { " pinned" } else { "" };
+        format!("{}{pinned}", view.state.as_str())
+    }
+
+    /// All states on one line.
+    fn states(&self) -> String {
+        let mut words = Vec::new();
+        for view in self.tree.snapshot().nodes {
+            let name = view.spec.name();
+            let plain = matches!(view.state, State::Ready | State::Up);
+            let recorded = view.recorded.filter(|(used, _)| *used > 0);
+            let used = recorded.map_or(String::new(), |(used, _)| format!(" {used}"));
+            if plain && used.is_empty() && !view.pinned {
+                words.push(name.to_string());
+            } else {
+                words.push(format!("{name} {}{used}", self.state(name)));
+            }
+        }
+        format!("= {}", words.join(", "))
+    }
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Reads the trees of scenarios. The words of a service: transient temporary significant oneshot
+//! disabled notify brutal patient (no limit to its stop) at_once (no back-off), and for the
+//! program: deaf stuck slow (a oneshot that takes its time) broken (its first start fails).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use supd::spec::{
+    AutoShutdown, Backoff, BackoffCurve, ChildLines, Command, EnvInherit, ExitCodePolicy, Jitter,
+    Limits, LogLevel, LogSink, Logs, Node, Policy, Process, Ready, Restart, Scope, Service,
+    ServiceKind, Settings, Shutdown, Signal, SocketSpec, StartMode, Stdin, Stop, StopStep,
+    Strategy, Supervisor, SupervisorKind, Tree,
+};
+
+/// The whole tree; its root is called `root`.
+pub(super) fn tree(text: &str) -> Tree {
+    let spaced = text.replace('[', " [ ").replace(']', " ] ");
+    let mut words: Vec<&str> = spaced.split_whitespace().rev().collect();
+    let root = supervisor("root", &mut words, Policy::Supd);
+    assert!(words.is_empty(), "left over: {words:?}");
+    Tree {
+        settings: Arc::new(settings()),
+        root: Arc::new(root),
+    }
+}
+
+/// A child that is added later.
+pub(super) fn child(text: &str) -> Node {
+    Node::Service(Arc::new(service(text)))
+}
+
+/// `200ms`, `5s`, `1m`.
+pub(super) fn span(text: &str) -> Duration {
+    let digits = text.trim_end_matches(char::is_alphabetic);
+    let number: u64 = digits.parse().expect("a number with a unit");
+    match &text[digits.len()..] {
+        "ms" => Duration::from_millis(number),
+        "s" => Duration::from_secs(number),
+        "m" => Duration::from_secs(number * 60),
+        unit => panic!("unknown unit {unit}"),
+    }
+}
+
+/// Whether the program was given this word.
+pub(super) fn has(service: &Service, word: &str) -> bool {
+    let Command::Argv(words) = &service.process.command else {
+        return false;
+    };
+    words.iter().any(|known| **known == *word)
+}
+
+/// Programs whose first start fails.
+pub(super) fn failures(node: &Node, into: &mut BTreeMap<String, u32>) {
+    match node {
+        Node::Supervisor(sup) => sup.children.iter().for_each(|child| failures(child, into)),
+        Node::Service(service) if has(service, "broken") => {
+            into.insert(service.name.to_string(), 1);
+        }
+        Node::Service(_) => {}
+    }
+}
+
+fn supervisor(name: &str, words: &mut Vec<&str>, above: Policy) -> Supervisor {
+    let mut sup = Supervisor {
+        name: Arc::from(name),
+        restart: Restart::Permanent,
+        significant: false,
+        required: true,
+        shutdown: Shutdown::Infinity,
+        strategy: Strategy::OneForOne,
+        start: StartMode::Ordered,
+        policy: above,
+        max_restarts: 5,
+        period: Duration::from_secs(60),
+        auto_shutdown: AutoShutdown::Never,
+        backoff: backoff(),
+        kind: SupervisorKind::Tree,
+        children: Vec::new(),
+    };
+    loop {
+        match words.pop().expect("a tree ends with ]") {
+            "[" => break,
+            "otp" => sup.policy = Policy::Otp,
+            "one_for_one" => sup.strategy = Strategy::OneForOne,
+            "one_for_all" => sup.strategy = Strategy::OneForAll,
+            "rest_for_one" => sup.strategy = Strategy::RestForOne,
+            "pool" => sup.kind = SupervisorKind::Pool,
+            "parallel" => sup.start = StartMode::Parallel,
+            "auto:any" => sup.auto_shutdown = AutoShutdown::AnySignificant,
+            "auto:all" => sup.auto_shutdown = AutoShutdown::AllSignificant,
+            "transient" => sup.restart = Restart::Transient,
+            "temporary" => sup.restart = Restart::Temporary,
+            "significant" => sup.significant = true,
+            "at_once" => sup.backoff = Arc::new(Backoff::None),
+            limit => {
+                let (max, period) = limit.split_once('/').expect("N/TIME");
+                sup.max_restarts = max.parse().expect("a number");
+                sup.period = span(period);
+            }
+        }
+    }
+    while let Some(word) = words.pop().filter(|word| *word != "]") {
+        sup.children.push(match word.strip_suffix(':') {
+            Some(name) => Node::Supervisor(Arc::new(supervisor(name, words, sup.policy))),
+            None => Node::Service(Arc::new(service(word))),
+        });
+    }
+    sup
+}
+
+fn service(text: &str) -> Service {
+    let (name, words) = text.split_once('(').unwrap_or((text, ")"));
+    let words: Vec<&str> = words.trim_end_matches(')').split(',').collect();
+    let is = |word: &str| words.contains(&word);
+    let restart = if is("temporary") {
+        Restart::Temporary
+    } else if is("transient") || is("oneshot") {
+        Restart::Transient
+    } else {
+        Restart::Permanent
+    };
+    let term = |timeout| {
+        Box::from([StopStep {
+            signal: Signal::TERM,
+            timeout,
+        }])
+    };
+    Service {
+        name: Arc::from(name),
+        kind: if is("oneshot") {
+            ServiceKind::Oneshot
+        } else {
+            ServiceKind::Daemon
+        },
+        restart,
+        significant: is("significant"),
+        required: true,
+        enabled: !is("disabled"),
+        backoff: if is("at_once") {
+            Arc::new(Backoff::None)
+        } else {
+            backoff()
+        },
+        success_codes: Box::default(),
+        success_signals: Box::default(),
+        ready: if is("notify") {
+            Ready::Notify
+        } else {
+            Ready::Exec
+        },
+        start_timeout: Some(Duration::from_secs(10)),
+        stop: Arc::new(Stop {
+            command: None,
+            steps: if is("brutal") {
+                Box::default()
+            } else if is("patient") {
+                term(None)
+            } else {
+                term(Some(Duration::from_secs(5)))
+            },
+            scope: Scope::Tree,
+        }),
+        reload: None,
+        process: Arc::new(process(&words)),
+    }
+}
+
+fn backoff() -> Arc<Backoff> {
+    Arc::new(Backoff::Curve(BackoffCurve {
+        initial: Duration::from_millis(200),
+        factor: 2.0,
+        max: Duration::from_secs(30),
+        jitter: Jitter::None,
+        reset_after: None,
+    }))
+}
+
+fn process(words: &[&str]) -> Process {
+    let words = std::iter::once("program").chain(words.iter().copied());
+    Process {
+        command: Command::Argv(words.map(Box::from).collect()),
+        env: Box::default(),
+        env_inherit: EnvInherit::All,
+        env_files: Arc::from([]),
+        user: None,
+        group: None,
+        groups: None,
+        umask: None,
+        workdir: None,
+        limits: Arc::new(Limits::default()),
+        nice: None,
+        oom_score_adj: None,
+        no_new_privileges: false,
+        stdin: Stdin::Null,
+        logs: Arc::new(Logs {
+            to: LogSink::Supd,
+            ring: 0,
+        }),
+        pdeathsig: None,
+        control: false,
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        socket: SocketSpec::default(),
+        log_format: None,
+        log_level: LogLevel::Info,
+        log_children: ChildLines::Prefix,
+        log_timestamps: false,
+        shutdown_timeout: Duration::from_secs(30),
+        exit_code: ExitCodePolicy::Cause,
+        exit_delay: Duration::ZERO,
+        exit_on_term: 0,
+        start_parallelism: 64,
+        events_kept: 64,
+    }
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Effects and records in few words.
+
+use super::Scene;
+use std::time::Duration;
+use supd::spec::{ExitFacts, ExitStatus, Signal, SpawnFailure, Strategy};
+use supd::tree::{
+    Budget, Class, Decision, Effect, Exit, Halt, NodeId, Outcome, Phase, Record, StartWhy, StopWhy,
+    What,
+};
+
+/// One effect; `None`: it says nothing new.
+pub(super) fn effect(effect: &Effect, scene: &Scene) -> Option<String> {
+    match effect {
+        Effect::Record(record) => record_line(record, scene),
+        Effect::Reply { outcome, .. } => Some(format!("= {}", answer(outcome, scene))),
+        Effect::Halt { halt } => Some(match halt {
+            Halt::Requested => "halt".to_owned(),
+            Halt::GaveUp { code, reason } => format!("halt {code}: {reason}"),
+            Halt::AutoShutdown { code, reason } => format!("halt {code}: {reason}"),
+            Halt::TimedOut { left, after } => format!("halt, {left} left after {after:?}"),
+        }),
+        Effect::Signal { run, signal, .. } => {
+            let ladder = scene.recorded.contains(run) || *signal == Signal::CONT;
+            (!ladder).then(|| format!("{} <- {signal}", name(run.node, scene)))
+        }
+        Effect::SpawnHelper { run, .. } => {
+            Some(format!("{} runs a command", name(run.node, scene)))
+        }
+        Effect::Spawn { .. } | Effect::Probe { .. } | Effect::CancelProbe { .. } => None,
+    }
+}
+
+fn name(node: NodeId, scene: &Scene) -> String {
+    scene
+        .tree
+        .name(node)
+        .map_or_else(|| "?".to_owned(), ToString::to_string)
+}
+
+fn record_line(record: &Record, scene: &Scene) -> Option<String> {
+    let who = record.name.as_deref().unwrap_or("supd");
+    let text = match &record.what {
+        What::Starting { why, .. } => format!("starts{}", start_why(*why, scene)),
+        What::SupervisorStarting { why, .. } => format!("begins{}", start_why(*why, scene)),
+        What::Ready { run: Some(_), .. } => "ready".to_owned(),
+        What::Ready { run: None, .. } => "up".to_owned(),
+        What::Exited(exit) => exit_text(exit)?,
+        What::Decided {
+            class,
+            decision,
+            budget,
+            ..
+        } => {
+            format!("({}): {}", class.as_str(), decided(*decision, *budget)?)
+        }
+        What::Stopping { why, .. } => format!("stopping{}", stop_why(*why, scene)),
+        What::Signalled { signal, .. } => format!("<- {signal}"),
+        What::Stopped { .. } => "down".to_owned(),
+        What::Backoff { delay, .. } => format!("waits {}", short(*delay)),
+        What::Unkillable { .. } => "unkillable".to_owned(),
+        What::Strategy {
+            strategy, scope, ..
+        } => {
+            let scope: Vec<&str> = scope.iter().map(|name| &**name).collect();
+            let strategy = match strategy {
+                Strategy::OneForOne => "one_for_one",
+                Strategy::OneForAll => "one_for_all",
+                Strategy::RestForOne => "rest_for_one",
+            };
+            format!("{strategy}: {}", scope.join(" "))
+        }
+        What::Exhausted {
+            child_name,
+            max,
+            period,
+            ..
+        } => {
+            format!(
+                "gives up: {child_name}, more than {max} in {}",
+                short(*period)
+            )
+        }
+        What::Escalated { class, culprit } => {
+            let culprit = culprit.as_ref();
+            let of = culprit.map_or(String::new(), |c| format!(", because of {}", c.name));
+            format!("ended ({}{of})", class.as_str())
+        }
+        What::StartFailed { child_name, .. } => format!("could not start: {child_name}"),
+        What::Added => "added".to_owned(),
+        What::Removed => "removed".to_owned(),
+        What::Changed => "changed".to_owned(),
+        What::Command { .. }
+        | What::ShuttingDown { .. }
+        | What::Health { .. }
+        | What::Daemon { .. } => return None,
+    };
+    Some(format!("{who} {text}"))
+}
+
+fn exit_text(exit: &Exit) -> Option<String> {
+    let how = match (exit.facts, exit.failure) {
+        (Some(facts), _) => status(facts),
+        (None, Some(failure)) => failed(failure),
+        (None, None) => "?".to_owned(),
+    };
+    let phase = match exit.phase {
+        Phase::Starting => " while starting",
+        Phase::Ready => "",
+        Phase::Stopping => return (exit.class != Class::Requested).then(|| "killed".to_owned()),
+    };
+    let class = exit.class.as_str();
+    let then = decided(exit.decision, exit.budget).unwrap_or_default();
+    Some(format!("{how}{phase} ({class}): {then}"))
+}
+
+fn status(facts: ExitFacts) -> String {
+    match facts.status {
+        ExitStatus::Code(code) => format!("exit {code}"),
+        ExitStatus::Signal { signal, .. } => format!("SIG{signal}"),
+    }
+}
+
+fn failed(failure: SpawnFailure) -> String {
+    format!(
+        "failed at {}, errno {}",
+        failure.stage.as_str(),
+        failure.errno
+    )
+}
+
+fn decided(decision: Decision, budget: Option<Budget>) -> Option<String> {
+    let used = budget.map_or(String::new(), |b| format!(" {}/{}", b.used, b.max));
+    Some(match decision {
+        Decision::Restart { delay } if delay.is_zero() => format!("restart{used}"),
+        Decision::Restart { delay } => format!("restart in {}{used}", short(delay)),
+        Decision::StayDown => "stays down".to_owned(),
+        Decision::Escalate => format!("one too many{used}"),
+        Decision::Expected => return None,
+        Decision::Absorbed => "part of what is under way".to_owned(),
+        Decision::LeftAlone => "left alone".to_owned(),
+        Decision::Queued => "queued".to_owned(),
+        Decision::Done => "done".to_owned(),
+    })
+}
+
+fn start_why(why: StartWhy, scene: &Scene) -> String {
+    match why {
+        StartWhy::Boot => String::new(),
+        StartWhy::Restart => " again".to_owned(),
+        StartWhy::Group(child) => format!(" because of {}", name(child, scene)),
+        StartWhy::Retry => ", another try".to_owned(),
+        StartWhy::Command => " by order".to_owned(),
+        StartWhy::Apply => " by the configuration".to_owned(),
+    }
+}
+
+fn stop_why(why: StopWhy, scene: &Scene) -> String {
+    match why {
+        StopWhy::Group(child) => format!(" because of {}", name(child, scene)),
+        StopWhy::Supervisor | StopWhy::Shutdown => String::new(),
+        StopWhy::Command(_) => " by order".to_owned(),
+        StopWhy::Apply => " by the configuration".to_owned(),
+        StopWhy::StartTimeout => ": not ready in time".to_owned(),
+    }
+}
+
+fn answer(outcome: &Outcome, scene: &Scene) -> String {
+    match outcome {
+        Outcome::Counts(c) => format!(
+            "{} specs, {} active, {} supervisors, {} workers",
+            c.specs, c.active, c.supervisors, c.workers
+        ),
+        Outcome::Children(children) => {
+            let shown = children.iter().map(|(id, status)| {
+                format!(
+                    "{} {}",
+                    name(*id, scene),
+                    format!("{status:?}").to_lowercase()
+                )
+            });
+            shown.collect::<Vec<_>>().join(", ")
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+fn short(span: Duration) -> String {
+    format!("{span:?}")
+}

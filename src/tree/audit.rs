@@ -154,7 +154,7 @@ impl Tree {
             let node = &self.nodes[child];
             let name = node.name();
             match node.rest() {
-                Some(Rest::Waiting { .. }) if strict => {}
+                Some(Rest::Waiting { .. }) if strict || node.after.is_some() => {}
                 Some(Rest::Waiting { .. }) => {
                     return Err(format!(
                         "{name} waits for a sibling and nothing is under way"

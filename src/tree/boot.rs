@@ -49,6 +49,7 @@ pub(super) fn seedling(id: NodeId, parent: Option<NodeId>, spec: spec::Node, now
         disabled,
         leaving: false,
         replaced: false,
+        after: None,
         again: None,
         attempts: 0,
         last_delay: Duration::ZERO,
@@ -208,13 +209,33 @@ impl Tree {
     }
 
     /// An attempt of a child has ended: if the boot had come to it, it goes on.
-    pub(super) fn boot_heard(&mut self, id: NodeId, child: NodeId) {
-        let place = self.nodes.get(child).map(|node| node.place);
+    pub(super) fn boot_heard(&mut self, id: NodeId, child: NodeId, place: usize) {
+        let gone = self.nodes.get(child).is_none();
         let Some(sup) = self.nodes[id].sup_mut() else {
             return;
         };
-        if sup.boot.is_some() && sup.boot == place {
-            sup.boot = place.map(|place| place + 1);
+        if sup.boot == Some(place) {
+            // If it has left the tree, the next one stands in its place.
+            sup.boot = Some(if gone { place } else { place + 1 });
+            self.boot_on(id);
+        }
+    }
+
+    /// The children have a new order: the boot goes on from the child it had come to, or from the
+    /// first one that was never started if that leaves.
+    pub(super) fn boot_moved(&mut self, id: NodeId, at: Option<NodeId>) {
+        let Some(at) = at else {
+            return;
+        };
+        let leaves = self.nodes.get(at).is_none_or(|node| node.leaving || node.parent != Some(id));
+        let fresh = |child: &NodeId| self.nodes[*child].rest() == Some(Rest::Fresh);
+        let children = self.children(id);
+        let first = children.iter().position(fresh).unwrap_or(children.len());
+        let place = if leaves { first } else { self.nodes[at].place };
+        if let Some(sup) = self.nodes[id].sup_mut() {
+            sup.boot = Some(place);
+        }
+        if leaves {
             self.boot_on(id);
         }
     }

@@ -155,7 +155,11 @@ impl Tree {
             }
             self.renumber(parent);
         }
+        let leaving = self.nodes[id].leaving;
         self.nodes.remove(id);
+        if leaving {
+            self.namesake_gone(id);
+        }
         self.apply_gone(id);
     }
 

@@ -9,7 +9,7 @@
 use super::Tree;
 use super::effect::Effect;
 use super::event::{Actor, ChildStatus, Command, CommandId, NodeId, Outcome, RunId};
-use super::node::{Life, Reign, Rest};
+use super::node::{Life, Reign, Rest, Spawned};
 use super::record::{StartWhy, StopWhy, What};
 use super::supervisor::{Message, Notice};
 use super::task::{Task, TaskKind};
@@ -178,10 +178,12 @@ impl Tree {
             Command::ReloadService(node) => self.reload_service(id, node),
             Command::Signal(node, signal) => {
                 let run = match self.life(node) {
-                    Some(Life::Up(run) | Life::Starting(run) | Life::Stopping(run, _)) => run.life,
-                    Some(Life::Rest(_) | Life::Ended(_) | Life::Unkillable(_)) | None => {
-                        return self.reply(id, Outcome::NotRunning);
+                    Some(Life::Up(run) | Life::Starting(run) | Life::Stopping(run, _))
+                        if run.spawned == Spawned::Yes =>
+                    {
+                        run.life
                     }
+                    Some(_) | None => return self.reply(id, Outcome::NotRunning),
                 };
                 let run = RunId { node, life: run };
                 self.effects.push(Effect::Signal {

@@ -212,6 +212,8 @@ pub(super) struct Node {
     /// A supervisor whose specification was replaced in place keeps it when its own supervisor
     /// starts again (`otp`, `code_change`).
     pub(super) replaced: bool,
+    /// A node of the same name that leaves another place of the tree: this one starts after it.
+    pub(super) after: Option<NodeId>,
     /// Start again as soon as it is down.
     pub(super) again: Option<StartWhy>,
     /// Restarts in a row without a stable time between them.

@@ -122,6 +122,7 @@ impl Tree {
             let known = known.or_else(|| self.moved_here(sup, spec));
             let Some(child) = known else {
                 let child = self.plant(Some(sup), spec.clone());
+                self.nodes[child].after = self.namesake(child);
                 self.record(child, What::Added);
                 self.count_applied(|done| done.added += 1);
                 work.added.push(child);
@@ -140,11 +141,23 @@ impl Tree {
             .collect();
         // Those that leave stand last until they are gone.
         order.extend(work.gone.iter().copied());
+        let at = self.nodes[sup].sup().and_then(|state| state.children.get(state.boot?).copied());
         if let Some(state) = self.nodes[sup].sup_mut() {
             state.children = order;
         }
         self.renumber(sup);
+        self.boot_moved(sup, at);
         work
+    }
+
+    /// Another node of this name that is still in the tree; it will leave.
+    fn namesake(&self, id: NodeId) -> Option<NodeId> {
+        let name = self.nodes[id].name();
+        let mut found = self
+            .nodes
+            .iter()
+            .filter(|node| node.id != id && node.name() == name);
+        found.next().map(|node| node.id)
     }
 
     /// A service that stood elsewhere keeps its process when it moves.

@@ -17,6 +17,10 @@ impl Tree {
     /// A restart is called for: record it, compare, and only then touch anybody.
     pub(super) fn recover(&mut self, sup: NodeId, child: NodeId, why: StartWhy) {
         let (class, cause) = self.last_end(child);
+        if self.nodes[child].pinned {
+            self.conclude(child, cause, Decision::LeftAlone, None);
+            return self.leave_alone(sup, child);
+        }
         self.incident = self.nodes[child].incident;
         let budget = match self.count(sup, child, class) {
             Ok(budget) => budget,
@@ -39,6 +43,15 @@ impl Tree {
             return self.start(child, why);
         }
         self.wait_backoff(child, delay);
+    }
+
+    /// A pinned child has failed: it stays down, and nobody waits for it.
+    fn leave_alone(&mut self, sup: NodeId, child: NodeId) {
+        if !self.nodes[child].is_unkillable() {
+            self.nodes[child].set_rest(Rest::Off);
+        }
+        self.resume_group(sup);
+        self.settle_all(sup);
     }
 
     /// The class and the record of a child's last end.

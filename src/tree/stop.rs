@@ -41,6 +41,10 @@ impl Tree {
             Life::Up(run) => self.begin_ladder(id, run, why),
             Life::Stopping(run, stopping) => {
                 // The ladder goes on; only what follows from its end changes.
+                if stopping.why == StopWhy::StartTimeout {
+                    let run = Some(RunId { node: id, life: run.life });
+                    self.record(id, What::Stopping { run, why });
+                }
                 self.set_life(id, Life::Stopping(run, Stopping { why, ..stopping }));
             }
             Life::Unkillable(_) => {
@@ -70,6 +74,7 @@ impl Tree {
             return Rest::Stopped;
         }
         match why {
+            StopWhy::Group(_) if self.nodes[id].pinned => Rest::Off,
             StopWhy::Group(sibling) => Rest::Waiting { sibling },
             StopWhy::Command(_) => Rest::Stopped,
             StopWhy::Supervisor | StopWhy::Shutdown | StopWhy::Apply | StopWhy::StartTimeout => {

@@ -89,6 +89,9 @@ impl Tree {
 
     /// Starts a node of either kind that is at rest. A notice follows.
     pub(super) fn start(&mut self, id: NodeId, why: StartWhy) {
+        if self.waits_for_namesake(id, why) {
+            return;
+        }
         let node = &mut self.nodes[id];
         if node.rest().is_none() {
             return self.start_alive(id, why);
@@ -97,6 +100,37 @@ impl Tree {
             self.start_supervisor(id, why);
         } else {
             self.start_service(id, why);
+        }
+    }
+
+    /// Never two of one name: a node that takes the place of one that is leaving starts when that
+    /// is gone.
+    fn waits_for_namesake(&mut self, id: NodeId, why: StartWhy) -> bool {
+        let Some(old) = self.nodes[id].after else {
+            return false;
+        };
+        if self.nodes.get(old).is_none() {
+            self.nodes[id].after = None;
+            return false;
+        }
+        self.nodes[id].again = Some(why);
+        self.nodes[id].set_rest(Rest::Waiting { sibling: old });
+        true
+    }
+
+    /// A node has left the tree: who waited for its name has its turn.
+    pub(super) fn namesake_gone(&mut self, old: NodeId) {
+        let heirs: Vec<NodeId> = self
+            .nodes
+            .iter()
+            .filter(|node| node.after == Some(old))
+            .map(|node| node.id)
+            .collect();
+        for heir in heirs {
+            self.nodes[heir].after = None;
+            if let Some(why) = self.nodes[heir].again.take() {
+                self.start(heir, why);
+            }
         }
     }
 
@@ -122,6 +156,7 @@ impl Tree {
         let Some(parent) = node.parent else {
             return self.on_root_notice(notice);
         };
+        let place = node.place;
         self.answer_waiters(child, notice);
         self.apply_heard(child, notice);
         if notice == Notice::Released {
@@ -141,7 +176,7 @@ impl Tree {
             Notice::StartFailed => self.failed_child(parent, child),
             Notice::Ended => self.ended_child(parent, child),
         }
-        self.boot_heard(parent, child);
+        self.boot_heard(parent, child, place);
     }
 
     /// A deadline of a node has passed.
@@ -164,6 +199,11 @@ impl Tree {
     pub(super) fn failed_child(&mut self, sup: NodeId, child: NodeId) {
         if self.is_going_down(sup) || self.nodes[child].rest().is_none() {
             return;
+        }
+        if self.nodes[child].spec.restart() == Restart::Temporary {
+            // It had its chance.
+            self.nodes[child].set_rest(Rest::Done);
+            return self.forget_if_temporary(sup, child);
         }
         let cause = self.nodes[child]
             .last_exit

@@ -332,7 +332,14 @@ impl Tree {
             (Stage::Stopping | Stage::Delaying, _) => {
                 self.forget_if_temporary(sup, child);
             }
-            (Stage::Starting, Notice::Started | Notice::Stopped) => {}
+            (Stage::Starting, Notice::Stopped) => {
+                // It was stopped only to be started anew: that is still awaited.
+                if let Some(why) = self.nodes[child].again.take() {
+                    return self.start(child, why);
+                }
+                self.forget_if_temporary(sup, child);
+            }
+            (Stage::Starting, Notice::Started) => {}
         }
         if let Some(task) = self.task_mut(sup) {
             task.heard(child);
@@ -439,7 +446,9 @@ impl Tree {
     fn has_started(&self, child: NodeId) -> bool {
         let node = self.nodes.get(child);
         node.is_some_and(|node| {
-            node.is_up() || node.ended().is_some() || node.rest() == Some(Rest::Done)
+            let well = node.last_exit.as_deref().is_none_or(|last| last.class.is_normal());
+            let done = node.rest() == Some(Rest::Done) && well;
+            node.is_up() || node.ended().is_some() || done
         })
     }
 

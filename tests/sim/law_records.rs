@@ -52,6 +52,8 @@ impl Court {
             self.accuse(12, text);
         }
         let phase = match live.stopping {
+            // Somebody may stop by hand what is being killed for its late start.
+            Some(StopWhy::StartTimeout) if exit.phase != Phase::Ready => exit.phase,
             Some(StopWhy::StartTimeout) => Phase::Starting,
             Some(_) => Phase::Stopping,
             None if live.ready => Phase::Ready,

@@ -508,7 +508,11 @@ impl<'a> World<'a> {
     }
 
     fn ask(&mut self, name: &Name, verb: Verb) {
-        let node = self.engine.tree.node(name).unwrap_or(NodeId(u32::MAX));
+        let found = self.engine.tree.node(name);
+        if let (Some(node), Some(fact)) = (found, self.court.truth.find(name)) {
+            self.court.ids.insert(node, fact);
+        }
+        let node = found.unwrap_or(NodeId(u32::MAX));
         let command = match verb {
             Verb::Start => Command::Start(node),
             Verb::Stop => Command::Stop(node),

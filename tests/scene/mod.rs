@@ -5,7 +5,7 @@
 //! script   = tree { ";" action }
 //! tree     = [ "otp" ] strategy { N/TIME | auto:any | auto:all | parallel | restart type } [ children ]
 //! child    = name [ (word,word) ] | name:tree      words: see `parse::service`
-//! action   = exit NAME CODE | die NAME SIGNAL | fail NAME N | ready NAME | wait TIME | settle
+//! action   = exit NAME CODE | die NAME SIGNAL | fail NAME N | ready NAME | wait TIME | next | settle
 //!          | start stop restart only reset pin unpin delete count which NAME | signal NAME SIGNAL
 //!          | add NAME CHILD | shutdown | hurry | boot
 //! ```
@@ -148,6 +148,10 @@ impl Scene {
                 self.give(Event::Exited { run, facts });
             }
             ["wait", span] => self.wait(parse::span(span)),
+            ["next"] => {
+                let due = self.tree.next_deadline().unwrap_or(self.now);
+                self.wait(due.since(self.now));
+            }
             ["settle"] => self.wait(Duration::from_secs(3600)),
             ["shutdown"] => self.shutdown(Haste::Orderly),
             ["hurry"] => self.shutdown(Haste::Short),

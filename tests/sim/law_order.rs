@@ -12,19 +12,26 @@ use supd::tree::{Haste, RunId, StartWhy, StopWhy};
 const PATIENCE: Duration = Duration::from_secs(9);
 
 impl Court {
-    /// Law 8, and the part of law 6 that says that nothing starts after a supervisor gave up.
+    /// Law 8: who was stopped by hand stays down.
     pub(super) fn may_start(&mut self, fact: Fact, run: RunId) {
         for at in self.truth.lineage(fact).collect::<Vec<_>>() {
             if self.files[at].kept_down {
                 let text = format!("{run} starts though {} was stopped by hand", self.name(at));
                 self.accuse(8, text);
             }
-            // A supervisor further down goes on by itself until it is told to stop.
-            let above = self.truth.entry(fact).parent == Some(at);
-            if above && self.files[at].reign.exhausted {
-                let text = format!("{run} starts though {} gave up", self.name(at));
-                self.accuse(6, text);
-            }
+        }
+    }
+
+    /// The rest of law 6: those further below go on until it is their turn to be stopped.
+    pub(super) fn may_start_below(&mut self, fact: Fact) {
+        let parent = self.truth.entry(fact).parent;
+        if let Some(parent) = parent.filter(|parent| self.files[*parent].reign.exhausted) {
+            let text = format!(
+                "{} starts though {} gave up",
+                self.name(fact),
+                self.name(parent)
+            );
+            self.accuse(6, text);
         }
     }
 
@@ -59,6 +66,9 @@ impl Court {
 
     fn is_in_motion(&self, fact: Fact) -> bool {
         let file = &self.files[fact];
+        if file.pinned {
+            return false;
+        }
         let moving = file.live.as_ref().is_some_and(|live| match live.stopping {
             // A stop by hand interrupts: the group goes on without that child.
             Some(StopWhy::Command(_)) => false,

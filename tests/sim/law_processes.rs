@@ -23,6 +23,7 @@ impl Court {
             }
         };
         self.may_start(fact, run);
+        self.may_start_below(fact);
         self.in_start_order(fact, why);
         self.files[fact].live = Some(Live {
             run,

@@ -160,6 +160,7 @@ impl Court {
         file.reign.exhausted = false;
         file.reign.to_exhaust = false;
         self.may_begin(sup);
+        self.may_start_below(sup);
     }
 
     fn may_begin(&mut self, sup: Fact) {

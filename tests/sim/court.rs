@@ -102,6 +102,8 @@ pub(crate) struct Court {
     pub(crate) told: Option<(Live, Option<ExitFacts>)>,
     /// Records of signals whose effects have not been seen, and the other way round.
     pub(crate) signals: Vec<RunId>,
+    /// Restarts decided because of the event at hand, and which of its window each was.
+    pub(crate) tokens: Vec<(u32, Fact)>,
     pub(crate) violations: Vec<Violation>,
 }
 
@@ -123,6 +125,7 @@ impl Court {
             halted: false,
             told: None,
             signals: Vec::new(),
+            tokens: Vec::new(),
             violations: Vec::new(),
         }
     }
@@ -186,6 +189,7 @@ impl Court {
 
     /// Everything that follows from one event has been performed.
     pub(crate) fn adjourn(&mut self) {
+        self.count_tokens();
         if let Some((live, _)) = self.told.take() {
             self.accuse(12, format!("the end of {} left no record", live.run));
         }

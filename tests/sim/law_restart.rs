@@ -75,34 +75,44 @@ impl Court {
 
     /// A restart within the limit.
     fn token(&mut self, fact: Fact, class: Class, budget: Option<Budget>) {
-        let Some((parent, rules)) = self.truth.rules_above(fact) else {
-            return;
-        };
-        let (max, period) = (rules.max_restarts, rules.period);
-        let Some(budget) = budget else {
-            if class != Class::SpawnFailed {
+        match budget {
+            Some(budget) => self.tokens.push((budget.used, fact)),
+            None if class == Class::SpawnFailed => {}
+            None => {
                 let text = format!("{} restarts uncounted after {class:?}", self.name(fact));
                 self.accuse(6, text);
             }
-            return;
-        };
-        let now = self.now;
-        let window = &mut self.files[parent].reign.window;
-        window.retain(|at| now.since(*at) <= period);
-        window.push(now);
-        let used = window.len();
-        if used > max || usize::try_from(budget.used).ok() != Some(used) {
-            let text = format!(
-                "{} restarts for the {used}th time (recorded {}) of {max} under {}",
-                self.name(fact),
-                budget.used,
-                self.name(parent)
-            );
-            self.accuse(6, text);
+        }
+    }
+
+    /// What was decided because of one event is counted in the order of its own numbers: a decision
+    /// may stand in the record of an end that was written before another one's.
+    pub(super) fn count_tokens(&mut self) {
+        let mut tokens = std::mem::take(&mut self.tokens);
+        tokens.sort_unstable();
+        for (recorded, fact) in tokens {
+            let Some((parent, rules)) = self.truth.rules_above(fact) else {
+                continue;
+            };
+            let (max, period) = (rules.max_restarts, rules.period);
+            let now = self.now;
+            let window = &mut self.files[parent].reign.window;
+            window.retain(|at| now.since(*at) <= period);
+            window.push(now);
+            let used = window.len();
+            if used > max || usize::try_from(recorded).ok() != Some(used) {
+                let text = format!(
+                    "{} restarts for the {used}th time (recorded {recorded}) of {max} under {}",
+                    self.name(fact),
+                    self.name(parent)
+                );
+                self.accuse(6, text);
+            }
         }
     }
 
     fn one_too_many(&mut self, fact: Fact) {
+        self.count_tokens();
         let Some((parent, rules)) = self.truth.rules_above(fact) else {
             return;
         };
@@ -146,6 +156,7 @@ impl Court {
     }
 
     pub(super) fn reign_begins(&mut self, sup: Fact) {
+        self.count_tokens();
         let begun = self.files[sup].reign.begun;
         if begun {
             let text = format!("{} starts though it runs", self.name(sup));

@@ -16,8 +16,9 @@ pub(super) fn effect(effect: &Effect, scene: &Scene) -> Option<String> {
         Effect::Reply { outcome, .. } => Some(format!("= {}", answer(outcome, scene))),
         Effect::Halt { halt } => Some(match halt {
             Halt::Requested => "halt".to_owned(),
-            Halt::GaveUp { code, reason } => format!("halt {code}: {reason}"),
-            Halt::AutoShutdown { code, reason } => format!("halt {code}: {reason}"),
+            Halt::GaveUp { code, reason } | Halt::AutoShutdown { code, reason } => {
+                format!("halt {code}: {reason}")
+            }
             Halt::TimedOut { left, after } => format!("halt, {left} left after {after:?}"),
         }),
         Effect::Signal { run, signal, .. } => {

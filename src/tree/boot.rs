@@ -180,6 +180,11 @@ impl Tree {
     }
 
     fn start_if_wanted(&mut self, child: NodeId) -> bool {
+        if self.is_wanted(child) && self.nodes[child].is_unkillable() {
+            // Its start waits for the end of the last run; nobody waits for its start.
+            self.nodes[child].again = Some(StartWhy::Boot);
+            return false;
+        }
         let wanted = self.is_wanted(child) && self.nodes[child].rest() == Some(Rest::Fresh);
         if wanted {
             self.start(child, StartWhy::Boot);
@@ -223,11 +228,14 @@ impl Tree {
 
     /// The children have a new order: the boot goes on from the child it had come to, or from the
     /// first one that was never started if that leaves.
-    pub(super) fn boot_moved(&mut self, id: NodeId, at: Option<NodeId>) {
+    pub(super) fn boot_moved(&mut self, id: NodeId, at: Option<NodeId>, gone: &[NodeId]) {
         let Some(at) = at else {
             return;
         };
-        let leaves = self.nodes.get(at).is_none_or(|node| node.leaving || node.parent != Some(id));
+        let leaves = self
+            .nodes
+            .get(at)
+            .is_none_or(|node| node.leaving || node.parent != Some(id));
         let fresh = |child: &NodeId| self.nodes[*child].rest() == Some(Rest::Fresh);
         let children = self.children(id);
         let first = children.iter().position(fresh).unwrap_or(children.len());
@@ -317,12 +325,27 @@ impl Tree {
                     self.respecify(old, child);
                     old
                 }
-                None => self.plant(Some(id), child.clone()),
+                None => {
+                    let new = self.plant(Some(id), child.clone());
+                    let unkillable = |old: &&NodeId| {
+                        self.nodes[**old].is_unkillable()
+                            && self.nodes[**old].name() == child.name()
+                    };
+                    self.nodes[new].after = before.iter().find(unkillable).copied();
+                    new
+                }
             });
         }
         let kept: BTreeSet<_> = wanted.iter().copied().collect();
         for old in before {
-            if !kept.contains(&old) {
+            if kept.contains(&old) {
+                continue;
+            }
+            if self.nodes[old].is_unkillable() {
+                self.nodes[old].leaving = true;
+                self.nodes[old].again = None;
+                wanted.push(old);
+            } else {
                 self.uproot(old);
             }
         }

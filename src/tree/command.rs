@@ -118,6 +118,9 @@ impl Tree {
             command,
             Command::Start(_) | Command::Restart(_) | Command::RestartOnly(_)
         );
+        if self.nodes[node].leaving {
+            return self.reply(id, Outcome::NotFound);
+        }
         if starts && self.nodes[node].pinned {
             return self.reply(id, Outcome::Pinned);
         }

@@ -111,6 +111,10 @@ impl Tree {
         if self.is_going_down(sup) {
             return;
         }
+        if self.nodes[child].leaving {
+            self.uproot(child);
+            return self.task_step(sup);
+        }
         if let Some(why) = self.nodes[child].again.take() {
             return self.start(child, why);
         }
@@ -128,7 +132,7 @@ impl Tree {
         if start.is_empty() {
             return;
         }
-        let mut task = Task::new(TaskKind::Boot, StopWhy::Supervisor, StartWhy::Retry);
+        let mut task = Task::new(TaskKind::Boot, StopWhy::Supervisor, StartWhy::Boot);
         task.start = start;
         self.begin(sup, task);
     }

@@ -159,8 +159,12 @@ impl Tree {
         let Some(helper) = self.helpers.get_mut(&run.life) else {
             return;
         };
-        helper.job = Job::Abandoned;
-        if helper.spawned {
+        let job = std::mem::replace(&mut helper.job, Job::Abandoned);
+        let spawned = helper.spawned;
+        if let Job::Reload(id) = job {
+            self.reply(id, Outcome::StartFailed);
+        }
+        if spawned {
             self.effects.push(Effect::Signal {
                 run,
                 signal: Signal::KILL,
@@ -203,6 +207,7 @@ impl Tree {
         let Some(helper) = self.helpers.remove(&run.life) else {
             return;
         };
+        self.halt_if_due();
         let well = status == Some(ExitStatus::Code(0));
         if let Job::Reload(id) = helper.job {
             self.timers.clear(run.node, Purpose::Reload);
@@ -297,14 +302,13 @@ impl Tree {
             .helpers
             .iter()
             .find_map(|(life, helper)| match helper.job {
-                Job::Reload(id) if helper.node == node => Some((*life, id)),
+                Job::Reload(_) if helper.node == node => Some(*life),
                 Job::Reload(_) | Job::ExecProbe | Job::OwnProbe | Job::Stop | Job::Abandoned => {
                     None
                 }
             });
-        if let Some((life, id)) = found {
+        if let Some(life) = found {
             self.kill_helper(RunId { node, life });
-            self.reply(id, Outcome::StartFailed);
         }
     }
 }

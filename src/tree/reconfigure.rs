@@ -141,12 +141,14 @@ impl Tree {
             .collect();
         // Those that leave stand last until they are gone.
         order.extend(work.gone.iter().copied());
-        let at = self.nodes[sup].sup().and_then(|state| state.children.get(state.boot?).copied());
+        let at = self.nodes[sup]
+            .sup()
+            .and_then(|state| state.children.get(state.boot?).copied());
         if let Some(state) = self.nodes[sup].sup_mut() {
             state.children = order;
         }
         self.renumber(sup);
-        self.boot_moved(sup, at);
+        self.boot_moved(sup, at, &work.gone);
         work
     }
 

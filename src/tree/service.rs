@@ -91,10 +91,14 @@ impl Tree {
             let Some(next) = self.starts.queue.pop_front() else {
                 return;
             };
-            let Some(node) = self.nodes.get_mut(next.node) else {
+            let Some(node) = self.nodes.get(next.node) else {
                 continue;
             };
-            let Body::Service(Life::Starting(waiting)) = &mut node.body else {
+            if node.parent.is_some_and(|sup| self.is_going_down(sup)) {
+                // Its stop is on the way.
+                continue;
+            }
+            let Body::Service(Life::Starting(waiting)) = &mut self.nodes[next.node].body else {
                 continue;
             };
             if waiting.life == next.life && waiting.spawned == Spawned::Queued {

@@ -42,7 +42,10 @@ impl Tree {
             Life::Stopping(run, stopping) => {
                 // The ladder goes on; only what follows from its end changes.
                 if stopping.why == StopWhy::StartTimeout {
-                    let run = Some(RunId { node: id, life: run.life });
+                    let run = Some(RunId {
+                        node: id,
+                        life: run.life,
+                    });
                     self.record(id, What::Stopping { run, why });
                 }
                 self.set_life(id, Life::Stopping(run, Stopping { why, ..stopping }));

@@ -203,7 +203,8 @@ impl Tree {
         if self.nodes[child].spec.restart() == Restart::Temporary {
             // It had its chance.
             self.nodes[child].set_rest(Rest::Done);
-            return self.forget_if_temporary(sup, child);
+            self.forget_if_temporary(sup, child);
+            return self.settle_all(sup);
         }
         let cause = self.nodes[child]
             .last_exit

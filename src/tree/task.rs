@@ -273,7 +273,7 @@ impl Tree {
     /// Whether a group start includes this child (default policy).
     pub(super) fn is_wanted(&self, id: NodeId) -> bool {
         let node = &self.nodes[id];
-        let kept_down = node.stopped_by.is_some() || node.pinned || node.disabled;
+        let kept_down = node.stopped_by.is_some() || node.pinned || node.disabled || node.leaving;
         let finished = node.spec.restart() == Restart::Temporary && node.rest() == Some(Rest::Done);
         !kept_down && !finished
     }
@@ -377,6 +377,15 @@ impl Tree {
 
     /// A start failed in the middle of a task.
     fn task_failed(&mut self, sup: NodeId, child: NodeId) {
+        let one_chance = self.nodes[child].spec.restart() == Restart::Temporary;
+        if one_chance && self.policy_of(sup) == Policy::Supd && self.nodes[child].rest().is_some() {
+            self.nodes[child].set_rest(Rest::Done);
+            self.forget_if_temporary(sup, child);
+            if let Some(task) = self.task_mut(sup) {
+                task.heard(child);
+            }
+            return self.task_go_on(sup);
+        }
         if let Some(task) = self.task_mut(sup) {
             task.heard(child);
             task.failed.push(child);
@@ -434,6 +443,13 @@ impl Tree {
             }
         }
         for child in task.failed {
+            let stopped = self
+                .nodes
+                .get(child)
+                .is_none_or(|node| node.stopped_by.is_some());
+            if stopped {
+                continue;
+            }
             if let Some(rest) = self.nodes[child].rest()
                 && !matches!(rest, Rest::Retrying { .. })
             {
@@ -446,7 +462,10 @@ impl Tree {
     fn has_started(&self, child: NodeId) -> bool {
         let node = self.nodes.get(child);
         node.is_some_and(|node| {
-            let well = node.last_exit.as_deref().is_none_or(|last| last.class.is_normal());
+            let well = node
+                .last_exit
+                .as_deref()
+                .is_none_or(|last| last.class == Class::Clean);
             let done = node.rest() == Some(Rest::Done) && well;
             node.is_up() || node.ended().is_some() || done
         })

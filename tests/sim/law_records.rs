@@ -119,7 +119,10 @@ impl Court {
             .as_mut()
             .filter(|live| live.run == run);
         match live {
-            Some(live) if live.stopping.is_none() => live.stopping = Some(why),
+            // A stop by order takes over what began as the end of a start that took too long.
+            Some(live) if matches!(live.stopping, None | Some(StopWhy::StartTimeout)) => {
+                live.stopping = Some(why);
+            }
             other => {
                 let text = format!("{run} is recorded stopping: {other:?}");
                 self.accuse(12, text);

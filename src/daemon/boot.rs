@@ -156,7 +156,11 @@ struct Prepared {
 
 fn prepare(options: Options) -> Result<Prepared, Failure> {
     let system = |doing| move |source| Failure::System { doing, source };
-    let inherited = init::take_over()?;
+    let mut inherited = init::take_over()?;
+    // What an outer supd has told us is not for our services: its controls are not theirs.
+    inherited
+        .env
+        .retain(|(name, _)| name != "SUPD_SOCKET" && name != "SUPD_PID");
     let signals = Signals::install(&listened()).map_err(system("listen to signals"))?;
     let origin = origin(&options);
     let read = match read(&origin, &Disk, style()) {
@@ -235,6 +239,7 @@ impl Prepared {
             logs: Logs::new(outlet(out.as_fd()), outlet(err.as_fd()), &settings),
             answers: to_loop,
             socket: address,
+            boot: press.journal.boot().to_owned(),
         });
         let mut daemon = Daemon {
             tree,
@@ -249,7 +254,6 @@ impl Prepared {
             halt: None,
             turn: Turn::default(),
             born: (now(), stamp::wall_us()),
-            strangers: end::children(),
         };
         for remark in degraded {
             daemon.note_at_start(note::SURROUNDINGS, remark);

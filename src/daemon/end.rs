@@ -13,7 +13,6 @@ use crate::sys::epoll::Poller;
 use crate::sys::everybody::OwnNamespace;
 use crate::sys::leftovers::{self, Leftover};
 use crate::tree::{Actor, Halt, What};
-use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::rc::Rc;
@@ -28,14 +27,6 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 const TERMINATION_MAX: usize = 4096;
 /// The exit code when something would not end.
 const LEFT_BEHIND: u8 = 1;
-
-/// Processes by pid and start time.
-pub(super) type Strangers = BTreeSet<(i32, u64)>;
-
-/// Children we have before we have started any: not ours to kill.
-pub(super) fn children() -> Strangers {
-    our_children().iter().map(|p| (p.pid, p.started)).collect()
-}
 
 fn our_children() -> Vec<Leftover> {
     let own = i32::try_from(std::process::id()).unwrap_or_default();
@@ -135,7 +126,7 @@ impl Daemon {
     /// `false`: nobody is left.
     fn kill_leftovers(&mut self) -> bool {
         let mut found = our_children();
-        found.retain(|p| !self.strangers.contains(&(p.pid, p.started)));
+        found.retain(|p| !self.world.strangers.contains(&(p.pid, p.started)));
         for p in found.iter().filter(|p| p.state != 'Z') {
             if leftovers::signal(p, Signal::KILL).is_ok() {
                 let detail = format!("killed `{}` (pid {}), left by a service", p.name, p.pid);
@@ -161,6 +152,7 @@ impl Daemon {
     pub(super) fn remember_who_asked(&mut self, what: &What) {
         if let What::ShuttingDown { by, .. } = what {
             self.turn.asked_by = Some(*by);
+            self.world.look_no_more();
         }
     }
 }

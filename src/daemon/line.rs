@@ -5,7 +5,7 @@
 //! nothing, and leaves out what a record does not have.
 
 use super::names::Names;
-use super::{text, words};
+use super::words;
 use crate::spec::ExitStatus;
 use crate::tree::{Actor, Budget, Class, Culprit, Decision, Exit, Record, StartWhy, StopWhy, What};
 use crate::wire::{
@@ -40,7 +40,10 @@ pub(crate) fn event_line(record: &Record, names: &Names, added: Added) -> EventL
         cause: record.cause.map(|c| c.0),
         node: record.name.as_ref().map(ToString::to_string),
         path: record.node.map(|n| names.path(n)),
-        message: Some(text::message(record, names)),
+        message: match &record.what {
+            What::Daemon { detail, .. } => Some(detail.to_string()),
+            _ => None,
+        },
         ..EventLine::default()
     };
     line.kind = Word::Borrowed(kind_of(record));

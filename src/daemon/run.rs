@@ -14,11 +14,10 @@
 
 use super::control::Message;
 use super::desk::Desk;
-use super::end::Strangers;
 use super::press::Press;
 use super::signals::Orders;
 use super::token::Token;
-use super::world::{Order, World};
+use super::world::{Order, Runaway, World};
 use super::{note, stamp};
 use crate::sys::clock;
 use crate::sys::epoll::Poller;
@@ -70,8 +69,6 @@ pub(crate) struct Daemon {
     pub turn: Turn,
     /// When it began, by both clocks (the second in microseconds since 1970).
     pub born: (Time, i64),
-    /// Children we had before we started any.
-    pub strangers: Strangers,
 }
 
 /// What a turn knows.
@@ -218,14 +215,13 @@ impl Daemon {
     fn take_exits(&mut self) {
         let mut ended = Vec::new();
         let mut orphans = 0_u32;
-        self.turn.exits = Exits::None;
-        for taken in 0.. {
-            if taken == EXITS {
-                self.turn.exits = Exits::Perhaps;
-                break;
-            }
+        self.turn.exits = Exits::Perhaps;
+        for _ in 0..EXITS {
             match self.world.reap(None) {
-                None => break,
+                None => {
+                    self.turn.exits = Exits::None;
+                    break;
+                }
                 Some((_, None)) => orphans += 1,
                 Some((reaped, Some(run))) => {
                     ended.push((self.tree.start_order(run.node), run, reaped));
@@ -235,6 +231,12 @@ impl Daemon {
         ended.sort_by_key(|(order, run, _)| (*order, *run));
         for (_, run, reaped) in ended {
             self.world.bury(run, reaped);
+        }
+        for Runaway { run, found } in std::mem::take(&mut self.world.runaways) {
+            let service = self.press.names.name(run.node);
+            let (name, pid) = (&found.name, found.pid);
+            let detail = format!("killed `{name}` (pid {pid}), which {service} had left behind");
+            self.note(note::LEFTOVER, detail);
         }
         if orphans > 0 {
             let detail = format!("reaped {orphans} processes that no service had started");
@@ -292,13 +294,23 @@ impl Daemon {
         let tree = &mut self.tree;
         if let Ok(effects) = catch_unwind(AssertUnwindSafe(|| tree.handle(now, event))) {
             self.effects.extend(effects);
-            return;
+            return self.audit();
         }
         if at_deadline {
             self.turn.not_before = now + PANIC_PAUSE;
         }
         let what = super::panics::last();
         self.note(note::PANIC, format!("internal error: {what}"));
+    }
+
+    /// A debug build looks after every event whether the engine is still sound; the look costs as
+    /// much as the tree is large.
+    fn audit(&mut self) {
+        if cfg!(debug_assertions)
+            && let Err(complaint) = self.tree.audit()
+        {
+            self.note(note::PANIC, format!("internal error: {complaint}"));
+        }
     }
 
     fn perform(&mut self, effect: Effect) {

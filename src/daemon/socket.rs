@@ -62,10 +62,8 @@ pub(crate) fn open(asked: Option<OsString>, spec: &SocketSpec) -> Result<Listeni
     let uid = nix_uid();
     let var = |name: &str| std::env::var_os(name);
     let around = Surroundings {
-        asked: asked
-            .or_else(|| var("SUPD_SOCKET"))
-            .or_else(|| spec.path.clone().map(Into::into)),
-        supd_socket: None,
+        asked: asked.or_else(|| spec.path.clone().map(Into::into)),
+        supd_socket: var("SUPD_SOCKET"),
         xdg_runtime_dir: var("XDG_RUNTIME_DIR"),
         tmpdir: var("TMPDIR"),
         uid,

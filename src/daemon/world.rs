@@ -14,13 +14,14 @@ use super::token::Token;
 use crate::spec::{Command, HandOver, Scope, Service, Signal, SpawnFailure, Stage};
 use crate::sys::epoll::{Interest, Poller};
 use crate::sys::init::Inherited;
+use crate::sys::leftovers::{self, Leftover};
 use crate::sys::logpipe::{Chunk, LogReader, pair};
 use crate::sys::notify::{Field, NotifySocket};
 use crate::sys::procs::Procs;
 use crate::sys::reap::{self, Reaped};
 use crate::sys::spawn::{Child, Plan, Spawner, Stdio, Surroundings};
 use crate::tree::{Event, NodeId, RunId};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -49,7 +50,29 @@ struct Running {
     notify: Option<NotifySocket>,
     ready: Option<LogReader>,
     said: Option<String>,
+    reach: Reach,
 }
+
+/// How far the signals of its stop have reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// At most its group.
+    Group,
+    /// Everything of the run: who ran away from the group is looked for at its end.
+    Tree,
+}
+
+/// A process that had left its service's group and was killed.
+#[derive(Debug)]
+pub(crate) struct Runaway {
+    /// Whose it was.
+    pub run: RunId,
+    /// The process.
+    pub found: Leftover,
+}
+
+/// Children by pid and start time that are not ours to kill.
+pub(crate) type Strangers = BTreeSet<(i32, u64)>;
 
 /// What is remembered of a run between its reaping and its record.
 #[derive(Debug, Default)]
@@ -88,7 +111,20 @@ pub(crate) struct World {
     pub probes: Probes,
     /// What has happened and was not handed to the engine yet.
     pub events: VecDeque<Event>,
+    /// Who was found and killed, to be told.
+    pub runaways: Vec<Runaway>,
+    /// Children we had before we started any.
+    pub strangers: Strangers,
+    looking: Looking,
     socket: Option<String>,
+    boot: String,
+}
+
+/// Whether runaways are looked for at the end of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looking {
+    Yes,
+    No,
 }
 
 /// What a world is made of.
@@ -106,6 +142,8 @@ pub(crate) struct Parts {
     pub answers: Sender<Message>,
     /// The control socket, for services that may use it.
     pub socket: Option<String>,
+    /// The life of the daemon: with it a run's mark is unlike that of another daemon.
+    pub boot: String,
 }
 
 impl World {
@@ -121,7 +159,11 @@ impl World {
             logs: parts.logs,
             probes: Probes::new(parts.answers),
             events: VecDeque::new(),
+            runaways: Vec::new(),
+            strangers: children(),
+            looking: Looking::Yes,
             socket: parts.socket,
+            boot: parts.boot,
         }
     }
 
@@ -156,6 +198,7 @@ impl World {
             notify: None,
             ready: None,
             said: None,
+            reach: Reach::Group,
         };
         if order.helper.is_some() {
             running.role = Role::Helper;
@@ -188,7 +231,7 @@ impl World {
     ) -> Result<Child, SpawnFailure> {
         let service = order.service;
         let name = &*service.name;
-        let (run, pid) = (order.run.to_string(), self.about(order));
+        let (run, pid) = (mark(&self.boot, order.run), self.about(order));
         let instance = name.rsplit_once('.').map_or("1", |(_, number)| number);
         let mut env = vec![
             ("SUPD_NAME", name),
@@ -244,6 +287,11 @@ impl World {
     /// Sends a signal. A run that is gone is no error, and any other failure shows in that the
     /// process does not end.
     pub(crate) fn signal(&mut self, run: RunId, signal: Signal, scope: Scope) {
+        if let (Scope::Tree, Looking::Yes, Some(running)) =
+            (scope, self.looking, self.running.get_mut(&run.life))
+        {
+            running.reach = Reach::Tree;
+        }
         let _gone = self.procs.signal(run, signal, scope);
     }
 
@@ -270,19 +318,45 @@ impl World {
     /// Reaps one dead child: this one if a number is given, else whichever there is. The rest of
     /// its process group is killed while the dead leader still keeps the number from strangers.
     pub(crate) fn reap(&mut self, hint: Option<i32>) -> Option<(Reaped, Option<RunId>)> {
-        let procs = &self.procs;
+        let mut peeked = None;
+        let (procs, running, strangers) = (&self.procs, &self.running, &self.strangers);
+        let boot = &self.boot;
         let mut at_peek = |pid: i32| {
-            if let Some(run) = procs.run_of(pid) {
-                // Usually nobody is left: ESRCH.
-                let _nobody = procs.signal(run, Signal::KILL, Scope::Group);
+            let Some(run) = procs.run_of(pid) else { return };
+            // Usually nobody is left: ESRCH.
+            let _nobody = procs.signal(run, Signal::KILL, Scope::Group);
+            let far = running.get(&run.life).map(|r| r.reach) == Some(Reach::Tree);
+            if far && has_unknown_child(procs, strangers) {
+                let mark = format!("SUPD_RUN={}", mark(boot, run));
+                peeked = Some((run, leftovers::of_run(pid, &mark)));
             }
         };
         let reaped = match hint {
             Some(pid) => reap::one(pid, &mut at_peek),
             None => reap::next(&mut at_peek),
         }?;
+        if let Some((run, found)) = peeked {
+            self.kill_runaways(run, found);
+        }
         let run = self.procs.take(reaped.pid);
         Some((reaped, run))
+    }
+
+    fn kill_runaways(&mut self, run: RunId, found: Vec<Leftover>) {
+        for found in found {
+            if leftovers::signal(&found, Signal::KILL).is_ok() {
+                self.runaways.push(Runaway { run, found });
+            }
+        }
+    }
+
+    /// From now on nobody is looked for at the end of a run: everything goes down, and the end of
+    /// the daemon looks for all of them at once.
+    pub(crate) fn look_no_more(&mut self) {
+        for running in self.running.values_mut() {
+            running.reach = Reach::Group;
+        }
+        self.looking = Looking::No;
     }
 
     /// A run has ended: what it said before comes first, then its end.
@@ -365,4 +439,27 @@ impl World {
     pub(crate) fn begin_run(&mut self, node: NodeId, name: &Arc<str>, number: u32) {
         self.logs.begin(node, name, number);
     }
+}
+
+/// What a run's processes carry in their environment.
+fn mark(boot: &str, run: RunId) -> String {
+    format!("{boot}.{run}")
+}
+
+/// Every child of ours now, by pid and start time.
+fn children() -> Strangers {
+    let own = i32::try_from(std::process::id()).unwrap_or_default();
+    let found = leftovers::children_of(own);
+    found.iter().map(|p| (p.pid, p.started)).collect()
+}
+
+/// Whether we have a child that no spawn of ours made: who runs away from a dead leader becomes
+/// one. One short file instead of a walk through all of /proc; where the kernel has no such file
+/// (`CONFIG_PROC_CHILDREN`) the walk is made.
+fn has_unknown_child(procs: &Procs<RunId>, strangers: &Strangers) -> bool {
+    let Ok(text) = std::fs::read_to_string("/proc/thread-self/children") else {
+        return true;
+    };
+    let mut pids = text.split_ascii_whitespace().filter_map(|w| w.parse().ok());
+    pids.any(|pid: i32| procs.run_of(pid).is_none() && !strangers.iter().any(|(p, _)| *p == pid))
 }

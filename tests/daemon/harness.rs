@@ -162,7 +162,11 @@ impl Supd {
         {
             Ok(line) => {
                 match serde_json::from_str::<Value>(&line) {
-                    Ok(event) if event["seq"].is_u64() => self.events.push(event),
+                    Ok(event) if event["seq"].is_u64() => {
+                        let kind = event["kind"].clone();
+                        self.events.push(event);
+                        assert_ne!(kind, "daemon.internal_error", "{}", self.story());
+                    }
                     _ => self.talk.push(line),
                 }
                 true
@@ -184,7 +188,9 @@ impl Supd {
         let mut text = String::from("what happened:\n");
         for e in &self.events {
             let node = e["node"].as_str().unwrap_or("supd");
-            text += &format!("  {} {node} {} {}\n", e["seq"], e["kind"], e["message"]);
+            let rest = [&e["class"], &e["decision"]["action"], &e["message"]];
+            let rest: Vec<&str> = rest.iter().filter_map(|v| v.as_str()).collect();
+            text += &format!("  {} {node} {} {}\n", e["seq"], e["kind"], rest.join(" "));
         }
         text + &self.talk.join("\n")
     }

@@ -154,6 +154,15 @@ impl Supd {
         })
     }
 
+    /// An event of each kind, in any order.
+    pub(crate) fn all(&mut self, kinds: &[&str]) {
+        let mut waiting = kinds.to_vec();
+        while !waiting.is_empty() {
+            let seen = self.until(&kinds.join(" and "), |e| e["kind"].is_string());
+            waiting.retain(|kind| seen["kind"] != *kind);
+        }
+    }
+
     /// `false`: there is nothing more to read, or it took too long.
     fn read_line(&mut self, end: Instant) -> bool {
         match self

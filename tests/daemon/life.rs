@@ -200,8 +200,7 @@ fn what_a_dead_service_left_in_its_group_is_killed() {
         std::thread::yield_now();
     };
     kill(supd.pid_of("web"), "SIGKILL");
-    supd.event("service.exited", "web");
-    supd.event("orphan.reaped", "");
+    supd.all(&["service.exited", "orphan.reaped"]);
     assert!(!alive(left));
 }
 

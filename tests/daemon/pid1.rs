@@ -54,11 +54,7 @@ fn orphans_of_services_are_reaped_and_change_nothing() {
          [service.web]\ncommand = \"CHILD double-fork [ exit 3 ] ready sleep forever\"\n\
          ready = { notify = true }",
     );
-    let mut waiting = vec!["orphan.reaped", "service.ready"];
-    while !waiting.is_empty() {
-        let seen = supd.until("orphan.reaped and service.ready", |e| e["kind"].is_string());
-        waiting.retain(|kind| seen["kind"] != *kind);
-    }
+    supd.all(&["orphan.reaped", "service.ready"]);
     assert_eq!(supd.node("web")["restarts"], serde_json::Value::Null);
 }
 
@@ -100,8 +96,7 @@ fn fault_3_children_it_was_executed_over_are_reaped_as_strangers() {
         wrapper: &wrapper,
         ..Start::default()
     });
-    supd.event("orphan.reaped", "");
-    supd.event("supervisor.ready", "root");
+    supd.all(&["orphan.reaped", "supervisor.ready"]);
 }
 
 #[test]

@@ -125,6 +125,9 @@ impl Daemon {
 
     /// `false`: nobody is left.
     fn kill_leftovers(&mut self) -> bool {
+        if self.world.count() == 0 && !self.world.has_unknown_child() {
+            return false;
+        }
         let mut found = our_children();
         found.retain(|p| !self.world.strangers.contains(&(p.pid, p.started)));
         for p in found.iter().filter(|p| p.state != 'Z') {

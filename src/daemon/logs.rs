@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What services write: their pipes, the rings it is kept in, and who it is passed on to.
 //!
-//! Each captured service has two pipes that live as long as it is in the tree, so that a restart
-//! opens nothing and no output is lost between two runs. Reading is bounded per turn, so that one
+//! Each run of a captured service has two pipes, of which we keep the ends we read: two descriptors
+//! for each service, and none when all who could write are gone. Reading is bounded per turn, so that one
 //! service that shouts delays nobody; what nobody can keep is dropped and counted, and a child is
 //! never made to wait for a reader of ours. It never decides anything about a service.
 
@@ -17,8 +17,9 @@ use crate::sys::logpipe::{Chunk, LogReader, pair};
 use crate::tree::NodeId;
 use crate::wire::{LogLine, Word};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
 
@@ -27,19 +28,13 @@ const BUDGET: usize = 64 << 10;
 /// Reads of one pipe when its run has ended; a pipe that is still full then has another writer.
 const LAST_READS: usize = 16;
 
-#[derive(Debug)]
-struct Pipe {
-    read: LogReader,
-    write: OwnedFd,
-}
-
 /// One service's output.
 #[derive(Debug)]
 struct Source {
     name: Arc<str>,
     run: u32,
     limit: usize,
-    pipes: Option<[Pipe; 2]>,
+    pipes: [Option<LogReader>; 2],
     ring: Option<Ring>,
 }
 
@@ -70,10 +65,10 @@ enum Stamped {
 pub(crate) struct Follow(pub BTreeSet<NodeId>);
 
 /// The descriptors of a child's output.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Handles<'a> {
-    /// Captured.
-    Pipes(BorrowedFd<'a>, BorrowedFd<'a>),
+#[derive(Debug)]
+pub(crate) enum Handles {
+    /// Captured: the ends for the child.
+    Pipes(OwnedFd, OwnedFd),
     /// Our own.
     Inherit,
     /// /dev/null.
@@ -125,19 +120,20 @@ impl Logs {
             name: Arc::clone(name),
             run,
             limit: 0,
-            pipes: None,
+            pipes: [None, None],
             ring: None,
         });
         source.run = run;
     }
 
-    /// The descriptors for a child's output; pipes are made at the first spawn.
+    /// The descriptors for the output of a new run. Whoever still writes to the pipes of the run
+    /// before has left it, and is read no longer.
     pub(crate) fn handles(
         &mut self,
         node: NodeId,
         spec: &Spec,
         poller: &Poller,
-    ) -> Result<Handles<'_>, SpawnFailure> {
+    ) -> Result<Handles, SpawnFailure> {
         match spec.to {
             LogSink::Inherit => return Ok(Handles::Inherit),
             LogSink::Null => return Ok(Handles::Null),
@@ -150,16 +146,37 @@ impl Logs {
         if let Some(ring) = &mut source.ring {
             ring.resize(spec.ring);
         }
-        if source.pipes.is_none() {
-            source.pipes = Some(open(node, poller).map_err(|e| SpawnFailure {
-                stage: Stage::Pipe,
-                errno: e.raw_os_error().unwrap_or(0),
-            })?);
+        let opened = open(node, poller).map_err(|e| SpawnFailure {
+            stage: Stage::Pipe,
+            errno: e.raw_os_error().unwrap_or(0),
+        })?;
+        let [(out, out_end), (err, err_end)] = opened;
+        source.pipes = [Some(out), Some(err)];
+        Ok(Handles::Pipes(out_end, err_end))
+    }
+
+    /// The descriptors for the output of a helper: the service's own pipes, opened once more. With
+    /// nobody to read them, or without /proc, what it writes is lost.
+    pub(crate) fn helper_handles(&self, node: NodeId, spec: &Spec) -> Handles {
+        if spec.to == LogSink::Inherit {
+            return Handles::Inherit;
         }
-        Ok(match &source.pipes {
-            Some([out, err]) => Handles::Pipes(out.write.as_fd(), err.write.as_fd()),
-            None => Handles::Null,
-        })
+        let again = |pipe: &Option<LogReader>| -> Option<OwnedFd> {
+            let path = format!("/proc/self/fd/{}", pipe.as_ref()?.as_raw_fd());
+            OpenOptions::new()
+                .write(true)
+                .open(path)
+                .ok()
+                .map(OwnedFd::from)
+        };
+        let ends = self
+            .sources
+            .get(&node)
+            .map(|s| s.pipes.each_ref().map(again));
+        match ends {
+            Some([Some(out), Some(err)]) => Handles::Pipes(out, err),
+            Some([_, _]) | None => Handles::Null,
+        }
     }
 
     /// Takes what a service has written, at most a budget.
@@ -232,11 +249,11 @@ impl Logs {
     }
 }
 
-fn open(node: NodeId, poller: &Poller) -> io::Result<[Pipe; 2]> {
-    let make = |stream| -> io::Result<Pipe> {
+fn open(node: NodeId, poller: &Poller) -> io::Result<[(LogReader, OwnedFd); 2]> {
+    let make = |stream| -> io::Result<(LogReader, OwnedFd)> {
         let (read, write) = pair(None)?;
         poller.add(&read, Token::Log(node, stream).encode(), Interest::Read)?;
-        Ok(Pipe { read, write })
+        Ok((read, write))
     };
     Ok([make(Stream::Out)?, make(Stream::Err)?])
 }
@@ -257,16 +274,18 @@ impl Source {
         buffer: &mut [u8],
         passing: &mut Passing,
     ) -> usize {
-        let Some([out, err]) = &self.pipes else {
-            return 0;
-        };
-        let pipe = match stream {
-            Stream::Out => out,
-            Stream::Err => err,
-        };
-        // We hold a write end ourselves: there is no end of file, only nothing yet.
-        let Ok(Chunk::Bytes(bytes)) = pipe.read.read(buffer) else {
-            return 0;
+        let pipe = &mut self.pipes[match stream {
+            Stream::Out => 0,
+            Stream::Err => 1,
+        }];
+        let bytes = match pipe.as_ref().map(|p| p.read(buffer)) {
+            Some(Ok(Chunk::Bytes(bytes))) => bytes,
+            // Everybody who could write is gone; an open end would wake us for ever.
+            Some(Ok(Chunk::End) | Err(_)) => {
+                *pipe = None;
+                return 0;
+            }
+            Some(Ok(Chunk::Empty)) | None => return 0,
         };
         let stamp = self.stamp();
         let name = &self.name;

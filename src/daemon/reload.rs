@@ -169,7 +169,7 @@ impl Daemon {
         };
         match result {
             Ok(read) => {
-                self.put_in_force(read.loaded);
+                self.put_in_force(read.loaded, &read.warnings);
                 let warnings = Some(read.warnings).filter(|w| !w.is_empty());
                 self.order_apply(by, reply, warnings.into_iter().collect());
             }
@@ -189,14 +189,18 @@ impl Daemon {
         }
     }
 
-    fn put_in_force(&mut self, loaded: Loaded) {
+    fn put_in_force(&mut self, loaded: Loaded, warnings: &str) {
         let origin = self.desk.config.origin.clone();
         self.desk.config = Config::new(origin, loaded);
         let tree = self.desk.config.tree();
         let settings = &tree.settings;
         self.world.logs.set(settings);
         self.press.set(settings, super::boot::format_of(settings));
-        let detail = format!("configuration {} is in force", self.desk.config.hash());
+        let hash = self.desk.config.hash();
+        let mut detail = format!("configuration {hash} is in force");
+        if !warnings.is_empty() {
+            detail = format!("{detail}, with warnings:\n{warnings}");
+        }
         self.note(crate::wire::kind::DAEMON_RELOADED, detail);
     }
 }

@@ -33,6 +33,9 @@ use tokio::sync::mpsc::Receiver;
 
 /// Exits taken in one turn.
 const EXITS: usize = 256;
+/// Beyond this many children a search for a dead one costs more than a restart's share (waitid(2)
+/// with `P_ALL` walks through all of them).
+const MANY: usize = 512;
 /// Programs executed in one turn: about 10 ms.
 const SPAWNS: usize = 64;
 /// Clients' questions taken in one turn.
@@ -76,6 +79,8 @@ pub(crate) struct Daemon {
 pub(crate) struct Turn {
     now: Time,
     exits: Exits,
+    /// A child that SIGCHLD has named.
+    hint: Option<i32>,
     spawns: usize,
     /// No deadline before this time.
     not_before: Time,
@@ -205,6 +210,7 @@ impl Daemon {
         for signal in arrived.signals.iter() {
             if signal == crate::spec::Signal::CHLD {
                 self.turn.exits = Exits::Perhaps;
+                self.turn.hint = arrived.child;
             } else {
                 self.on_signal(signal);
             }
@@ -215,6 +221,17 @@ impl Daemon {
     fn take_exits(&mut self) {
         let mut ended = Vec::new();
         let mut orphans = 0_u32;
+        // With thousands of children the kernel takes long to find a dead one unless it is named:
+        // the named one is replaced first.
+        let named = self.turn.hint.take().filter(|_| self.world.count() > MANY);
+        match named.and_then(|pid| self.world.reap(Some(pid))) {
+            Some((reaped, Some(run))) => {
+                self.world.bury(run, reaped);
+                self.settle();
+            }
+            Some((_, None)) => orphans += 1,
+            None => {}
+        }
         self.turn.exits = Exits::Perhaps;
         for _ in 0..EXITS {
             match self.world.reap(None) {

@@ -183,7 +183,9 @@ impl World {
             errno: e.raw_os_error().unwrap_or(0),
         })?;
         let child = self.execute(order, &running, ready_end.as_ref())?;
-        self.procs.insert(child.pid, order.run, child.pidfd);
+        // A pid of ours is signalled only while it is unreaped, and reaped on this thread only: a
+        // pidfd for each service would be a descriptor for nothing.
+        self.procs.insert(child.pid, order.run, None);
         self.running.insert(order.run.life, running);
         Ok(())
     }
@@ -255,11 +257,13 @@ impl World {
         };
         let plan = Plan::prepare(&service.process, &around)?;
         let (stdout, stderr) = (io::stdout(), io::stderr());
-        let handles = self
-            .logs
-            .handles(order.run.node, &service.process.logs, &self.poller)?;
-        let (out, err) = match handles {
-            Handles::Pipes(out, err) => (Some(out), Some(err)),
+        let (node, logs) = (order.run.node, &service.process.logs);
+        let handles = match order.helper {
+            Some(_) => self.logs.helper_handles(node, logs),
+            None => self.logs.handles(node, logs, &self.poller)?,
+        };
+        let (out, err) = match &handles {
+            Handles::Pipes(out, err) => (Some(out.as_fd()), Some(err.as_fd())),
             Handles::Inherit => (Some(stdout.as_fd()), Some(stderr.as_fd())),
             Handles::Null => (None, None),
         };
@@ -340,6 +344,11 @@ impl World {
         }
         let run = self.procs.take(reaped.pid);
         Some((reaped, run))
+    }
+
+    /// Whether there may be a child that no spawn of ours made.
+    pub(crate) fn has_unknown_child(&self) -> bool {
+        has_unknown_child(&self.procs, &self.strangers)
     }
 
     fn kill_runaways(&mut self, run: RunId, found: Vec<Leftover>) {
@@ -448,18 +457,25 @@ fn mark(boot: &str, run: RunId) -> String {
 
 /// Every child of ours now, by pid and start time.
 fn children() -> Strangers {
+    if child_pids().is_some_and(|pids| pids.is_empty()) {
+        return Strangers::new();
+    }
     let own = i32::try_from(std::process::id()).unwrap_or_default();
     let found = leftovers::children_of(own);
     found.iter().map(|p| (p.pid, p.started)).collect()
 }
 
+/// Our children from one short file instead of a walk through all of /proc; `None` where the
+/// kernel has no such file (`CONFIG_PROC_CHILDREN`).
+fn child_pids() -> Option<Vec<i32>> {
+    let text = std::fs::read_to_string("/proc/thread-self/children").ok()?;
+    let words = text.split_ascii_whitespace();
+    Some(words.filter_map(|w| w.parse().ok()).collect())
+}
+
 /// Whether we have a child that no spawn of ours made: who runs away from a dead leader becomes
-/// one. One short file instead of a walk through all of /proc; where the kernel has no such file
-/// (`CONFIG_PROC_CHILDREN`) the walk is made.
+/// one. Where it cannot be known cheaply it is assumed.
 fn has_unknown_child(procs: &Procs<RunId>, strangers: &Strangers) -> bool {
-    let Ok(text) = std::fs::read_to_string("/proc/thread-self/children") else {
-        return true;
-    };
-    let mut pids = text.split_ascii_whitespace().filter_map(|w| w.parse().ok());
-    pids.any(|pid: i32| procs.run_of(pid).is_none() && !strangers.iter().any(|(p, _)| *p == pid))
+    let known = |pid: i32| procs.run_of(pid).is_some() || strangers.iter().any(|(p, _)| *p == pid);
+    child_pids().is_none_or(|pids| !pids.into_iter().all(known))
 }

@@ -353,7 +353,36 @@ fn the_end_of_a_service_leaves_other_daemons_services_alone() {
     one.event("orphan.killed", "");
     one.signal("SIGTERM");
     assert_eq!(one.wait().code(), Some(0));
-    let killed = one.events.iter().filter(|e| e["kind"] == "orphan.killed");
-    assert_eq!(killed.count(), 1, "{}", one.story());
     assert_eq!(two.pid_of("web"), kept);
+}
+
+#[test]
+fn fault_22_without_descriptors_starts_fail_and_the_daemon_lives() {
+    let mut supd = Supd::start_with(super::harness::Start {
+        config: "[supervisor.root]\nmax_restarts = 1000000\n[service.many]\n\
+                 command = \"CHILD sleep forever\"\ninstances = 30\nbackoff = [\"10m\"]",
+        wrapper: &["sh", "-c", "ulimit -n 60; exec \"$@\"", "sh"],
+        ..super::harness::Start::default()
+    });
+    let failed = supd.until("a failed start", |e| e["failure"]["errno"] == 24);
+    assert_eq!(failed["class"], "spawn_failed", "{}", supd.story());
+    supd.signal("SIGTERM");
+    assert!(supd.wait().code().is_some());
+}
+
+#[test]
+fn fault_35_a_stop_wins_over_a_restart_that_waits() {
+    let mut supd = Supd::start(
+        "[supervisor.root]\nmax_restarts = 1000\n\
+         [service.web]\ncommand = \"CHILD exit 1\"\nbackoff = [\"1ms\"]",
+    );
+    for _ in 0..20 {
+        supd.event("service.starting", "web");
+        let (_, reply) = supd.post("/v1/nodes/web/stop", "");
+        assert_eq!(reply["ok"], true, "{reply}");
+        let view = supd.node("web");
+        assert_eq!(view["state"], "stopped", "{view}");
+        assert!(view["pid"].is_null(), "{view}");
+        supd.post("/v1/nodes/web/start?wait=0", "");
+    }
 }

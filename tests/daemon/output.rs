@@ -57,15 +57,32 @@ fn lines_are_followed_as_they_come() {
 
 #[test]
 fn fault_48_a_reader_that_never_reads_holds_no_service_up() {
+    let (never_read, write) = std::io::pipe().expect("a pipe");
     let mut supd = Supd::start_with(Start {
         config: "[service.loud]\nrestart = \"temporary\"\ncommand = \"CHILD write 64 exit 5\"",
-        stdout: Stdio::piped(),
+        stdout: write.into(),
         ..Start::default()
     });
-    // Our thread reads its standard output into a channel; what is not read is the daemon's own
-    // end of the pipe while it is stopped.
     let exit = supd.event("service.exited", "loud");
     assert_eq!(exit["code"], 5, "{}", supd.story());
+    assert_eq!(supd.get("/v1/health?level=live").0, 200);
+    supd.signal("SIGTERM");
+    assert_eq!(supd.wait().code(), Some(0), "nor the end of the daemon");
+    drop(never_read);
+}
+
+#[test]
+fn a_pipe_of_ours_that_others_share_stays_blocking_for_them() {
+    let (_read, write) = std::io::pipe().expect("a pipe");
+    let shared = write.try_clone().expect("a copy");
+    let mut supd = Supd::start_with(Start {
+        config: "[service.web]\ncommand = \"CHILD print x sleep forever\"",
+        stdout: write.into(),
+        ..Start::default()
+    });
+    supd.event("supervisor.ready", "root");
+    let flags = nix::fcntl::fcntl(&shared, nix::fcntl::FcntlArg::F_GETFL).expect("its flags");
+    assert_eq!(flags & nix::fcntl::OFlag::O_NONBLOCK.bits(), 0);
 }
 
 #[test]

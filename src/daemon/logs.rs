@@ -2,9 +2,9 @@
 //! What services write: their pipes, the rings it is kept in, and who it is passed on to.
 //!
 //! Each run of a captured service has two pipes, of which we keep the ends we read: two descriptors
-//! for each service, and none when all who could write are gone. Reading is bounded per turn, so that one
-//! service that shouts delays nobody; what nobody can keep is dropped and counted, and a child is
-//! never made to wait for a reader of ours. It never decides anything about a service.
+//! for each service, and none when all who could write are gone. Reading is bounded per turn, so
+//! that one service that shouts delays nobody; what nobody can keep is dropped and counted, and a
+//! child is never made to wait for a reader of ours. It never decides anything about a service.
 
 use super::outlet::{Flow, Outlet};
 use super::readers::{Readers, Unit};

@@ -199,7 +199,8 @@ impl Supd {
             let node = e["node"].as_str().unwrap_or("supd");
             let rest = [&e["class"], &e["decision"]["action"], &e["message"]];
             let rest: Vec<&str> = rest.iter().filter_map(|v| v.as_str()).collect();
-            text += &format!("  {} {node} {} {}\n", e["seq"], e["kind"], rest.join(" "));
+            let line = format!("  {} {node} {} {}\n", e["seq"], e["kind"], rest.join(" "));
+            text.push_str(&line);
         }
         text + &self.talk.join("\n")
     }

@@ -48,7 +48,7 @@ fn lines_are_followed_as_they_come() {
     );
     supd.event("service.ready", "web");
     let stream = supd.stream("/v1/nodes/root/logs?follow=1&lines=0");
-    line(&stream, |l| l.is_empty());
+    line(&stream, str::is_empty);
     supd.post("/v1/nodes/talker/start", "");
     let spoken = line(&stream, |l| l.contains("spoken"));
     let spoken: Value = serde_json::from_str(&spoken).expect("a line");

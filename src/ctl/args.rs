@@ -205,6 +205,9 @@ pub(crate) struct EventsArgs {
     /// Only events of this kind: service.exited, supervisor; may stand several times
     #[arg(long, value_name = "KIND")]
     pub(crate) kind: Vec<String>,
+    /// Follow until this has happened: service.ready:web, supervisor.escalated
+    #[arg(long, value_name = "KIND[:NODE]")]
+    pub(crate) until: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -7,10 +7,11 @@ use super::failure::Failure;
 use super::look::damaged;
 use super::names::{each, resolve};
 use super::screen::{Screen, visible};
-use super::{DONE, story};
+use super::{DONE, IN_VAIN, story};
 use crate::wire::{
     EventLine, Gap, LogItem, LogLine, NodeKind, NodeView, Query, Route, StreamItem, query, span,
 };
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 /// The services whose lines are shown, and how.
@@ -148,7 +149,7 @@ pub(crate) fn events(
     args: &EventsArgs,
 ) -> Result<u8, Failure> {
     let mut parameters = Query::default();
-    if args.follow {
+    if args.follow || args.until.is_some() {
         parameters = parameters.with(query::FOLLOW, 1);
     }
     if let Some(since) = &args.since {
@@ -157,8 +158,36 @@ pub(crate) fn events(
     for kind in &args.kind {
         parameters = parameters.with(query::KIND, kind);
     }
-    show_events(client, screen, (&parameters, &|_| true))?;
-    Ok(DONE)
+    let Some(until) = &args.until else {
+        show_events(client, screen, (&parameters, &|_| Told::Shown))?;
+        return Ok(DONE);
+    };
+    let seen = Cell::new(false);
+    let told = |event: &EventLine| {
+        seen.set(is_awaited(until, event));
+        if seen.get() { Told::Last } else { Told::Shown }
+    };
+    show_events(client, screen, (&parameters, &told))?;
+    Ok(if seen.get() { DONE } else { IN_VAIN })
+}
+
+/// What is done with an event.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// It is not shown.
+    Skipped,
+    /// It is shown.
+    Shown,
+    /// It is shown, and nothing after it.
+    Last,
+}
+
+/// Whether this is the event that `--until KIND[:NODE]` names.
+fn is_awaited(until: &str, event: &EventLine) -> bool {
+    match until.split_once(':') {
+        Some((kind, node)) => event.kind == kind && event.node.as_deref() == Some(node),
+        None => event.kind == until,
+    }
 }
 
 /// `supctl history NAME`: the events of a node and of those below it.
@@ -177,7 +206,14 @@ pub(crate) fn history(client: &Client, screen: &mut Screen, name: &String) -> Re
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })
     };
-    let shown = show_events(client, screen, (&Query::default(), &is_below))?;
+    let told = |event: &EventLine| {
+        if is_below(event) {
+            Told::Shown
+        } else {
+            Told::Skipped
+        }
+    };
+    let shown = show_events(client, screen, (&Query::default(), &told))?;
     if shown == 0 && !screen.json {
         screen.talk(&format!(
             "nothing has happened to {name} since supd keeps events"
@@ -190,7 +226,7 @@ pub(crate) fn history(client: &Client, screen: &mut Screen, name: &String) -> Re
 fn show_events(
     client: &Client,
     screen: &mut Screen,
-    (parameters, wanted): (&Query, &dyn Fn(&EventLine) -> bool),
+    (parameters, told): (&Query, &dyn Fn(&EventLine) -> Told),
 ) -> Result<u64, Failure> {
     let mut shown = 0;
     let deadline = client.deadline();
@@ -204,15 +240,23 @@ fn show_events(
                     gap.from, gap.to
                 ))?;
             }
-            StreamItem::Event(event) if wanted(&event) => {
+            StreamItem::Event(event) => {
+                let told = told(&event);
+                if told == Told::Skipped {
+                    continue;
+                }
                 shown += 1;
                 if screen.json {
                     screen.json_line(line)?;
                 } else {
                     screen.line(&story::line(&event))?;
                 }
+                if told == Told::Last {
+                    screen.flush()?;
+                    break;
+                }
             }
-            StreamItem::Event(_) | StreamItem::Snapshot(_) | StreamItem::Heartbeat(_) => {}
+            StreamItem::Snapshot(_) | StreamItem::Heartbeat(_) => {}
         }
         flush_if_last(screen, &lines)?;
     }

@@ -66,6 +66,7 @@ fn told(event: &EventLine) -> Option<String> {
         },
         kind::SERVICE_UNREADY => "no longer ready".to_owned(),
         kind::SERVICE_EXITED => exited(event),
+        kind::SERVICE_DECIDED => judged(event),
         kind::SERVICE_STOPPING | kind::SUPERVISOR_STOPPING | kind::DAEMON_STOPPING => {
             stopping(event)
         }
@@ -133,16 +134,23 @@ fn exited(event: &EventLine) -> String {
     if let Some(class) = &event.class {
         text.push_str(&format!("  {}", visible(class)));
     }
-    if let Some(budget) = &event.budget {
-        text.push_str(&format!(
-            "  {} {}/{}",
-            visible(&budget.supervisor),
-            budget.used,
-            budget.max
-        ));
-    }
-    text.push_str(&event.decision.as_ref().map_or_else(String::new, decided));
+    text.push_str(&consequence(event));
     text
+}
+
+/// An end that was recorded before it was decided about.
+fn judged(event: &EventLine) -> String {
+    let class = visible(event.class.as_deref().unwrap_or("unknown"));
+    format!("its end ({class}) is judged{}", consequence(event))
+}
+
+/// The token an end took, and what follows.
+fn consequence(event: &EventLine) -> String {
+    let token = event.budget.as_ref().map_or_else(String::new, |budget| {
+        let supervisor = visible(&budget.supervisor);
+        format!("  {supervisor} {}/{}", budget.used, budget.max)
+    });
+    token + &event.decision.as_ref().map_or_else(String::new, decided)
 }
 
 /// What is done about an exit: `  then restart web, ws in 0.2s`.

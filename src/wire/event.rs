@@ -24,6 +24,8 @@ pub mod kind {
     pub const SERVICE_UNREADY: &str = "service.unready";
     /// The process is gone, or never was.
     pub const SERVICE_EXITED: &str = "service.exited";
+    /// What is decided about an end whose own event could not say it yet.
+    pub const SERVICE_DECIDED: &str = "service.decided";
     /// It was asked to stop, or sent the next signal of its ladder.
     pub const SERVICE_STOPPING: &str = "service.stopping";
     /// It is down because it was stopped.

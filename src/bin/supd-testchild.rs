@@ -10,7 +10,7 @@
 //! fork [ … ] | double-fork [ … ] | setsid  descendants do what is in the brackets, then exit 0
 //! print TEXT | print-err TEXT | write MB   output
 //! eat MB | touch PATH | append PATH TEXT   memory, files
-//! counter-file PATH                        a number above 0 in it: count it down and exit 1
+//! counter-file PATH                        a number above 0 in it: count it down, exit 1
 //! report PATH                              a JSON object about itself; `-` is standard output
 //! obey PATH                                read such words line by line from a FIFO or a socket
 //! ```
@@ -316,7 +316,10 @@ fn append(path: &str, text: &str) -> Done {
 }
 
 fn count_down(path: &str) -> Done {
-    let text = std::fs::read_to_string(path)?;
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        read => read?,
+    };
     let Ok(left) = text.trim().parse::<u32>() else {
         return Err(End::Mistake(text));
     };

@@ -70,7 +70,7 @@ impl<R: Copy + Ord> Procs<R> {
 
     /// Sends a signal to a run's process, or to its process group, of which it is the leader.
     /// [`Scope::Tree`] reaches the group: what left the group is found by
-    /// [`leftovers`](super::leftovers). `ESRCH`: the run has no unreaped process.
+    /// [`super::leftovers`]. `ESRCH`: the run has no unreaped process.
     pub fn signal(&self, run: R, signal: Signal, scope: Scope) -> io::Result<()> {
         let gone = || io::Error::from_raw_os_error(libc::ESRCH);
         let pid = self.pid_of(run).ok_or_else(gone)?;

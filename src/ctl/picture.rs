@@ -362,11 +362,13 @@ fn how_long_ago(exit: &LastExit) -> String {
 /// How a run ended, in the process's own words: `exit 1`, `SIGSEGV, core`, `cannot exec`.
 pub(crate) fn how(exit: &LastExit) -> String {
     let how = match (&exit.failure, &exit.signal, exit.code) {
-        (Some(failure), _, _) => format!(
-            "cannot {} (errno {})",
-            visible(&failure.stage),
-            failure.errno
-        ),
+        (Some(failure), _, _) => {
+            let stage = visible(&failure.stage);
+            match &failure.message {
+                Some(message) => format!("cannot {stage}: {}", visible(message)),
+                None => format!("cannot {stage} (errno {})", failure.errno),
+            }
+        }
         (None, Some(signal), _) => format!("SIG{}", visible(signal)),
         (None, None, Some(code)) => format!("exit {code}"),
         (None, None, None) => visible(&exit.class),

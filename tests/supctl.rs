@@ -5,6 +5,7 @@ mod fake_daemon;
 
 use fake_daemon::{FakeDaemon, Script, shown, supctl};
 use insta::assert_snapshot;
+use std::process::Stdio;
 
 const TREE: &str = include_str!("ctl/tree.json");
 const EVENTS: &str = include_str!("ctl/events.ndjson");
@@ -383,6 +384,57 @@ fn wait_returns_when_it_has_really_happened() {
         trees, 1,
         "the tree is asked for again only when the node may have changed"
     );
+}
+
+#[test]
+fn events_end_with_what_one_waits_for() {
+    let event = |seq: u64, kind: &str, node: &str| {
+        format!(
+            r#"{{"v":1,"seq":{seq},"ts":"","boot":"b","kind":"{kind}","node":"{node}","path":"root/{node}"}}"#
+        )
+    };
+    let lines = [
+        event(7, "service.ready", "ws"),
+        event(8, "supervisor.ready", "web"),
+        event(9, "service.ready", "late"),
+    ];
+    let target = "GET /v1/events?follow=1&since=6";
+    let daemon = FakeDaemon::new(with_tree().stream(target, &lines));
+    assert_snapshot!(session(
+        &daemon,
+        &[
+            "events --since 6 --until ready:web",
+            "events --since 6 --until supervisor.ready:root/web",
+            "events --since 6 --until service.ready:web",
+            "events --since 6 --until ready",
+            "events --until ready:",
+        ]
+    ));
+}
+
+#[test]
+fn wait_with_a_timeout_waits_for_the_daemon_too() {
+    let dir = std::env::temp_dir().join(format!("supctl-early-{}", std::process::id()));
+    let mut early = supctl()
+        .env("SUPD_SOCKET", dir.join("supd.sock"))
+        .args(["wait", "postgres", "--timeout", "20s"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("supctl runs");
+    let stream = [snapshot(|text| text)];
+    let script = Script::default().stream("GET /v1/events?follow=1", &stream);
+    let daemon = FakeDaemon::new(script);
+    std::os::unix::fs::symlink(&daemon.dir, &dir).expect("the socket appears");
+    let status = early.wait().expect("supctl ends");
+    std::fs::remove_file(&dir).expect("the link is removed");
+    assert!(status.success(), "{status}");
+    assert_eq!(daemon.asked().len(), 1);
+    let never = supctl()
+        .env("SUPD_SOCKET", &dir)
+        .args(["wait", "postgres", "--timeout", "50ms"])
+        .output()
+        .expect("supctl runs");
+    assert_eq!(never.status.code(), Some(69));
 }
 
 #[test]

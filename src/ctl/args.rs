@@ -94,6 +94,8 @@ pub(crate) enum Command {
     /// Run oneshots
     Run(Names),
     /// Wait until nodes are ready, stopped, or have exited; exit 5 when --timeout comes first
+    ///
+    /// With --timeout it waits for the daemon, too, when there is none yet.
     Wait(WaitArgs),
     /// Stop the whole tree, and supd
     Shutdown(ShutdownArgs),
@@ -205,9 +207,17 @@ pub(crate) struct EventsArgs {
     /// Only events of this kind: service.exited, supervisor; may stand several times
     #[arg(long, value_name = "KIND")]
     pub(crate) kind: Vec<String>,
-    /// Follow until this has happened: service.ready:web, supervisor.escalated
-    #[arg(long, value_name = "KIND[:NODE]")]
-    pub(crate) until: Option<String>,
+    /// Follow until this has happened: ready:web, escalated; exit 5 when --timeout comes first
+    #[arg(long, value_name = "KIND[:NODE]", value_parser = happening, conflicts_with = "kind")]
+    pub(crate) until: Option<Happening>,
+}
+
+/// What `events --until` ends with: the last word of a kind (or all of it), and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Happening {
+    pub(crate) kind: String,
+    /// A name or a path; `None`: anybody's.
+    pub(crate) node: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -318,6 +328,20 @@ fn variable(text: &str) -> Result<(String, String), String> {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         Some(_) | None => Err("write it as NAME=VALUE".to_owned()),
     }
+}
+
+fn happening(text: &str) -> Result<Happening, String> {
+    let (kind, node) = match text.split_once(':') {
+        Some((kind, node)) => (kind, Some(node.to_owned())),
+        None => (text, None),
+    };
+    if kind.is_empty() || node.as_deref() == Some("") {
+        return Err("write it as KIND or KIND:NODE (ready:web)".to_owned());
+    }
+    Ok(Happening {
+        kind: kind.to_owned(),
+        node,
+    })
 }
 
 fn since(text: &str) -> Result<String, String> {

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Commands that read a stream: logs, events, history.
 
-use super::args::{EventsArgs, LogsArgs};
+use super::args::{EventsArgs, Happening, LogsArgs};
 use super::client::{Client, Doing, Lines};
+use super::clock::Deadline;
 use super::failure::Failure;
 use super::look::damaged;
 use super::names::{each, resolve};
 use super::screen::{Screen, visible};
-use super::{DONE, IN_VAIN, story};
+use super::{DONE, story};
 use crate::wire::{
-    EventLine, Gap, LogItem, LogLine, NodeKind, NodeView, Query, Route, StreamItem, query, span,
+    ErrorBody, EventLine, Gap, LogItem, LogLine, NodeKind, NodeView, Query, Route, StreamItem,
+    code, query, span,
 };
-use std::cell::Cell;
 use std::collections::BTreeSet;
 
 /// The services whose lines are shown, and how.
@@ -158,36 +159,51 @@ pub(crate) fn events(
     for kind in &args.kind {
         parameters = parameters.with(query::KIND, kind);
     }
-    let Some(until) = &args.until else {
-        show_events(client, screen, (&parameters, &|_| Told::Shown))?;
-        return Ok(DONE);
+    let deadline = client.deadline();
+    let mut happened = false;
+    let mut next = |event: &EventLine| {
+        happened = args.until.as_ref().is_some_and(|end| is(event, end));
+        if happened {
+            Next::ShowAndEnd
+        } else {
+            Next::Show
+        }
     };
-    let seen = Cell::new(false);
-    let told = |event: &EventLine| {
-        seen.set(is_awaited(until, event));
-        if seen.get() { Told::Last } else { Told::Shown }
-    };
-    show_events(client, screen, (&parameters, &told))?;
-    Ok(if seen.get() { DONE } else { IN_VAIN })
-}
-
-/// What is done with an event.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Told {
-    /// It is not shown.
-    Skipped,
-    /// It is shown.
-    Shown,
-    /// It is shown, and nothing after it.
-    Last,
-}
-
-/// Whether this is the event that `--until KIND[:NODE]` names.
-fn is_awaited(until: &str, event: &EventLine) -> bool {
-    match until.split_once(':') {
-        Some((kind, node)) => event.kind == kind && event.node.as_deref() == Some(node),
-        None => event.kind == until,
+    show_events(client, screen, (&parameters, &mut next))?;
+    match &args.until {
+        Some(end) if !happened => {
+            let whose = end.node.as_ref().map(|node| format!(" of `{node}`"));
+            let doing = format!("wait for `{}`{}", end.kind, whose.unwrap_or_default());
+            Err(in_vain(doing, deadline))
+        }
+        Some(_) | None => Ok(DONE),
     }
+}
+
+/// A stream has ended without what was waited for: the time was over, or the daemon is.
+pub(crate) fn in_vain(doing: String, deadline: Deadline) -> Failure {
+    if deadline.left().is_some_and(|left| left.is_zero()) {
+        return Failure::InVain { doing };
+    }
+    let detail = ErrorBody::new(code::STOPPING, "supd has ended the stream").error;
+    Failure::Refused { doing, detail }
+}
+
+/// Whether this is what `--until` names.
+fn is(event: &EventLine, end: &Happening) -> bool {
+    let kind: &str = &event.kind;
+    let last = kind.rsplit('.').next();
+    let whose =
+        |node: &String| event.node.as_ref() == Some(node) || event.path.as_ref() == Some(node);
+    (kind == end.kind || last == Some(end.kind.as_str())) && end.node.as_ref().is_none_or(whose)
+}
+
+/// What becomes of an event, and of the stream after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Show,
+    Skip,
+    ShowAndEnd,
 }
 
 /// `supctl history NAME`: the events of a node and of those below it.
@@ -199,21 +215,15 @@ pub(crate) fn history(client: &Client, screen: &mut Screen, name: &String) -> Re
         std::slice::from_ref(name),
         "show the history of",
     )?;
-    let is_below = |event: &EventLine| {
+    let mut next = |event: &EventLine| {
         let path = event.path.as_deref().unwrap_or_default();
-        nodes.iter().any(|node| {
+        let is_below = nodes.iter().any(|node| {
             path.strip_prefix(node.path.as_str())
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        })
+        });
+        if is_below { Next::Show } else { Next::Skip }
     };
-    let told = |event: &EventLine| {
-        if is_below(event) {
-            Told::Shown
-        } else {
-            Told::Skipped
-        }
-    };
-    let shown = show_events(client, screen, (&Query::default(), &told))?;
+    let shown = show_events(client, screen, (&Query::default(), &mut next))?;
     if shown == 0 && !screen.json {
         screen.talk(&format!(
             "nothing has happened to {name} since supd keeps events"
@@ -222,11 +232,11 @@ pub(crate) fn history(client: &Client, screen: &mut Screen, name: &String) -> Re
     Ok(DONE)
 }
 
-/// Shows the events that are wanted and returns how many there were.
+/// Shows the events that are wanted, until one of them is the end, and returns how many there were.
 fn show_events(
     client: &Client,
     screen: &mut Screen,
-    (parameters, told): (&Query, &dyn Fn(&EventLine) -> Told),
+    (parameters, next): (&Query, &mut dyn FnMut(&EventLine) -> Next),
 ) -> Result<u64, Failure> {
     let mut shown = 0;
     let deadline = client.deadline();
@@ -241,19 +251,13 @@ fn show_events(
                 ))?;
             }
             StreamItem::Event(event) => {
-                let told = told(&event);
-                if told == Told::Skipped {
-                    continue;
+                let next = next(&event);
+                if next != Next::Skip {
+                    shown += 1;
+                    show_event(screen, line, &event)?;
                 }
-                shown += 1;
-                if screen.json {
-                    screen.json_line(line)?;
-                } else {
-                    screen.line(&story::line(&event))?;
-                }
-                if told == Told::Last {
-                    screen.flush()?;
-                    break;
+                if next == Next::ShowAndEnd {
+                    return Ok(shown);
                 }
             }
             StreamItem::Snapshot(_) | StreamItem::Heartbeat(_) => {}
@@ -261,4 +265,12 @@ fn show_events(
         flush_if_last(screen, &lines)?;
     }
     Ok(shown)
+}
+
+fn show_event(screen: &mut Screen, line: &str, event: &EventLine) -> Result<(), Failure> {
+    if screen.json {
+        screen.json_line(line)
+    } else {
+        screen.line(&story::line(event))
+    }
 }

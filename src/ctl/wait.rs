@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `supctl wait`: returns when every node is what one waits for. It listens and never polls: the
-//! tree is asked again only when something happened to one of the nodes.
+//! `supctl wait`: returns when every node is what one waits for. It listens and never polls a
+//! daemon: the tree is asked again only when something happened to one of the nodes.
 
 use super::args::WaitArgs;
-use super::client::{Client, Doing};
+use super::client::{Client, Doing, Lines};
+use super::clock::Deadline;
 use super::failure::Failure;
+use super::follow::in_vain;
 use super::look::{damaged, fresh, is_ready};
 use super::names::resolve;
 use super::picture;
 use super::screen::Screen;
 use super::{DONE, NO};
-use crate::wire::{
-    ErrorBody, LastExit, NodeKind, NodeView, Query, Route, Status, StreamItem, code, query,
-};
+use crate::wire::{LastExit, NodeKind, NodeView, Query, Route, Status, StreamItem, query};
+use std::time::Duration;
+
+/// How often a daemon that is not there yet is looked for.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// What is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,10 +39,8 @@ pub(crate) fn wait(client: &Client, screen: &mut Screen, args: &WaitArgs) -> Res
         (false, true) => Goal::Exit,
         (false, false) => Goal::Ready,
     };
-    let doing = "wait";
     let deadline = client.deadline();
-    let follow = Query::default().with(query::FOLLOW, 1);
-    let mut lines = client.lines(&Route::Events, &follow, Doing(doing))?;
+    let mut lines = listen(client, deadline)?;
     let mut targets: Vec<Target> = Vec::new();
     let mut stale = false;
     while let Some(line) = lines.next(deadline)? {
@@ -71,11 +73,31 @@ pub(crate) fn wait(client: &Client, screen: &mut Screen, args: &WaitArgs) -> Res
         }
     }
     let doing = format!("wait for {}", args.names.join(", "));
-    if deadline.left().is_some_and(|left| left.is_zero()) {
-        return Err(Failure::InVain { doing });
+    Err(in_vain(doing, deadline))
+}
+
+/// The stream of events. With a deadline a daemon that is not there yet is waited for: whoever
+/// starts it in the background has nothing to listen to before its socket is there.
+fn listen(client: &Client, deadline: Deadline) -> Result<Lines, Failure> {
+    let follow = Query::default().with(query::FOLLOW, 1);
+    loop {
+        match client.lines(&Route::Events, &follow, Doing("wait")) {
+            Err(Failure::NoDaemon { .. })
+                if deadline.left().is_some_and(|left| !left.is_zero()) =>
+            {
+                pause();
+            }
+            answer => return answer,
+        }
     }
-    let detail = ErrorBody::new(code::STOPPING, "supd has ended the stream").error;
-    Err(Failure::Refused { doing, detail })
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the client blocks nobody, and the daemon it waits for cannot tell it anything yet"
+)]
+fn pause() {
+    std::thread::sleep(AGAIN);
 }
 
 fn begin(status: &Status, args: &WaitArgs) -> Result<Vec<Target>, Failure> {

@@ -42,7 +42,7 @@ differs() { [ "$1" != "$2" ] || failed "$3 ($1)"; }
 title "A tree of a dozen services"
 supd run --config "$here/demo.toml" --socket "$socket" >"$DEMO/log" 2>&1 &
 daemon=$!
-ctl --timeout 10s wait --ready root || failed "the tree did not come up"
+ctl --quiet --timeout 10s wait --ready root || failed "the tree did not come up"
 shown status
 
 title "A crash under one_for_one: shodan dies, ares and justice do not notice"

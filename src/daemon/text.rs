@@ -69,7 +69,10 @@ pub(crate) fn message(record: &Record, names: &Names) -> String {
             format!("starting{}", start_why(*why, names))
         }
         What::SupervisorStarting { number, why } => {
-            format!("starting for the {number}. time{}", start_why(*why, names))
+            format!(
+                "starting again{}, incarnation {number}",
+                start_why(*why, names)
+            )
         }
         What::Ready { took, .. } => format!("ready after {}", words::span(*took)),
         What::Exited(exit) => exited(exit, names),

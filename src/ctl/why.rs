@@ -13,8 +13,11 @@ use crate::wire::{EventLine, NodeKind, NodeView, Query, Route, StreamItem, kind}
 use serde::Serialize;
 use std::collections::BTreeSet;
 
-/// Events that are told; the first ones of a longer story are left out, and counted.
+/// Events that are told. Of a longer story the steps of stops are left out first, then its middle:
+/// the beginning is the cause, the end is how things are.
 const TOLD_MAX: usize = 12;
+/// How many of them are the beginning.
+const HEAD: usize = 4;
 /// Lines of last words.
 const WORDS_MAX: usize = 3;
 
@@ -68,20 +71,32 @@ fn story_of<'a>(node: &NodeView, events: &'a [EventLine]) -> Vec<&'a EventLine> 
     let Some(last) = events.iter().rev().find(|event| is_below(event, node)) else {
         return Vec::new();
     };
+    let at = |seq: u64| {
+        let found = events.binary_search_by_key(&seq, |event| event.seq);
+        found.ok().map(|at| &events[at])
+    };
     let mut chain = BTreeSet::new();
-    let mut next = Some(last.seq);
-    while let Some(seq) = next {
+    let mut next = Some(last);
+    while let Some(event) = next {
         // Causes lie in the past; a number that does not would lead in a circle.
-        next = match events.binary_search_by_key(&seq, |event| event.seq) {
-            Ok(at) if chain.insert(seq) => events[at].cause.filter(|cause| *cause < seq),
-            Ok(_) | Err(_) => None,
-        };
+        if !chain.insert(event.seq) {
+            break;
+        }
+        next = event.cause.filter(|cause| *cause < event.seq).and_then(at);
+        if event.kind == kind::SERVICE_EXITED && event.incident.is_none() {
+            // What went well before it is no part of how it got here; what somebody did is.
+            let order = next.filter(|cause| cause.kind == kind::COMMAND);
+            chain.extend(order.map(|cause| cause.seq));
+            break;
+        }
     }
     let incident = events
         .iter()
         .rev()
         .filter(|event| chain.contains(&event.seq))
         .find_map(|event| event.incident.as_ref());
+    let opener = incident.and_then(|name| name.strip_prefix('i')?.parse::<u64>().ok());
+    chain.extend(opener);
     events
         .iter()
         .filter(|event| {
@@ -109,16 +124,7 @@ fn tell(screen: &mut Screen, node: &NodeView, story: &[&EventLine]) -> Result<()
     }
     if !story.is_empty() {
         screen.line("How it got here")?;
-        let left_out = story.len().saturating_sub(TOLD_MAX);
-        if left_out > 0 {
-            screen.line(&format!(
-                "  ({} before)",
-                age::count(left_out as u64, "event")
-            ))?;
-        }
-        for event in &story[left_out..] {
-            screen.line(&format!("  {}", story::line(event)))?;
-        }
+        tell_events(screen, story)?;
     }
     let name = visible(&node.name);
     screen.line(&match &*node.state {
@@ -132,6 +138,36 @@ fn tell(screen: &mut Screen, node: &NodeView, story: &[&EventLine]) -> Result<()
         },
         _ => format!("Try: supctl logs {name}"),
     })
+}
+
+fn tell_events(screen: &mut Screen, story: &[&EventLine]) -> Result<(), Failure> {
+    let mut told = story.to_vec();
+    if told.len() > TOLD_MAX {
+        told.retain(|event| !is_step(event));
+    }
+    let cut = told.len().saturating_sub(TOLD_MAX);
+    for (number, event) in told.iter().enumerate() {
+        if number == HEAD && cut > 0 {
+            screen.line("  ...")?;
+        }
+        if cut == 0 || number < HEAD || number >= HEAD + cut {
+            screen.line(&format!("  {}", story::line(event)))?;
+        }
+    }
+    let missing = story.len() - told.len() + cut;
+    if missing > 0 {
+        let count = age::count(missing as u64, "event");
+        screen.line(&format!("  ({count} left out; all of them: supctl events)"))?;
+    }
+    Ok(())
+}
+
+/// A step of a stop: what came of it says the same.
+fn is_step(event: &EventLine) -> bool {
+    matches!(
+        &*event.kind,
+        kind::SERVICE_STOPPING | kind::SUPERVISOR_STOPPING
+    )
 }
 
 /// `ws is HELD (22s), next try in 38s; exit 1 22s ago`.

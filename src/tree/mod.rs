@@ -155,6 +155,9 @@ impl Tree {
     fn settle(&mut self) {
         loop {
             if let Some((node, notice)) = self.notices.pop_front() {
+                // What follows for its neighbours follows from what happened to this node.
+                let last = self.nodes.get(node).and_then(|node| node.seq);
+                self.cause = self.cause.or(last);
                 self.on_notice(node, notice);
             } else if let Some(sup) = self.runnable.pop_front() {
                 self.turn(sup);

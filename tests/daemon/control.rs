@@ -75,6 +75,26 @@ fn a_restart_goes_by_the_strategy_unless_it_is_to_be_only_this_one() {
 }
 
 #[test]
+fn what_a_restart_does_to_every_sibling_is_a_consequence_of_it() {
+    let mut supd = Supd::start(
+        "[supervisor.root]\nstrategy = \"rest_for_one\"\nchildren = [\"a\", \"b\", \"c\"]\n\
+         [defaults]\nready = { after = \"1ms\" }\n\
+         [service.a]\ncommand = \"CHILD sleep forever\"\n\
+         [service.b]\ncommand = \"CHILD sleep forever\"\n\
+         [service.c]\ncommand = \"CHILD sleep forever\"\n",
+    );
+    supd.event("supervisor.ready", "root");
+    let (_, reply) = supd.post("/v1/nodes/a/restart", "");
+    let events = reply["events"].as_array().expect("events");
+    for node in ["a", "b", "c"] {
+        for kind in ["service.stopping", "service.starting"] {
+            let told = events.iter().any(|e| e["node"] == node && e["kind"] == kind);
+            assert!(told, "{kind} of {node}: {reply}");
+        }
+    }
+}
+
+#[test]
 fn who_does_not_wait_is_told_that_it_is_taken_and_who_waits_in_vain_that_it_goes_on() {
     let mut supd = Supd::start(
         "[service.deaf]\ncommand = \"CHILD ignore TERM ready sleep forever\"\n\

@@ -24,14 +24,50 @@ pub(crate) fn completions(screen: &mut Screen, shell: clap_complete::Shell) -> R
 /// `supctl man`.
 pub(crate) fn man(screen: &mut Screen, format: ManFormat) -> Result<u8, Failure> {
     match format {
-        ManFormat::Roff => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-            screen.bytes(&page)?;
-        }
+        ManFormat::Roff => screen.bytes(&roff()?)?,
         ManFormat::Markdown => screen.bytes(markdown().as_bytes())?,
     }
     Ok(DONE)
+}
+
+/// supctl(1), with every command on the one page: there are no pages of their own.
+fn roff() -> Result<Vec<u8>, Failure> {
+    let mut cli = Cli::command().disable_help_subcommand(true);
+    cli.build();
+    let man = clap_mangen::Man::new(cli.clone());
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    let mut text = String::from(".SH COMMANDS\n");
+    for command in cli.get_subcommands() {
+        let (usage, own) = usage(command);
+        let about = command.get_about().map(ToString::to_string);
+        text.push_str(&format!(".SS {}\n", typed(&usage)));
+        text.push_str(&format!("{}.\n", typed(&about.unwrap_or_default())));
+        for arg in own {
+            let (spelled, help) = spelled(arg);
+            text.push_str(&format!(
+                ".TP\n\\fB{}\\fR\n{}\n",
+                typed(&spelled),
+                typed(&help)
+            ));
+        }
+    }
+    text.push_str(".SH \"EXIT STATUS\"\n.nf\n");
+    if let Some(after) = cli.get_after_help() {
+        text.push_str(&typed(&after.to_string()));
+    }
+    text.push_str("\n.fi\n.SH \"SEE ALSO\"\nsupd(8), supd.toml(5), supd\\-protocol(7)\n");
+    page.extend(text.bytes());
+    Ok(page)
+}
+
+/// Text as roff prints it: a hyphen that can be copied (man-pages(7)), no back-ticks.
+fn typed(text: &str) -> String {
+    text.replace('-', "\\-").replace('`', "")
 }
 
 /// The whole command line as one page.
@@ -62,6 +98,22 @@ pub(crate) fn markdown() -> String {
 }
 
 fn section(command: &Command) -> String {
+    let (usage, own) = usage(command);
+    let about = command.get_about().map(ToString::to_string);
+    let mut text = format!(
+        "\n### {}\n\n`{usage}`\n\n{}.\n",
+        command.get_name(),
+        about.unwrap_or_default()
+    );
+    if !own.is_empty() {
+        text.push('\n');
+        text.extend(own.into_iter().map(line));
+    }
+    text
+}
+
+/// `supctl wait [OPTIONS] <NAME>...`, and what the command has of its own.
+fn usage(command: &Command) -> (String, Vec<&Arg>) {
     let mut usage = format!("supctl {}", command.get_name());
     let own: Vec<&Arg> = command
         .get_arguments()
@@ -80,17 +132,7 @@ fn section(command: &Command) -> String {
             format!(" [{name}]{dots}")
         });
     }
-    let about = command.get_about().map(ToString::to_string);
-    let mut text = format!(
-        "\n### {}\n\n`{usage}`\n\n{}.\n",
-        command.get_name(),
-        about.unwrap_or_default()
-    );
-    if !own.is_empty() {
-        text.push('\n');
-        text.extend(own.into_iter().map(line));
-    }
-    text
+    (usage, own)
 }
 
 fn value(arg: &Arg) -> String {
@@ -101,6 +143,12 @@ fn value(arg: &Arg) -> String {
 }
 
 fn line(arg: &Arg) -> String {
+    let (spelled, help) = spelled(arg);
+    format!("- `{spelled}`: {help}\n")
+}
+
+/// An argument as it is typed, and what it is for.
+fn spelled(arg: &Arg) -> (String, String) {
     let mut names = Vec::new();
     if let Some(short) = arg.get_short() {
         names.push(format!("-{short}"));
@@ -119,11 +167,9 @@ fn line(arg: &Arg) -> String {
         .iter()
         .map(|value| format!("`{}`", value.get_name()))
         .collect();
-    let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-    let mut text = format!("- `{spelled}`: {help}");
+    let mut help = arg.get_help().map(ToString::to_string).unwrap_or_default();
     if !words.is_empty() && arg.get_action().takes_values() {
-        text.push_str(&format!(" ({})", words.join(", ")));
+        help.push_str(&format!(" ({})", words.join(", ")));
     }
-    text.push('\n');
-    text
+    (spelled, help)
 }

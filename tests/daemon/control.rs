@@ -88,7 +88,9 @@ fn what_a_restart_does_to_every_sibling_is_a_consequence_of_it() {
     let events = reply["events"].as_array().expect("events");
     for node in ["a", "b", "c"] {
         for kind in ["service.stopping", "service.starting"] {
-            let told = events.iter().any(|e| e["node"] == node && e["kind"] == kind);
+            let told = events
+                .iter()
+                .any(|e| e["node"] == node && e["kind"] == kind);
             assert!(told, "{kind} of {node}: {reply}");
         }
     }

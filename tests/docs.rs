@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use supd::config::{self, Charset, Color, Options, Source, Style};
 
 /// How long one document's session may take, seconds.
@@ -192,7 +192,7 @@ fn masked(line: &str) -> String {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test has no PID 1 to protect")]
-fn run(script: &str, dir: &Path) -> (bool, String) {
+fn run(script: &str, dir: &Path) -> (ExitStatus, String) {
     let programs = Path::new(env!("CARGO_BIN_EXE_supd"));
     let folder = programs.parent().expect("a program is in a folder");
     let output = Command::new("timeout")
@@ -205,7 +205,7 @@ fn run(script: &str, dir: &Path) -> (bool, String) {
         .output()
         .expect("timeout(1) runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    (output.status.success(), text)
+    (output.status, text)
 }
 
 /// What is missing in the output of a session.
@@ -241,10 +241,13 @@ fn every_session_shown_goes_as_shown() {
         let name = format!("supd-docs-{}-{number}", std::process::id());
         let dir = std::env::temp_dir().join(name);
         fs::create_dir_all(&dir).expect("a directory");
-        let (is_good, printed) = run(&script, &dir);
+        let (status, printed) = run(&script, &dir);
         fs::remove_dir_all(&dir).expect("the directory is removed");
         let place = shown(path);
-        assert!(is_good, "{place}: a command failed:\n{printed}");
+        assert!(
+            status.success(),
+            "{place}: a command failed: {status}:\n{printed}"
+        );
         if let Some(text) = missing(&printed, &shown_lines) {
             panic!("{place}: {text}");
         }

@@ -25,16 +25,19 @@ ci: ## What CI runs, all of it.
 sim: ## Seeded worlds against the invariants: make sim SEEDS=10000
 	$(CARGO) run --release --example simulate_worlds -- --seeds $(SEEDS)
 
-bench: ## supd beside its peers and the physical limit; see docs/explanation/performance.md
+bench: ## supd beside its peers and the physical limit.
 	packaging/bench.sh
 
 static: ## Static binaries in target/$(STATIC_TARGET)/release.
 	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --bins --target $(STATIC_TARGET)
 
-install: ## Install supd and supctl below PREFIX.
+install: ## Install supd, supctl and their manual pages below PREFIX.
 	$(CARGO) build --release --bins
 	install -D -m 0755 target/release/supd $(DESTDIR)$(PREFIX)/sbin/supd
 	install -D -m 0755 target/release/supctl $(DESTDIR)$(PREFIX)/bin/supctl
+	for page in supctl.1 supd.toml.5 supd-protocol.7 supd.8; do \
+	    install -D -m 0644 packaging/man/$$page \
+	        $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$page; done
 
 clean:
 	$(CARGO) clean

@@ -256,6 +256,23 @@ fn every_session_shown_goes_as_shown() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a test has no PID 1 to protect")]
+fn the_demo_goes_as_told() {
+    let programs = Path::new(env!("CARGO_BIN_EXE_supd")).parent();
+    let output = Command::new("timeout")
+        .args(["-k", "5", PATIENCE, "sh", "config/demo/run.sh"])
+        .current_dir(root())
+        .env("SUPD_BIN_DIR", programs.expect("a program is in a folder"))
+        .stdin(Stdio::null())
+        .output()
+        .expect("timeout(1) runs");
+    let told = String::from_utf8_lossy(&output.stdout);
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}\n{complaints}");
+    assert!(told.contains("== Healed"), "{told}");
+}
+
+#[test]
 fn numbers_and_room_may_differ_and_words_may_not() {
     assert_eq!(
         masked("├─ web   ● ready  pid 12  1m20s"),

@@ -26,10 +26,7 @@ fn obey(asked: Asked) -> ExitCode {
         Asked::Version => tell(&format!("supd {}\n", env!("CARGO_PKG_VERSION"))),
         Asked::Help => tell(daemon::HELP),
         Asked::Run(given) => options(given).map_or_else(|code| code, daemon::run),
-        Asked::Check(given) => match options(given).and_then(|o| daemon::check(&o)) {
-            Ok(_) => 0,
-            Err(code) => code,
-        },
+        Asked::Check(given) => options(given).map_or_else(|code| code, |o| check(&o)),
         Asked::DryRun(given) => match options(given).and_then(|o| daemon::check(&o)) {
             Ok(loaded) => tell(&plan(&loaded)),
             Err(code) => code,
@@ -58,6 +55,18 @@ fn options(given: Given) -> Result<Options, u8> {
     }
 }
 
+/// `supd check`: what is wrong goes to standard error, that nothing is wrong is an answer, too.
+fn check(options: &Options) -> u8 {
+    match daemon::check(options) {
+        Ok(loaded) => tell(&format!(
+            "{}: valid, config {}\n",
+            options.config.display(),
+            loaded.hash()
+        )),
+        Err(code) => code,
+    }
+}
+
 /// The tree as it would be started, one node a line.
 fn plan(loaded: &Loaded) -> String {
     let mut text = String::new();
@@ -67,15 +76,15 @@ fn plan(loaded: &Loaded) -> String {
 
 fn outline(supervisor: &Supervisor, depth: usize, text: &mut String) {
     let indent = "  ".repeat(depth);
-    text.push_str(&format!("{indent}{}\n", supervisor.name));
+    text.extend([&*indent, &*supervisor.name, "\n"]);
     for child in &supervisor.children {
         match child {
             Node::Supervisor(below) => outline(below, depth + 1, text),
             Node::Service(service) if service.enabled => {
-                text.push_str(&format!("{indent}  {}\n", service.name));
+                text.extend([&*indent, "  ", &*service.name, "\n"]);
             }
             Node::Service(service) => {
-                text.push_str(&format!("{indent}  {} (not enabled)\n", service.name));
+                text.extend([&*indent, "  ", &*service.name, " (not enabled)\n"]);
             }
         }
     }

@@ -42,6 +42,12 @@ pub enum Usage {
         /// The word.
         word: String,
     },
+    /// A file without `-c`: the likeliest slip.
+    #[error("`{word}` is no command\n\nhint: supd -c {word}")]
+    File {
+        /// The word.
+        word: String,
+    },
     /// An option without its value.
     #[error("`{option}` needs {what}\n\nhint: supd --help")]
     Missing {
@@ -133,9 +139,11 @@ pub fn parse(words: impl Iterator<Item = OsString>) -> Result<Asked, Usage> {
                 });
             }
             _ => {
-                let file = verb == Verb::Check && given.config.is_none();
-                if !file || option.starts_with('-') {
+                if option.starts_with('-') || given.config.is_some() {
                     return Err(Usage::Unknown { word: option });
+                }
+                if verb != Verb::Check {
+                    return Err(Usage::File { word: option });
                 }
                 given.config = Some(word.into());
             }
@@ -240,6 +248,12 @@ mod tests {
             let error = parsed(text).expect_err(text);
             assert!(error.to_string().contains("\n\nhint: "), "{error}");
         }
+    }
+
+    #[test]
+    fn a_file_alone_is_told_where_it_belongs() {
+        let error = parsed("shop.toml").expect_err("a word too many");
+        assert!(error.to_string().ends_with("\n\nhint: supd -c shop.toml"));
     }
 
     #[test]

@@ -104,5 +104,8 @@ fn a_dry_run_shows_the_tree_and_starts_nothing() {
     let output = supd(&["--dry-run", "-c", &config.display().to_string()]);
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(text(&output.stdout), "root\n  b\n  a\n");
+    let checked = supd(&["check", &config.display().to_string()]);
+    assert_eq!(checked.status.code(), Some(0));
+    assert!(text(&checked.stdout).contains("supd.toml: valid, config "));
     assert!(!dir.path("started").exists());
 }

@@ -219,7 +219,8 @@ fn escalated(event: &EventLine) -> String {
 
 /// ` (group, because of web)`.
 fn why(event: &EventLine) -> String {
-    let Some(why) = &event.why else {
+    // That it is started with its supervisor is nothing special, at boot and later.
+    let Some(why) = event.why.as_deref().filter(|why| *why != "boot") else {
         return String::new();
     };
     let why = visible(why).replace('_', " ");

@@ -20,6 +20,7 @@ mod line;
 mod logs;
 mod names;
 mod note;
+mod orphans;
 mod outlet;
 mod panics;
 mod press;

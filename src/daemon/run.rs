@@ -14,6 +14,7 @@
 
 use super::control::Message;
 use super::desk::Desk;
+use super::orphans::{Orphans, Whose};
 use super::press::Press;
 use super::signals::Orders;
 use super::token::Token;
@@ -220,16 +221,16 @@ impl Daemon {
     /// Reaps who is dead and posts their ends in start order.
     fn take_exits(&mut self) {
         let mut ended = Vec::new();
-        let mut orphans = 0_u32;
+        let mut orphans = Orphans::default();
         // With thousands of children the kernel takes long to find a dead one unless it is named:
         // the named one is replaced first.
         let named = self.turn.hint.take().filter(|_| self.world.count() > MANY);
         match named.and_then(|pid| self.world.reap(Some(pid))) {
-            Some((reaped, Some(run))) => {
+            Some((reaped, Whose::Ours(run))) => {
                 self.world.bury(run, reaped);
                 self.settle();
             }
-            Some((_, None)) => orphans += 1,
+            Some((_, Whose::Orphan(left_by))) => orphans.count(left_by),
             None => {}
         }
         self.turn.exits = Exits::Perhaps;
@@ -239,8 +240,8 @@ impl Daemon {
                     self.turn.exits = Exits::None;
                     break;
                 }
-                Some((_, None)) => orphans += 1,
-                Some((reaped, Some(run))) => {
+                Some((_, Whose::Orphan(left_by))) => orphans.count(left_by),
+                Some((reaped, Whose::Ours(run))) => {
                     ended.push((self.tree.start_order(run.node), run, reaped));
                 }
             }
@@ -255,8 +256,7 @@ impl Daemon {
             let detail = format!("killed `{name}` (pid {pid}), which {service} had left behind");
             self.note(note::LEFTOVER, detail);
         }
-        if orphans > 0 {
-            let detail = format!("reaped {orphans} processes that no service had started");
+        if let Some(detail) = orphans.told(&self.press.names) {
             self.note(note::ORPHAN, detail);
         }
     }

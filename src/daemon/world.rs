@@ -8,6 +8,7 @@
 
 use super::control::Message;
 use super::logs::{Handles, Logs};
+use super::orphans::Whose;
 use super::probes::Probes;
 use super::ring::Stream;
 use super::token::Token;
@@ -321,12 +322,16 @@ impl World {
 
     /// Reaps one dead child: this one if a number is given, else whichever there is. The rest of
     /// its process group is killed while the dead leader still keeps the number from strangers.
-    pub(crate) fn reap(&mut self, hint: Option<i32>) -> Option<(Reaped, Option<RunId>)> {
-        let mut peeked = None;
+    pub(crate) fn reap(&mut self, hint: Option<i32>) -> Option<(Reaped, Whose)> {
+        let (mut peeked, mut left_by) = (None, None);
         let (procs, running, strangers) = (&self.procs, &self.running, &self.strangers);
         let boot = &self.boot;
         let mut at_peek = |pid: i32| {
-            let Some(run) = procs.run_of(pid) else { return };
+            let Some(run) = procs.run_of(pid) else {
+                // A service leads a session, and who leaves it mostly stays in there.
+                left_by = leftovers::session_of(pid).and_then(|leader| procs.run_of(leader));
+                return;
+            };
             // Usually nobody is left: ESRCH.
             let _nobody = procs.signal(run, Signal::KILL, Scope::Group);
             let far = running.get(&run.life).map(|r| r.reach) == Some(Reach::Tree);
@@ -343,7 +348,7 @@ impl World {
             self.kill_runaways(run, found);
         }
         let run = self.procs.take(reaped.pid);
-        Some((reaped, run))
+        Some((reaped, run.map_or(Whose::Orphan(left_by), Whose::Ours)))
     }
 
     /// Whether there may be a child that no spawn of ours made.

@@ -60,6 +60,13 @@ pub fn children_of(parent: i32) -> Vec<Leftover> {
     found
 }
 
+/// The leader of the session a process belongs to, dead but unreaped ones included, without /proc
+/// (getsid(2)).
+pub fn session_of(pid: i32) -> Option<i32> {
+    let leader = nix::unistd::getsid(Some(Pid::from_raw(pid)));
+    leader.ok().map(Pid::as_raw)
+}
+
 /// Every process we can see but ourselves.
 pub fn everybody() -> Vec<Leftover> {
     let own = Pid::this().as_raw();

@@ -387,7 +387,8 @@ impl<'a> Reader<'a> {
         } else {
             let text = self.text(field)?;
             let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-            if !digits && !text.is_empty() && !text.contains([':', '/', ' ', '\n']) {
+            let odd = text.starts_with('-') || text.contains([':', '/', ' ', '\n']);
+            if !digits && !text.is_empty() && !odd {
                 return Some(UserRef::Name(text));
             }
             text.parse().ok()

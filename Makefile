@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 SEEDS ?= 200
 STATIC_TARGET := $(shell uname -m)-unknown-linux-gnu
 
-.PHONY: demo test check ci sim bench static install clean
+.PHONY: demo test test-static check ci sim bench static install clean
 
 demo: ## Build, run a tree that breaks on purpose and heals, clean up.
 	$(CARGO) build --release --bins
@@ -14,9 +14,14 @@ demo: ## Build, run a tree that breaks on purpose and heals, clean up.
 test: ## Scenarios, conformance, simulator, real processes, command line, documents.
 	$(CARGO) test --all-targets
 
+test-static: ## The static binaries alone in an empty root, as PID 1 of a random user.
+	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) test --target $(STATIC_TARGET) \
+		--target-dir target/static --test static_root
+
 check: ## Formatting, lints, rules of the house.
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --test static_root -- -D warnings
 	$(CARGO) test --test tidy
 
 ci: ## What CI runs, all of it.

@@ -103,10 +103,15 @@ impl Supd {
             words.push(option.to_owned());
             words.push(dir.path(file).display().to_string());
         }
-        let mut child = Command::new(&words[0])
-            .args(&words[1..])
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).stdout(how.stdout);
+        Self::start_as(dir, command)
+    }
+
+    /// Starts whatever this command is.
+    pub(crate) fn start_as(dir: Dir, mut command: Command) -> Self {
+        let mut child = command
             .stdin(Stdio::piped())
-            .stdout(how.stdout)
             .stderr(Stdio::piped())
             .spawn()
             .expect("supd starts");

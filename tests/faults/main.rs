@@ -20,10 +20,8 @@ mod harness;
 mod init;
 mod limits;
 mod matrix;
+mod play;
 mod rig;
-#[path = "../scene/mod.rs"]
-#[allow(dead_code, reason = "shared with the scenarios, which use all of it")]
-mod scene;
 mod starts;
 mod stops;
 mod users;

@@ -132,7 +132,7 @@ pub(crate) fn all<const N: usize>(supd: &mut Supd, wanted: [(&str, &str); N]) ->
 }
 
 /// The report a child has written.
-pub(crate) fn report(supd: &Supd, name: &str) -> serde_json::Value {
+pub(crate) fn report(supd: &Supd, name: &str) -> Value {
     let path = supd.dir.path(name);
     let text = eventually(name, || fs::read_to_string(&path).ok());
     serde_json::from_str(&text).expect("a report")

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The page of faults, `docs/reference/faults.md`: what can go wrong, what supd does about it, and
-//! the tests that show it, found by their names. `UPDATE=1 cargo test --test faults page` writes it.
+//! the tests that show it, found by their names. It is written by
+//! `UPDATE=1 cargo test --test faults page`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -220,17 +220,17 @@ impl Play {
     pub(crate) fn started_after(&self, id: CommandId) -> Vec<String> {
         let here = |told: &Told| matches!(told, Told::Reply(other, _) if *other == id);
         let at = self.told.iter().position(here).expect("an answer");
-        self.names(&self.told[at..], |what| {
+        Self::names(&self.told[at..], |what| {
             matches!(what, What::Starting { .. })
         })
     }
 
     /// Names of the nodes of all records of a kind.
     pub(crate) fn of(&self, wanted: impl Fn(&What) -> bool) -> Vec<String> {
-        self.names(&self.told, wanted)
+        Self::names(&self.told, wanted)
     }
 
-    fn names(&self, told: &[Told], wanted: impl Fn(&What) -> bool) -> Vec<String> {
+    fn names(told: &[Told], wanted: impl Fn(&What) -> bool) -> Vec<String> {
         let named = told.iter().filter_map(|told| match told {
             Told::Record(record) if wanted(&record.what) => record.name.as_deref(),
             Told::Record(_) | Told::Reply(..) => None,

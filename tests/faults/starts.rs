@@ -5,6 +5,7 @@ use super::harness::{Start, Supd, alive, kill};
 use super::rig::{eventually, report, supctl};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use serde_json::{Value, json};
+use std::fmt::Write;
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -111,10 +112,13 @@ fn fault_14_every_way_not_to_be_executable_is_a_failed_start_that_says_why() {
     let writer = writer.expect("open for writing");
     let mut config = String::from("[defaults]\nrestart = \"temporary\"\n");
     for (n, (path, _)) in REFUSED.iter().enumerate() {
-        config += &format!("[service.s{n}]\ncommand = [\"DIR/{path}\"]\n");
+        let _ = writeln!(config, "[service.s{n}]\ncommand = [\"DIR/{path}\"]");
     }
     let long = "x".repeat(200_000);
-    config += &format!("[service.long]\ncommand = [\"CHILD\", \"print\", \"{long}\"]\n");
+    let _ = writeln!(
+        config,
+        "[service.long]\ncommand = [\"CHILD\", \"print\", \"{long}\"]"
+    );
     config += "[service.good]\nrestart = \"permanent\"\ncommand = \"CHILD sleep forever\"\n";
     dir.write("supd.toml", &super::harness::expand(&config, &dir));
     let mut supd = Supd::start_in(dir, Start::default());

@@ -71,12 +71,29 @@ const TREE: &str = "[supervisor.root]\nstrategy = \"rest_for_one\"\nmax_restarts
     [service.db]\ncommand = \"/child ready sleep forever\"\nready = { notify = true }\n\
     [service.web]\ncommand = \"/child double-fork [ exit 0 ] ready-fd 5 sleep forever\"\n\
     ready = { fd = 5 }\n\
-    [service.ws]\ncommand = \"/child sleep 300 signal SEGV\"\nbackoff = [\"10ms\"]\n";
+    [service.ws]\ncommand = \"/child sleep forever\"\n";
 
-fn kinds(supd: &Supd, kind: &str) -> Vec<String> {
-    let of = supd.events.iter().filter(|e| e["kind"] == kind);
+/// Names of the nodes of all events of a kind.
+fn kinds(events: &[Value], kind: &str) -> Vec<String> {
+    let of = events.iter().filter(|e| e["kind"] == kind);
     of.map(|e| e["node"].as_str().unwrap_or("").to_owned())
         .collect()
+}
+
+fn children(pid: i32) -> Vec<i32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let text = text.expect("its children");
+    text.split_whitespace()
+        .map(|n| n.parse().expect("a pid"))
+        .collect()
+}
+
+/// The number a process has in its innermost name space.
+fn inner(pid: i32) -> i32 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("its state");
+    let line = status.lines().find(|line| line.starts_with("NSpid:"));
+    let last = line.and_then(|line| line.split_whitespace().last());
+    last.and_then(|n| n.parse().ok()).expect("a number")
 }
 
 #[test]
@@ -99,36 +116,25 @@ fn a_tree_runs_heals_and_stops_in_order_in_an_empty_root() {
             supd.story()
         );
     }
+    let ready = supd.event("service.ready", "ws");
     supd.event("supervisor.ready", "root");
     // One of the group dies: both are renewed, the database is not.
+    let init = children(supd.pid())[0];
+    let ws = children(init)
+        .into_iter()
+        .find(|pid| inner(*pid) == ready["pid"]);
+    harness::kill(ws.expect("its number outside"), "SIGABRT");
     let end = supd.event("service.exited", "ws");
-    assert_eq!(end["signal"], "SEGV", "{end}");
+    assert_eq!(end["signal"], "ABRT", "{end}");
     supd.event("service.ready", "ws");
-    assert_eq!(
-        kinds(&supd, "service.ready")
-            .iter()
-            .filter(|n| **n == "db")
-            .count(),
-        1
-    );
-    let pid = supd.pid();
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-    let init = children
-        .expect("its child")
-        .trim()
-        .parse()
-        .expect("one child");
-    let before = supd.events.len();
+    let ready = kinds(&supd.events, "service.ready");
+    assert_eq!(ready, ["db", "web", "ws", "web", "ws"]);
     harness::kill(init, "SIGTERM");
     assert_eq!(supd.wait().code(), Some(0), "{}", supd.story());
-    let ends = supd.events[before..]
-        .iter()
-        .filter(|e| e["class"] == "requested");
-    let mut names: Vec<&str> = ends.filter_map(|e| e["node"].as_str()).collect();
-    // Those before the last three belong to the group's own restarts.
-    names.drain(..names.len().saturating_sub(3));
-    let order: Vec<&str> = names.into_iter().filter(|n| *n != "ws").collect();
-    assert_eq!(order, ["web", "db"], "{}", supd.story());
+    let stopping = |e: &Value| e["kind"] == "daemon.stopping";
+    let from = supd.events.iter().position(stopping).expect("it was told");
+    let ends = kinds(&supd.events[from..], "service.exited");
+    assert_eq!(ends, ["ws", "web", "db"], "{}", supd.story());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! Limits that are reached: below an enabled parent, and at the root.
 
 use super::harness::{Dir, PATIENCE, Start, Supd, expand};
-use super::rig::{all, init, is_missing, is_root, supctl, unshare};
+use super::rig::{all, init, supctl, unshare, unshare_mounts};
 use std::fs;
 use std::io::Read;
 use std::process::Stdio;
@@ -68,9 +68,6 @@ fn fault_39_the_exit_code_of_pid_1_is_the_culprits_and_one_line_says_why() {
 
 #[test]
 fn fault_39_the_reason_is_written_where_kubernetes_looks_for_it() {
-    if is_missing("root, to put something at /dev/termination-log", is_root()) {
-        return;
-    }
     let dir = Dir::new();
     dir.write(
         "supd.toml",
@@ -129,18 +126,17 @@ fn a_missing_program_is_a_clear_record_and_the_rest_of_the_tree_goes_on() {
 
 #[test]
 fn directories_that_cannot_be_written_cost_the_socket_and_nothing_else() {
-    if is_missing("root, to mount something read-only", is_root()) {
-        return;
-    }
     let dir = Dir::new();
     let config = "[service.a]\ncommand = \"CHILD sleep forever\"\n\
                   [service.b]\nrestart = \"temporary\"\ncommand = \"CHILD touch DIR/no\"";
     dir.write("supd.toml", &expand(config, &dir));
     let here = dir.0.display().to_string();
     let mount = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"";
+    let mut wrapper = unshare_mounts();
+    wrapper.extend(["sh", "-c", mount, &here]);
     let how = Start {
         config: "",
-        wrapper: &["unshare", "--mount", "sh", "-c", mount, &here],
+        wrapper: &wrapper,
         stdout: Stdio::null(),
     };
     let mut supd = Supd::start_in(dir, how);

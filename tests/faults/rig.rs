@@ -18,12 +18,28 @@ pub(crate) fn is_root() -> bool {
 
 /// The words before `supd` that make it PID 1 of a name space of its own.
 pub(crate) fn unshare() -> Vec<&'static str> {
-    let rootless: &[&str] = if is_root() {
+    [UNSHARE, rootless()].concat()
+}
+
+/// The words before a command that may mount what it likes, for itself.
+pub(crate) fn unshare_mounts() -> Vec<&'static str> {
+    [&["unshare", "--mount"], rootless()].concat()
+}
+
+fn rootless() -> &'static [&'static str] {
+    if is_root() {
         &[]
     } else {
         &["--user", "--map-root-user"]
-    };
-    [UNSHARE, rootless].concat()
+    }
+}
+
+/// Whether a test that changes users cannot be run, said loudly. CI runs these tests as root.
+pub(crate) fn is_no_root() -> bool {
+    if !is_root() {
+        say("the right to change users");
+    }
+    !is_root()
 }
 
 /// A daemon that is PID 1.
@@ -41,10 +57,14 @@ pub(crate) fn is_missing(what: &str, is_there: bool) -> bool {
         return false;
     }
     assert!(std::env::var_os("CI").is_none(), "CI must have {what}");
-    let text = format!("\n*** NOT TESTED, there is no {what}\n");
-    // Not by the macro: the test runner would keep it to itself.
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    say(what);
     true
+}
+
+/// Not by a macro: the test runner would keep it to itself.
+fn say(what: &str) {
+    let text = format!("\n*** NOT TESTED, there is no {what}\n");
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 pub(crate) fn has_tool(name: &str) -> bool {

@@ -2,7 +2,7 @@
 //! Users: what only looks like one, and what happens when the kernel will not change to one.
 
 use super::harness::{Dir, Start, Supd, expand};
-use super::rig::{all, has_tool, is_missing, is_root, report};
+use super::rig::{all, has_tool, is_missing, is_no_root, report};
 use serde_json::json;
 use std::process::{Command, Stdio};
 
@@ -51,7 +51,7 @@ fn fault_28_a_user_that_is_nobody_never_becomes_root() {
 
 #[test]
 fn fault_28_numbers_work_where_there_is_no_passwd() {
-    if is_missing("root, to change users", is_root()) {
+    if is_no_root() {
         return;
     }
     let hide = "mount -t tmpfs none /etc && exec \"$@\"";
@@ -74,7 +74,7 @@ const STEPS: [(&str, &str); 3] = [
 
 #[test]
 fn fault_29_a_child_that_cannot_change_its_user_never_executes_anything() {
-    if is_missing("root, to change users", is_root()) || is_missing("strace", has_tool("strace")) {
+    if is_no_root() || is_missing("strace", has_tool("strace")) {
         return;
     }
     for (call, stage) in STEPS {
@@ -106,7 +106,7 @@ fn fault_29_a_child_that_cannot_change_its_user_never_executes_anything() {
 
 #[test]
 fn fault_29_without_the_right_to_change_users_only_that_service_fails() {
-    if is_missing("root, to give it up", is_root()) {
+    if is_no_root() {
         return;
     }
     let dir = Dir::new();

@@ -12,6 +12,7 @@ use super::value::{self, At, Item, Table, Value};
 use super::{Source, codes, keys};
 use crate::spec::limits;
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use toml::de::DeTable;
@@ -117,8 +118,14 @@ impl<'a> Files<'a> {
             Ok(bytes) => bytes,
             Err(error) => {
                 let message = format!("cannot read {shown}: {error}");
-                self.sink
-                    .push(place(Report::new(codes::UNREADABLE, message)));
+                let help = match (error.kind(), from) {
+                    (io::ErrorKind::NotFound, Some(_)) => "create it, or take it out of `include`",
+                    (io::ErrorKind::NotFound, None) => "name another file with `--config FILE`",
+                    (io::ErrorKind::PermissionDenied, _) => "let supd's user read it",
+                    (_, _) => "name a regular file that can be read",
+                };
+                let report = Report::new(codes::UNREADABLE, message).help(help);
+                self.sink.push(place(report));
                 return None;
             }
         };

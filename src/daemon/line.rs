@@ -117,6 +117,10 @@ fn fill(line: &mut EventLine, what: &What, names: &Names) {
         }
         What::Escalated { class, culprit } => {
             classed(line, *class);
+            if let Some(culprit) = culprit {
+                // A supervisor's end belongs to the family of its cause (SEMANTICS §5).
+                line.family = Some(Word::Borrowed(culprit.class.family()));
+            }
             line.culprit = culprit.as_ref().map(culprit_line);
         }
         What::StartFailed { child_name, .. } => line.child = Some(child_name.to_string()),

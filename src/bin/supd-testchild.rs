@@ -8,6 +8,7 @@
 //! ready | ready-after MS | notify TEXT     over NOTIFY_SOCKET
 //! ready-fd N                               a newline on descriptor N
 //! fork [ … ] | double-fork [ … ] | setsid  descendants do what is in the brackets, then exit 0
+//! await-dead | exec WORD …                 a dead child, left unreaped; become another program
 //! print TEXT | print-err TEXT | write MB   output
 //! eat MB | touch PATH | append PATH TEXT   memory, files
 //! counter-file PATH                        a number above 0 in it: count it down, exit 1
@@ -22,8 +23,10 @@
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, getgroups, getpgrp, getpid, getppid, getresgid, getresuid, getsid};
 use serde_json::{Map, Value, json};
+use std::ffi::CString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -153,6 +156,9 @@ fn step(script: &mut Script<'_>, reactions: &mut Reactions) -> Done {
         },
         "obey" => obey(script.word()?, reactions),
         "fork" | "double-fork" => descend(verb, &script.bracketed()?, reactions),
+        // A dead one stays as it is (WNOWAIT), for whoever we become.
+        "await-dead" => Ok(waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).map(drop)?),
+        "exec" => become_another(script),
         "setsid" => Ok(nix::unistd::setsid().map(drop)?),
         _ => speak(verb, script, reactions),
     }
@@ -267,6 +273,17 @@ fn obey(path: &str, reactions: &mut Reactions) -> Done {
 
 trait Source: Read + AsFd {}
 impl<T: Read + AsFd> Source for T {}
+
+/// Everything that is left of the script is its command line.
+fn become_another(script: &mut Script<'_>) -> Done {
+    let words = script.0.by_ref().map(|word| CString::new(word.as_str()));
+    let words: Result<Vec<CString>, _> = words.collect();
+    let words = words.map_err(|e| End::Mistake(e.to_string()))?;
+    let Some(program) = words.first() else {
+        return Err(End::Mistake("the end of the script".to_owned()));
+    };
+    match nix::unistd::execvp(program, &words)? {}
+}
 
 /// A descendant has its parent's ignored signals, but none of its reactions.
 fn descend(verb: &str, words: &[String], reactions: &mut Reactions) -> Done {

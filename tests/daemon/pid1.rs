@@ -2,7 +2,7 @@
 //! The daemon as init of a pid name space of its own. `unshare` is part of util-linux; without the
 //! right to make a name space these tests say so and fail.
 
-use super::harness::{Start, Supd, kill};
+use super::harness::{CHILD, Start, Supd, kill};
 use std::fs;
 use std::process::Command;
 
@@ -90,7 +90,8 @@ fn fault_3_children_it_was_executed_over_are_reaped_as_strangers() {
     if !is_root {
         wrapper.extend(["--user", "--map-root-user"]);
     }
-    wrapper.extend(["sh", "-c", "true & exec \"$@\"", "sh"]);
+    // A shell might reap it before it becomes supd.
+    wrapper.extend([CHILD, "fork", "[", "exit", "0", "]", "await-dead", "exec"]);
     let mut supd = Supd::start_with(Start {
         config: "[supd]\nlog = { level = \"debug\" }\n[service.a]\ncommand = \"CHILD sleep forever\"",
         wrapper: &wrapper,

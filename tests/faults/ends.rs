@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Ends of processes: many at once, of all kinds, and those that nobody had started.
 
-use super::harness::{Start, Supd, kill};
+use super::harness::{CHILD, Start, Supd, kill};
 use super::rig::{eventually, init, orphans, state, supctl};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -109,15 +109,11 @@ fn fault_04_as_pid_1_too() {
 
 #[test]
 fn fault_05_a_stranger_that_was_dead_before_the_loop_ran_is_reaped_in_the_first_pass() {
-    // The second shell knows of no child and looks without forking, so that nobody reaps the dead
-    // one. When it becomes supd, no SIGCHLD comes any more.
-    let look = "while read -r line < /proc/$0/stat; do \
-                case \"$line\" in *') Z '*) break;; esac; done; exec \"$@\"";
-    let text = "true & exec sh -c \"$0\" $! \"$@\"";
+    // It becomes supd when its child is dead for certain; no SIGCHLD comes any more.
     let mut supd = Supd::start_with(Start {
         config: "[supd]\nlog = { level = \"debug\" }\n\
                  [service.a]\ncommand = \"CHILD sleep forever\"",
-        wrapper: &["sh", "-c", text, look],
+        wrapper: &[CHILD, "fork", "[", "exit", "3", "]", "await-dead", "exec"],
         stdout: Stdio::null(),
     });
     orphans_until(&mut supd, 1);

@@ -328,7 +328,7 @@ fn the_environment_says_who_a_service_is() {
 fn fault_17_a_runaway_is_gone_when_its_service_is_stopped() {
     let mut supd = Supd::start(
         "[service.web]\nready = { notify = true }\n\
-         command = \"CHILD double-fork [ setsid sleep forever ] ready sleep forever\"\n\
+         command = \"CHILD double-fork [ setsid ready sleep forever ] sleep forever\"\n\
          [service.other]\ncommand = \"CHILD sleep forever\"",
     );
     supd.event("service.ready", "web");
@@ -344,7 +344,7 @@ fn fault_17_a_runaway_is_gone_when_its_service_is_stopped() {
 #[test]
 fn the_end_of_a_service_leaves_other_daemons_services_alone() {
     let config = "[service.web]\nready = { notify = true }\n\
-                  command = \"CHILD double-fork [ setsid sleep forever ] ready sleep forever\"";
+                  command = \"CHILD double-fork [ setsid ready sleep forever ] sleep forever\"";
     let (mut one, mut two) = (Supd::start(config), Supd::start(config));
     one.event("service.ready", "web");
     two.event("service.ready", "web");

@@ -101,7 +101,7 @@ fn fault_55_closed_outputs_do_not_end_the_daemon() {
 #[test]
 fn fault_56_a_grandchild_that_keeps_the_pipe_holds_no_stop_up() {
     let mut supd = Supd::start(
-        "[service.web]\ncommand = \"CHILD double-fork [ setsid sleep forever ] ready sleep forever\"\n\
+        "[service.web]\ncommand = \"CHILD double-fork [ setsid ready sleep forever ] sleep forever\"\n\
          ready = { notify = true }",
     );
     supd.event("service.ready", "web");

@@ -61,7 +61,7 @@ fn orphans_of_services_are_reaped_and_change_nothing() {
 #[test]
 fn term_from_outside_stops_the_tree_and_runaways_go_with_it() {
     let mut supd = start(
-        "[service.web]\ncommand = \"CHILD double-fork [ setsid ignore TERM sleep forever ] ready \
+        "[service.web]\ncommand = \"CHILD double-fork [ setsid ignore TERM ready sleep forever ] \
          sleep forever\"\nready = { notify = true }",
     );
     supd.event("service.ready", "web");

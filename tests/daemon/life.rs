@@ -354,6 +354,8 @@ fn the_end_of_a_service_leaves_other_daemons_services_alone() {
     one.signal("SIGTERM");
     assert_eq!(one.wait().code(), Some(0));
     assert_eq!(two.pid_of("web"), kept);
+    two.signal("SIGTERM");
+    assert_eq!(two.wait().code(), Some(0));
 }
 
 #[test]

@@ -107,6 +107,8 @@ fn fault_56_a_grandchild_that_keeps_the_pipe_holds_no_stop_up() {
     supd.event("service.ready", "web");
     let (_, reply) = supd.post("/v1/nodes/web/stop", "");
     assert_eq!(reply["ok"], true);
+    supd.signal("SIGTERM");
+    assert_eq!(supd.wait().code(), Some(0));
 }
 
 #[test]

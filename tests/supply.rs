@@ -9,6 +9,7 @@ use std::process::Command;
 /// Crates that `supd` may carry (DESIGN, "Dependencies").
 const CRATES_MAX: usize = 80;
 
+#[expect(clippy::disallowed_methods, reason = "a test may run programs")]
 fn cargo(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO"))
         .args(arguments)

@@ -5,7 +5,8 @@
 //! script   = tree { ";" action }
 //! tree     = [ "otp" ] strategy { N/TIME | auto:any | auto:all | parallel | type } [ children ]
 //! child    = name [ (word,word) ] | name:tree      words: see `parse::service`
-//! action   = exit NAME CODE | die NAME SIGNAL | fail NAME N | ready NAME | wait TIME | next | settle
+//! action   = exit NAME CODE | die NAME SIGNAL | fail NAME N | ready NAME | wait TIME | next
+//!          | settle
 //!          | start stop restart only reset pin unpin delete count which NAME | signal NAME SIGNAL
 //!          | add NAME CHILD | shutdown | hurry | boot
 //! ```

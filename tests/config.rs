@@ -428,6 +428,61 @@ fn a_pool_can_be_rendered_for_any_number() {
     assert_eq!(loaded.instances("nobody", 1), None);
     assert_eq!(loaded.instances("w", 10_001), None);
     assert_eq!(loaded.pools().collect::<Vec<_>>(), ["w"]);
+    let blue = loaded.instance("w", "blue").expect("a pool");
+    assert_eq!(&*blue.name, "w.blue");
+    let spec::Command::Argv(words) = &blue.process.command else {
+        panic!("no shell");
+    };
+    assert_eq!(**words, ["w", "blue", "box"].map(Box::from));
+    let long = "x".repeat(63);
+    for bad in ["", "a.b", "a b", "a/b", &long] {
+        assert_eq!(loaded.instance("w", bad), None, "{bad}");
+    }
+    assert_eq!(loaded.instance("nobody", "blue"), None);
+}
+
+#[test]
+fn children_are_read_as_those_of_who_will_stand_above_them() {
+    let above = |flags: &str| {
+        let text = format!("[supervisor.root]\nchildren = []\n{flags}");
+        spec::Supervisor::clone(&good(&text).tree.root)
+    };
+    let read = |above: &spec::Supervisor| {
+        let text = "[service.a]\ncommand = \"a\"\nrestart = \"transient\"\nsignificant = true\n";
+        let source = Memory::with(&[("child.toml", text)]);
+        let options = Options {
+            above: Some(above),
+            ..Options::new(&no_env)
+        };
+        config::load(Path::new("child.toml"), &source, &options)
+    };
+    let refused = read(&above(""));
+    assert_eq!(codes_of(&refused)[0], "E0133");
+    assert!(refused.tree.is_none());
+    let loaded = read(&above(
+        "auto_shutdown = \"any_significant\"\npolicy = \"otp\"\n",
+    ));
+    let loaded = loaded.tree.expect("it is significant to somebody");
+    let child = service(&loaded, "a");
+    assert_eq!(*child.backoff, spec::Backoff::None);
+    assert_eq!(child.start_timeout, None);
+}
+
+#[test]
+fn a_pool_says_itself_when_it_is_restarted() {
+    let restart = |line: &str| {
+        let text = format!("[service.w]\ncommand = \"w\"\ninstances = 2\n{line}\n");
+        good(&text).tree.root.children[0].restart()
+    };
+    assert_eq!(restart(""), spec::Restart::Permanent);
+    assert_eq!(restart("restart = \"temporary\""), spec::Restart::Permanent);
+    let own = restart("pool_restart = \"transient\"");
+    assert_eq!(own, spec::Restart::Transient);
+    let single = load_text("[service.w]\ncommand = \"w\"\npool_restart = \"transient\"\n");
+    assert_eq!(codes_of(&single)[0], "E0130");
+    let defaults =
+        load_text("[defaults]\npool_restart = \"transient\"\n[service.w]\ncommand = \"w\"\n");
+    assert_eq!(codes_of(&defaults)[0], "E0106");
 }
 
 #[test]

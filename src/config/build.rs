@@ -31,8 +31,14 @@ pub(super) struct PoolPlan {
 impl PoolPlan {
     /// Instances 1 to `count`.
     pub(super) fn render(&self, reader: &Reader<'_>, count: u32) -> Option<Vec<Arc<Service>>> {
-        let one = |n| service::service(reader, &self.table, &self.frame, n).map(Arc::new);
-        (1..=count).map(one).collect()
+        (1..=count)
+            .map(|n| self.instance(reader, &n.to_string()))
+            .collect()
+    }
+
+    /// The instance that is called so.
+    pub(super) fn instance(&self, reader: &Reader<'_>, name: &str) -> Option<Arc<Service>> {
+        service::service(reader, &self.table, &self.frame, Some(name)).map(Arc::new)
     }
 }
 
@@ -43,6 +49,8 @@ pub(super) struct Builder<'a> {
     /// All files.
     pub(super) top: &'a Table,
     pub(super) lint: Lint<'a>,
+    /// Who will stand above the tree.
+    pub(super) above: Option<&'a Supervisor>,
     /// How long a stop may take when nobody says.
     pub(super) grace: Duration,
     pub(super) pools: RefCell<BTreeMap<String, PoolPlan>>,
@@ -73,7 +81,7 @@ impl Builder<'_> {
     /// The whole tree; complete only when nothing was reported.
     pub(super) fn root(&self) -> Supervisor {
         let branch = Branch {
-            policy: Policy::Supd,
+            policy: self.above.map_or(Policy::Supd, |above| above.policy),
             defaults: self.top.table("defaults").cloned().unwrap_or_default(),
         };
         let root = &self.outline.nodes[0];
@@ -110,7 +118,7 @@ impl Builder<'_> {
             };
             // The service is of no use: reading it reports.
             let whole = self.extended(template);
-            let _unused = service::service(&reader, &whole, &frame, 1);
+            let _unused = service::service(&reader, &whole, &frame, Some("1"));
             aside.hand_on(self.reader.sink, |code, at| {
                 let text = self.reader.sources.text(at.file);
                 let text = text.get(at.start as usize..at.end as usize);
@@ -122,6 +130,10 @@ impl Builder<'_> {
     fn supervisor(&self, node: &NodeSource<'_>, outer: &Branch) -> Supervisor {
         let branch = self.branch(node, outer);
         let mut supervisor = self.bare(node, outer, branch.policy);
+        if let (Kind::ImplicitRoot, Some(above)) = (node.kind, self.above) {
+            // It stands for the supervisor that gets these children.
+            supervisor.auto_shutdown = above.auto_shutdown;
+        }
         for child in &node.children {
             let child = &self.outline.nodes[*child];
             let built = match child.kind {
@@ -302,7 +314,7 @@ impl Builder<'_> {
                 .map(|p| Node::Supervisor(Arc::new(p)));
         }
         self.count(&frame, 1)?;
-        let service = service::service(self.reader, &table, &frame, 0)?;
+        let service = service::service(self.reader, &table, &frame, None)?;
         self.lint.program(&service, &table);
         self.lint.accounts(&service, &table);
         Some(Node::Service(Arc::new(service)))
@@ -343,10 +355,12 @@ impl Builder<'_> {
             self.lint.fixed_port(table, &one.ready, &other.ready);
         }
         let (max_restarts, period) = self.intensity(table);
+        let restart = table.get("pool_restart");
+        let restart = restart.and_then(|f| self.reader.choice(f, &RESTARTS));
         let pool = Supervisor {
             name: Arc::clone(&plan.frame.name),
             // Its giving up is an incident of its supervisor, whatever its instances are.
-            restart: Restart::Permanent,
+            restart: restart.unwrap_or(Restart::Permanent),
             significant: false,
             required: first.required,
             shutdown: Shutdown::Infinity,

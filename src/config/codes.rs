@@ -31,8 +31,8 @@ rules! {
          uses.";
     MISPLACED = "E0106": "a key in the wrong place",
         "`version` and `include` stand at the top of the main file: after a `[table]` header \
-         TOML counts them to that table. `extends`, `under`, `max_restarts` and `max_seconds` \
-         belong to a node, not to defaults.";
+         TOML counts them to that table. `extends`, `under`, `pool_restart`, `max_restarts` and \
+         `max_seconds` belong to a node, not to defaults.";
     UNKNOWN_CHILD = "E0107": "a child that is not defined",
         "A name in `children` has neither a `[service.NAME]` nor a `[supervisor.NAME]`.";
     TWO_PARENTS = "E0108": "a node listed twice",
@@ -97,8 +97,8 @@ rules! {
          supervisor is no question.";
     KIND = "E0130": "a key that this kind of service refuses",
         "A oneshot has no `ready`, `instances` or `start_timeout` and is not permanent; a \
-         daemon has no `timeout`; a pool is not significant; only pools have `max_restarts` and \
-         `max_seconds`.";
+         daemon has no `timeout`; a pool is not significant; only pools have `pool_restart`, \
+         `max_restarts` and `max_seconds`.";
     OTP = "E0131": "back-off under `policy = \"otp\"`",
         "OTP restarts at once; under this policy a back-off written for a service would be \
          ignored.";

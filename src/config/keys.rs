@@ -90,7 +90,10 @@ fn unknown(entry: &Entry, table: &Table, shape: &'static Shape) -> Report {
         .at(entry.key_at, "known, not supported")
         .help("take it out; nothing is ignored silently");
     }
-    let own = matches!(key, "extends" | "under" | "max_restarts" | "max_seconds");
+    let own = matches!(
+        key,
+        "extends" | "under" | "max_restarts" | "max_seconds" | "pool_restart"
+    );
     if own || matches!(key, "version" | "include") {
         return misplaced(entry, shape);
     }
@@ -141,6 +144,7 @@ fn misplaced(entry: &Entry, shape: &'static Shape) -> Report {
         "max_restarts" | "max_seconds" => {
             "a supervisor or a pool has a limit of its own".to_owned()
         }
+        "pool_restart" => "only a pool is restarted as a whole".to_owned(),
         _ => "a service or a supervisor says itself under whom it is".to_owned(),
     };
     let message = format!("`{key}` has no meaning in {}", shape.what);

@@ -103,6 +103,9 @@ pub struct Options<'a> {
     pub platform: Platform,
     /// What a lint is.
     pub lints: Lints,
+    /// The supervisor that will stand above what is read; `None`: nobody, it is a whole tree. Its
+    /// policy and its flags hold for the nodes at the top of the text.
+    pub above: Option<&'a spec::Supervisor>,
 }
 
 impl<'a> Options<'a> {
@@ -116,6 +119,7 @@ impl<'a> Options<'a> {
                 None => Platform::Plain,
             },
             lints: Lints::Warn,
+            above: None,
         }
     }
 }
@@ -224,15 +228,30 @@ impl Loaded {
         if count as usize > limits::SERVICES_MAX {
             return None;
         }
+        self.with_reader(|reader| plan.render(reader, count))
+    }
+
+    /// The instance of a pool that is called so (`worker.blue` for `blue`); `None` when there is no
+    /// such pool or a name cannot have this form.
+    pub fn instance(&self, pool: &str, name: &str) -> Option<Arc<spec::Service>> {
+        let plan = self.plans.get(pool)?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        let fits = pool.len() + 1 + name.len() <= limits::NAME_MAX;
+        if name.is_empty() || !fits || !name.chars().all(plain) {
+            return None;
+        }
+        self.with_reader(|reader| plan.instance(reader, name))
+    }
+
+    fn with_reader<T>(&self, render: impl FnOnce(&Reader<'_>) -> T) -> T {
         let sink = Sink::default();
-        let reader = Reader {
+        render(&Reader {
             sink: &sink,
             sources: &self.sources,
             names: &self.names,
             pools: &Pools::default(),
             own: Vec::new(),
-        };
-        plan.render(&reader, count)
+        })
     }
 }
 
@@ -313,6 +332,7 @@ fn assemble(
         outline: &outline,
         top,
         lint: lint::Lint::new(sink, source, options.env),
+        above: options.above,
         grace,
         pools: RefCell::default(),
         services: Cell::new(0),

@@ -201,10 +201,10 @@ static TEMPLATE: Shape = Shape {
 pub(super) static DEFAULTS: Shape = Shape {
     rivals: &[PROGRAM],
     later: SERVICE_LATER,
-    ..shape("defaults", SERVICE_KEYS.split_at(SERVICE_KEYS.len() - 4).0)
+    ..shape("defaults", SERVICE_KEYS.split_at(SERVICE_KEYS.len() - 5).0)
 };
 
-static SERVICE_KEYS: [Key; 36] = [
+static SERVICE_KEYS: [Key; 37] = [
     value("command"),
     value("shell"),
     value("type"),
@@ -240,7 +240,8 @@ static SERVICE_KEYS: [Key; 36] = [
     value("pdeathsig"),
     value("control"),
     table("log", &LOG),
-    // The last four are not for `[defaults]`, the last one not for a template.
+    // The last five are not for `[defaults]`, the last one not for a template.
+    value("pool_restart"),
     value("max_restarts"),
     value("max_seconds"),
     value("extends"),

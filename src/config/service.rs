@@ -48,21 +48,19 @@ pub(super) fn kind(reader: &Reader<'_>, table: &Table) -> ServiceKind {
         .unwrap_or(ServiceKind::Daemon)
 }
 
-/// Reads a service. `instance` is 0 outside pools.
+/// Reads a service, or the instance of a pool that is called so.
 pub(super) fn service(
     outer: &Reader<'_>,
     table: &Table,
     frame: &Frame,
-    instance: u32,
+    instance: Option<&str>,
 ) -> Option<Service> {
     let name = match instance {
-        0 => Arc::clone(&frame.name),
-        n => Arc::from(format!("{}.{n}", frame.name)),
+        None => Arc::clone(&frame.name),
+        Some(n) => Arc::from(format!("{}.{n}", frame.name)),
     };
     let mut own = vec![text("NAME", &name)];
-    if instance > 0 {
-        own.push(text("INSTANCE", &instance.to_string()));
-    }
+    own.extend(instance.map(|n| text("INSTANCE", n)));
     let (env, defined) = process::env(&outer.with(own.clone()), table);
     // The instance's own names beat its environment.
     let reader = outer.with(defined.into_iter().chain(own).collect());
@@ -80,7 +78,7 @@ pub(super) fn service(
         name,
         kind,
         restart,
-        significant: instance == 0 && flag("significant", false),
+        significant: instance.is_none() && flag("significant", false),
         required: flag("required", true),
         enabled: flag("enabled", true),
         backoff: timing::backoff(&reader, table, frame.policy),
@@ -212,6 +210,7 @@ pub(super) fn check_kind(reader: &Reader<'_>, written: &Table, table: &Table) {
         let help = "the limit is its supervisor's, or that of a pool (`instances`)";
         refuse("max_restarts", "a single service", help);
         refuse("max_seconds", "a single service", help);
+        refuse("pool_restart", "a single service", "write `restart`");
     }
 }
 

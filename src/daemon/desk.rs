@@ -7,7 +7,7 @@
 use super::control::{Answer, Patience, Request};
 use super::reload::Config;
 use super::run::Daemon;
-use crate::spec::Signal;
+use crate::spec::{Name, Node, Signal};
 use crate::tree::{Actor, Command, CommandId, Event, Haste, NodeId, Outcome};
 use crate::wire::{
     ChildRequest, CommandReply, ReloadReply, RestartRequest, ScaleRequest, ShutdownRequest,
@@ -15,6 +15,7 @@ use crate::wire::{
 };
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tokio::sync::oneshot::Sender;
 
 /// Commands that may wait for their answer at one time, all clients together.
@@ -171,21 +172,61 @@ impl Daemon {
 
     /// `POST /v1/nodes/{supervisor}/children`.
     pub(crate) fn add_child(&mut self, request: Request, node: NodeId) {
-        let child = body::<ChildRequest>(&request.body)
-            .and_then(|asked| self.desk.config.child(&asked.toml));
-        let child = child.and_then(|child| {
-            let name = child.name();
-            let elsewhere = self.tree.node(name).is_some() && self.tree.child(node, name).is_none();
-            if elsewhere {
-                let message = format!("another supervisor has a child named `{name}`");
-                return Err(Answer::error(409, code::CONFLICT, message)
-                    .hint(format!("choose another name, or: supctl status {name}")));
-            }
-            Ok(child)
-        });
-        match child {
+        match self.child_of(&request, node) {
             Ok(child) => self.order_for(request, Command::Add(node, child)),
             Err(refused) => answer(request.reply, refused),
+        }
+    }
+
+    fn child_of(&mut self, request: &Request, node: NodeId) -> Result<Node, Answer> {
+        let asked = body::<ChildRequest>(&request.body)?;
+        let Some(Node::Supervisor(above)) = self.tree.view(node).map(|view| view.spec) else {
+            let message = format!("`{}` is no supervisor", self.press.names.name(node));
+            return Err(Answer::error(409, code::CONFLICT, message).hint("supctl tree"));
+        };
+        let text = match (asked.toml, asked.instance) {
+            (Some(text), None) => text,
+            (None, Some(name)) => return self.instance_of(&above.name, &name),
+            (Some(_), Some(_)) | (None, None) => {
+                let message = "a child is given by `toml` or, in a pool, by `instance`";
+                return Err(Answer::error(400, code::BAD_REQUEST, message)
+                    .hint("GET /v1/openapi.json shows what is expected"));
+            }
+        };
+        let child = self.desk.config.child(&text, &above)?;
+        if self.tree.child(node, child.node.name()).is_some() {
+            // The engine says what is there already.
+            return Ok(child.node);
+        }
+        if let Some(name) = self.taken(&child.node) {
+            let message = format!("there is a node named `{name}` elsewhere in the tree");
+            return Err(Answer::error(409, code::CONFLICT, message)
+                .hint(format!("choose another name, or: supctl status {name}")));
+        }
+        let tree = &self.tree;
+        Ok(self
+            .desk
+            .config
+            .remember(child, |name| tree.node(name).is_some()))
+    }
+
+    fn instance_of(&self, pool: &str, name: &str) -> Result<Node, Answer> {
+        let service = self.desk.config.instance(pool, name);
+        service.map(Node::Service).ok_or_else(|| {
+            let message = format!("`{pool}` cannot have an instance `{name}`");
+            Answer::error(409, code::CONFLICT, message)
+                .hint("only a service with `instances` is a pool: supctl status")
+        })
+    }
+
+    /// The first name in a node and below it that the tree has already.
+    fn taken(&self, node: &Node) -> Option<Name> {
+        if self.tree.node(node.name()).is_some() {
+            return Some(Arc::clone(node.name()));
+        }
+        match node {
+            Node::Service(_) => None,
+            Node::Supervisor(sup) => sup.children.iter().find_map(|child| self.taken(child)),
         }
     }
 

@@ -9,9 +9,10 @@ use super::desk::answer;
 use super::run::Daemon;
 use super::{note, stamp};
 use crate::config::{self, Disk, Loaded, Options, Source, Style};
-use crate::spec::{Node, Service, Tree as Spec};
+use crate::spec::{Name, Node, Service, Supervisor, Tree as Spec};
 use crate::tree::Actor;
 use crate::wire::{ConfigView, ReloadReply, code};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub(crate) struct Config {
     origin: Origin,
     loaded: Loaded,
     tree: Arc<Spec>,
+    /// Texts of children that were added since, by the child's name: pools are rendered from them.
+    added: BTreeMap<Name, Loaded>,
     applied_us: i64,
 }
 
@@ -48,9 +51,19 @@ pub(crate) struct Read {
 
 /// Reads and checks a configuration.
 pub(crate) fn read(origin: &Origin, source: &dyn Source, style: Style) -> Result<Read, Refused> {
+    read_below(None, origin, source, style)
+}
+
+fn read_below(
+    above: Option<&Supervisor>,
+    origin: &Origin,
+    source: &dyn Source,
+    style: Style,
+) -> Result<Read, Refused> {
     let env = |name: &str| std::env::var(name).ok();
     let options = Options {
         vars: &origin.vars,
+        above,
         ..Options::new(&env)
     };
     let outcome = config::load(&origin.path, source, &options);
@@ -83,6 +96,13 @@ impl Source for Instead<'_> {
     }
 }
 
+/// A node to be added, and the text it comes from.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pub node: Node,
+    loaded: Loaded,
+}
+
 impl Config {
     /// The configuration the daemon starts with.
     pub(crate) fn new(origin: Origin, loaded: Loaded) -> Self {
@@ -90,6 +110,7 @@ impl Config {
             tree: Arc::new(loaded.tree.clone()),
             origin,
             loaded,
+            added: BTreeMap::new(),
             applied_us: stamp::wall_us(),
         }
     }
@@ -106,7 +127,27 @@ impl Config {
 
     /// Instances 1 to `count` of a pool.
     pub(crate) fn instances(&self, pool: &str, count: u32) -> Option<Vec<Arc<Service>>> {
-        self.loaded.instances(pool, count)
+        let mut all = self.texts();
+        all.find_map(|loaded| loaded.instances(pool, count))
+    }
+
+    /// The instance of a pool that is called so.
+    pub(crate) fn instance(&self, pool: &str, name: &str) -> Option<Arc<Service>> {
+        self.texts().find_map(|loaded| loaded.instance(pool, name))
+    }
+
+    /// Everything that pools are rendered from, the latest word on a name first.
+    fn texts(&self) -> impl Iterator<Item = &Loaded> {
+        self.added.values().chain([&self.loaded])
+    }
+
+    /// Remembers the text of a child that is about to be added, and forgets those of children that
+    /// are no longer there.
+    pub(crate) fn remember(&mut self, child: Child, is_there: impl Fn(&str) -> bool) -> Node {
+        self.added.retain(|name, _| is_there(name));
+        self.added
+            .insert(Arc::clone(child.node.name()), child.loaded);
+        child.node
     }
 
     /// For the status.
@@ -126,8 +167,8 @@ impl Config {
         files.map(|f| f.display().to_string()).collect()
     }
 
-    /// The only node that a text defines.
-    pub(crate) fn child(&self, text: &str) -> Result<Node, Answer> {
+    /// The only node that a text defines, as a child of `above`.
+    pub(crate) fn child(&self, text: &str, above: &Supervisor) -> Result<Child, Answer> {
         let origin = Origin {
             path: PathBuf::from("child.toml"),
             vars: self.origin.vars.clone(),
@@ -136,12 +177,15 @@ impl Config {
             path: &origin.path,
             text,
         };
-        let read = read(&origin, &source, Style::PLAIN).map_err(|refused| {
+        let read = read_below(Some(above), &origin, &source, Style::PLAIN).map_err(|refused| {
             Answer::error(422, code::INVALID_CONFIG, refused.0)
                 .hint("write one [service.x] or one [supervisor.x] with what stands below it")
         })?;
         match read.loaded.tree.root.children.as_slice() {
-            [only] => Ok(only.clone()),
+            [only] => Ok(Child {
+                node: only.clone(),
+                loaded: read.loaded,
+            }),
             nodes => {
                 let message = format!("the text defines {} children instead of one", nodes.len());
                 Err(Answer::error(422, code::INVALID_CONFIG, message)

@@ -68,11 +68,16 @@ pub struct ShutdownRequest {
     pub haste: Option<Word>,
 }
 
-/// `POST /v1/nodes/{supervisor}/children`: OTP's `start_child`.
+/// `POST /v1/nodes/{supervisor}/children`: OTP's `start_child`. One of the two.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChildRequest {
-    /// A configuration with exactly one `[service.x]` or `[supervisor.x]`.
-    pub toml: String,
+    /// A configuration with exactly one `[service.x]` or one `[supervisor.x]` with what stands
+    /// below it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub toml: Option<String>,
+    /// What one more instance of a pool is called: `worker.blue` for `blue`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
 }
 
 /// `POST /v1/plan` and `POST /v1/apply`: the configuration to compare or to put in force.

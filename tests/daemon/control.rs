@@ -294,6 +294,53 @@ fn children_come_and_go_and_a_pool_grows() {
 }
 
 #[test]
+fn instances_and_whole_branches_are_added_at_run_time() {
+    let mut supd = Supd::start(
+        "[supervisor.root]\nchildren = [\"s\", \"a\"]\n\
+         [supervisor.s]\nauto_shutdown = \"any_significant\"\nchildren = []\n\
+         [service.a]\ncommand = \"CHILD sleep forever\"",
+    );
+    supd.event("supervisor.ready", "root");
+    let add = |supd: &Supd, above: &str, toml: &str| {
+        let toml = super::harness::expand(toml, &supd.dir);
+        let body = serde_json::json!({ "toml": toml }).to_string();
+        supd.post(&format!("/v1/nodes/{above}/children"), &body)
+    };
+    let significant = "[service.x]\ncommand = 'CHILD sleep forever'\n\
+                       restart = 'transient'\nsignificant = true";
+    let (status, refused) = add(&supd, "root", significant);
+    assert_eq!(status, 422, "{refused}");
+    let (status, reply) = add(&supd, "s", significant);
+    assert_eq!((status, &reply["ok"]), (200, &Value::from(true)), "{reply}");
+    let branch = "[supervisor.b]\nchildren = ['p', 'q']\n\
+                  [service.p]\ncommand = 'CHILD sleep forever'\ninstances = 0\n\
+                  [service.q]\ncommand = 'CHILD sleep forever'";
+    let (_, reply) = add(&supd, "root", branch);
+    assert_eq!(reply["ok"], true, "{reply}");
+    let (_, reply) = supd.post("/v1/nodes/p/children", "{\"instance\":\"blue\"}");
+    assert_eq!(reply["ok"], true, "{reply}");
+    assert_eq!(supd.node("p.blue")["path"], "root/b/p/p.blue");
+    let (_, reply) = supd.post("/v1/nodes/p/children", "{\"instance\":\"blue\"}");
+    assert_eq!(reply["outcome"], "already_started", "{reply}");
+    let (_, reply) = supd.post("/v1/nodes/p/scale", "{\"instances\":2}");
+    assert_eq!(reply["ok"], true, "{reply}");
+    let names = supd.node("p")["children"].as_array().map(Vec::len);
+    assert_eq!(names, Some(2));
+    // A name below the new branch is taken: nothing is added.
+    let taken = "[supervisor.c]\nchildren = ['a']\n[service.a]\ncommand = 'CHILD exit 0'";
+    assert_eq!(add(&supd, "root", taken).0, 409);
+    assert_eq!(supd.ask("GET", "/v1/nodes/c", "").0, 404);
+    for body in ["{}", "{\"toml\":\"\",\"instance\":\"x\"}"] {
+        assert_eq!(supd.post("/v1/nodes/p/children", body).0, 400, "{body}");
+    }
+    for (above, instance) in [("a", "x"), ("b", "x"), ("p", "x.y")] {
+        let body = serde_json::json!({ "instance": instance }).to_string();
+        let (status, reply) = supd.post(&format!("/v1/nodes/{above}/children"), &body);
+        assert_eq!(status, 409, "{above}: {reply}");
+    }
+}
+
+#[test]
 fn a_reload_by_the_socket_says_what_it_did_or_why_not() {
     let mut supd = two();
     let more =

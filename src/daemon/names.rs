@@ -26,6 +26,11 @@ impl Names {
         self.nodes.insert(node, Entry { name, parent });
     }
 
+    /// Whether it has been filled in.
+    pub(crate) fn knows(&self, node: NodeId) -> bool {
+        self.nodes.contains_key(&node)
+    }
+
     /// Its name; `?` for one that never was.
     pub(crate) fn name(&self, node: NodeId) -> &str {
         self.nodes.get(&node).map_or("?", |e| &e.name)

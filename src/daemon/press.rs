@@ -76,7 +76,9 @@ impl Press {
     /// Tells everybody, and hands the lines of the log to our standard error.
     pub(crate) fn publish(&mut self, tree: &Tree, world: &mut World) {
         let moved = |k: &Kept| matches!(k.record.what, What::Added | What::Changed);
-        if self.waiting.iter().any(moved) {
+        // A supervisor that starts again plants children anew without a record of it.
+        let unknown = |k: &Kept| k.record.node.is_some_and(|id| !self.names.knows(id));
+        if self.waiting.iter().any(|k| moved(k) || unknown(k)) {
             self.learn_names(tree);
         }
         for kept in self.waiting.drain(..) {

@@ -341,6 +341,22 @@ fn instances_and_whole_branches_are_added_at_run_time() {
 }
 
 #[test]
+fn children_that_come_back_with_their_supervisor_have_a_path() {
+    let mut supd = Supd::start(
+        "[supervisor.root]\npolicy = \"otp\"\nchildren = [\"s\"]\n\
+         [supervisor.s]\nmax_restarts = 0\nchildren = [\"t\", \"p\"]\n\
+         [service.t]\ncommand = \"CHILD sleep forever\"\nrestart = \"temporary\"\n\
+         [service.p]\ncommand = \"CHILD sleep forever\"",
+    );
+    supd.event("supervisor.ready", "root");
+    super::harness::kill(supd.pid_of("t"), "SIGKILL");
+    supd.event("node.removed", "t");
+    super::harness::kill(supd.pid_of("p"), "SIGKILL");
+    let back = supd.event("service.ready", "t");
+    assert_eq!(back["path"], "root/s/t", "{}", supd.story());
+}
+
+#[test]
 fn a_reload_by_the_socket_says_what_it_did_or_why_not() {
     let mut supd = two();
     let more =

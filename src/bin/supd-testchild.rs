@@ -63,9 +63,13 @@ type Done = Result<(), End>;
 struct Reactions(Vec<(Signal, u8, Signals)>);
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+    play(&std::env::args().skip(1).collect::<Vec<_>>())
+}
+
+/// Does what the words say; the replay of recorded cases has this program in it.
+pub(crate) fn play(words: &[String]) -> ExitCode {
     let mut reactions = Reactions::default();
-    ExitCode::from(code_of(run(&words, &mut reactions)))
+    ExitCode::from(code_of(run(words, &mut reactions)))
 }
 
 fn code_of(done: Done) -> u8 {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The daemon: reads its command line, finds its configuration, runs; errors become exit codes.
 
-use std::io::Write;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use supd::config::Loaded;
@@ -12,7 +14,12 @@ use supd::spec::{Node, Supervisor};
 const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
-    match daemon::parse(std::env::args_os().skip(1)) {
+    start(std::env::args_os().skip(1))
+}
+
+/// Does what the command line says; the replay of recorded cases has this program in it.
+pub(crate) fn start(words: impl Iterator<Item = OsString>) -> ExitCode {
+    match daemon::parse(words) {
         Ok(asked) => obey(asked),
         Err(usage) => {
             complain(&format!("supd: {usage}"));

@@ -29,7 +29,11 @@ const OPENAPI: &str = include_str!("../../docs/reference/openapi.json");
 impl Daemon {
     /// Answers a question, or hands it to the engine.
     pub(crate) fn take_request(&mut self, request: Request) {
+        #[cfg(feature = "test-hooks")]
+        self.hooks.count(&request.route);
         let reply = match request.route.clone() {
+            #[cfg(feature = "test-hooks")]
+            Route::Test(what, name) => return self.take_test(request, &what, &name),
             Route::Act(name, verb) => return self.with_node(request, &name, verb_of(verb)),
             Route::Delete(name) => return self.with_node(request, &name, Self::delete),
             Route::AddChild(name) => return self.with_node(request, &name, Self::add_child),
@@ -96,7 +100,7 @@ impl Daemon {
     }
 
     /// The node of this name or path; else who has a similar one.
-    fn named(&self, name: &str) -> Result<NodeId, Answer> {
+    pub(super) fn named(&self, name: &str) -> Result<NodeId, Answer> {
         let found = if name.contains('/') {
             let nodes = self.tree.snapshot().nodes;
             nodes.iter().find(|n| n.path == name).map(|n| n.id)

@@ -254,6 +254,8 @@ impl Prepared {
             halt: None,
             turn: Turn::default(),
             born: (now(), stamp::wall_us()),
+            #[cfg(feature = "test-hooks")]
+            hooks: super::hooks::Hooks::at_start(),
         };
         for remark in degraded {
             daemon.note_at_start(note::SURROUNDINGS, remark);

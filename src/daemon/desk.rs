@@ -48,6 +48,9 @@ enum Kind {
     Command,
     /// A `ReloadReply` with these diagnostics.
     Reload(Vec<String>),
+    /// What a replay reads.
+    #[cfg(feature = "test-hooks")]
+    Test,
 }
 
 impl Desk {
@@ -95,6 +98,18 @@ impl Daemon {
             kind: Kind::Reload(warnings),
         };
         self.order(Command::Apply(tree), by, waiting);
+    }
+
+    /// Hands a command of a replay to the engine.
+    #[cfg(feature = "test-hooks")]
+    pub(super) fn order_for_test(&mut self, request: Request, command: Command) {
+        let waiting = Waiting {
+            reply: Some(request.reply),
+            since: 0,
+            kind: Kind::Test,
+        };
+        let by = Actor::Client { uid: 0, pid: 0 };
+        self.order(command, by, waiting);
     }
 
     fn order_for(&mut self, request: Request, command: Command) {
@@ -266,6 +281,8 @@ impl Daemon {
                 Kind::Reload(diagnostics) => {
                     self.reload_reply(&outcome, waiting.since, diagnostics)
                 }
+                #[cfg(feature = "test-hooks")]
+                Kind::Test => self.test_reply(&outcome),
             };
             if let Some(to) = waiting.reply {
                 answer(to, reply);
@@ -367,7 +384,7 @@ pub(crate) fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Answer> {
     })
 }
 
-fn word_of(outcome: &Outcome) -> (bool, &'static str) {
+pub(super) fn word_of(outcome: &Outcome) -> (bool, &'static str) {
     match outcome {
         Outcome::Done | Outcome::Applied(_) | Outcome::Counts(_) | Outcome::Children(_) => {
             (true, outcome::DONE)

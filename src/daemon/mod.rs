@@ -15,6 +15,8 @@ mod boot;
 mod control;
 mod desk;
 mod end;
+#[cfg(feature = "test-hooks")]
+mod hooks;
 mod journal;
 mod line;
 mod logs;

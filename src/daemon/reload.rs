@@ -167,6 +167,22 @@ impl Config {
         files.map(|f| f.display().to_string()).collect()
     }
 
+    /// The root that a text defines.
+    #[cfg(feature = "test-hooks")]
+    pub(crate) fn root(&self, text: &str) -> Result<Arc<Supervisor>, Answer> {
+        let origin = Origin {
+            path: PathBuf::from("root.toml"),
+            vars: self.origin.vars.clone(),
+        };
+        let source = Instead {
+            path: &origin.path,
+            text,
+        };
+        let read = read(&origin, &source, Style::PLAIN);
+        read.map(|read| read.loaded.tree.root)
+            .map_err(|refused| Answer::error(422, code::INVALID_CONFIG, refused.0))
+    }
+
     /// The only node that a text defines, as a child of `above`.
     pub(crate) fn child(&self, text: &str, above: &Supervisor) -> Result<Child, Answer> {
         let origin = Origin {

@@ -73,6 +73,9 @@ pub(crate) struct Daemon {
     pub turn: Turn,
     /// When it began, by both clocks (the second in microseconds since 1970).
     pub born: (Time, i64),
+    /// What replays ask for.
+    #[cfg(feature = "test-hooks")]
+    pub hooks: super::hooks::Hooks,
 }
 
 /// What a turn knows.
@@ -191,6 +194,16 @@ impl Daemon {
         self.press.publish(&self.tree, &mut self.world);
         self.answer_replies();
         self.world.flush();
+        #[cfg(feature = "test-hooks")]
+        self.finish_turn_for_tests();
+    }
+
+    /// Whether everything that has happened was handed to the engine and everything it wants is
+    /// done.
+    #[cfg(feature = "test-hooks")]
+    pub(super) fn is_idle(&self) -> bool {
+        let taken = self.effects.is_empty() && self.world.events.is_empty();
+        taken && self.turn.exits == Exits::None
     }
 
     fn take_tokens(&mut self, tokens: &[u64]) {
@@ -406,6 +419,13 @@ impl Daemon {
 }
 
 /// The engine's time.
+#[cfg(not(feature = "test-hooks"))]
 pub(crate) fn now() -> Time {
     Time(clock::now_ns())
+}
+
+/// The engine's time, which a replay can hold and move.
+#[cfg(feature = "test-hooks")]
+pub(crate) fn now() -> Time {
+    super::hooks::moved(clock::now_ns())
 }

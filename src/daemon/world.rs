@@ -305,6 +305,12 @@ impl World {
         self.procs.pid_of(run)
     }
 
+    /// Whether this is the number of an unreaped process of ours.
+    #[cfg(feature = "test-hooks")]
+    pub(crate) fn has_pid(&self, pid: i32) -> bool {
+        self.procs.run_of(pid).is_some()
+    }
+
     /// The service's own words about itself (`STATUS=`).
     pub(crate) fn said(&self, life: u64) -> Option<&str> {
         self.running.get(&life).and_then(|r| r.said.as_deref())

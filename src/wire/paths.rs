@@ -43,6 +43,9 @@ pub enum Route {
     OpenApi,
     /// `GET /metrics`: text in the format of Prometheus.
     Metrics,
+    /// `POST /v1/test/{what}/{name}`: for replays alone, in no release.
+    #[cfg(feature = "test-hooks")]
+    Test(String, String),
 }
 
 /// What can be done to a node.
@@ -133,6 +136,8 @@ impl Route {
             | Self::Reload
             | Self::Shutdown => "POST",
             Self::Delete(_) => "DELETE",
+            #[cfg(feature = "test-hooks")]
+            Self::Test(..) => "POST",
         }
     }
 
@@ -160,6 +165,8 @@ impl Route {
             Self::Health => "/v1/health".to_owned(),
             Self::OpenApi => "/v1/openapi.json".to_owned(),
             Self::Metrics => "/metrics".to_owned(),
+            #[cfg(feature = "test-hooks")]
+            Self::Test(what, name) => format!("/v1/test/{what}/{}", encode(name)),
         }
     }
 
@@ -171,6 +178,11 @@ impl Route {
             (Some("v1"), Some("nodes"), Some(name)) if !name.is_empty() => {
                 let rest: Vec<&str> = segments.collect();
                 Self::below_node(decode(name).ok_or(NoRoute::Encoding)?, &rest)
+            }
+            #[cfg(feature = "test-hooks")]
+            (Some("v1"), Some("test"), Some(what)) => {
+                let name = decode(segments.next().unwrap_or_default()).ok_or(NoRoute::Encoding)?;
+                vec![Self::Test(what.to_owned(), name)]
             }
             (Some("v1"), Some(word), None) => Self::at_top(word).into_iter().collect(),
             _ => Vec::new(),

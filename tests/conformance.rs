@@ -9,7 +9,7 @@ use std::path::Path;
 #[test]
 fn the_engine_does_what_otp_did() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
-    let files = otp::files(&dir).expect("the directory of cases can be read");
+    let files = otp::compare::files(&dir).expect("the directory of cases can be read");
     assert!(files.len() >= 98, "only {} cases found", files.len());
     let failed: Vec<String> = files
         .iter()

@@ -2,7 +2,6 @@
 //! The daemon: reads its command line, finds its configuration, runs; errors become exit codes.
 
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;

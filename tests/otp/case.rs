@@ -116,16 +116,6 @@ pub(crate) enum OnTerm {
     Error,
 }
 
-impl OnTerm {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Exit => "exit",
-            Self::Ignore => "ignore",
-            Self::Error => "error",
-        }
-    }
-}
-
 /// Why a process is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -5,8 +5,9 @@
 //! knows, or on a supervisor that does not run, is answered without asking the engine.
 
 use super::case::{Case, Kind, Observation, Op, Reason, RestartType, Spec, StrategyName};
+use super::compare::sort_pool_stops;
 use super::kernel::{Kernel, Manner};
-use super::{sort_pool_stops, specs};
+use super::specs;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;

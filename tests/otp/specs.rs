@@ -96,7 +96,11 @@ pub(crate) fn on_term(service: &Service) -> OnTerm {
     };
     [OnTerm::Ignore, OnTerm::Error]
         .into_iter()
-        .find(|manner| words.last().is_some_and(|word| **word == *manner.as_str()))
+        .find(|manner| {
+            words
+                .last()
+                .is_some_and(|word| **word == *word_for(*manner))
+        })
         .unwrap_or_default()
 }
 
@@ -154,7 +158,7 @@ fn restart(spec: &Spec) -> Restart {
 }
 
 fn process(on_term: OnTerm) -> Process {
-    let words = ["testchild", "--on-term", on_term.as_str()];
+    let words = ["testchild", "--on-term", word_for(on_term)];
     Process {
         command: Command::Argv(words.into_iter().map(Box::from).collect()),
         env: Box::default(),
@@ -193,5 +197,14 @@ fn settings() -> Settings {
         exit_on_term: 0,
         start_parallelism: 64,
         events_kept: 4096,
+    }
+}
+
+/// The word for it in a command line.
+fn word_for(on_term: OnTerm) -> &'static str {
+    match on_term {
+        OnTerm::Exit => "exit",
+        OnTerm::Ignore => "ignore",
+        OnTerm::Error => "error",
     }
 }

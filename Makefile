@@ -3,9 +3,10 @@
 CARGO ?= cargo
 PREFIX ?= /usr/local
 SEEDS ?= 200
+CASES ?= tests/conformance
 STATIC_TARGET := $(shell uname -m)-unknown-linux-gnu
 
-.PHONY: demo test test-static check ci sim bench static install clean
+.PHONY: demo test test-static conformance check ci sim bench static install clean
 
 demo: ## Build, run a tree that breaks on purpose and heals, clean up.
 	$(CARGO) build --release --bins
@@ -26,6 +27,9 @@ check: ## Formatting, lints, rules of the house.
 
 ci: ## What CI runs, all of it.
 	.ci/run
+
+conformance: ## Recorded OTP behaviour with real processes: make conformance CASES=DIR
+	$(CARGO) run --release --example otp_conformance -- --real $(CASES)
 
 sim: ## Seeded worlds against the invariants: make sim SEEDS=10000
 	$(CARGO) run --release --example simulate_worlds -- --seeds $(SEEDS)

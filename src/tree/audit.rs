@@ -69,7 +69,7 @@ impl Tree {
                     ));
                 }
             }
-            Life::Starting(_) | Life::Up(_) | Life::Unkillable(_) | Life::Rest(_) => {}
+            Life::Starting(_) | Life::Up(_) | Life::Unkillable(..) | Life::Rest(_) => {}
             Life::Ended(_) => {
                 let sup = node.parent.and_then(|id| self.nodes[id].sup());
                 let known = sup.is_some_and(|sup| !sup.inbox.is_empty() || sup.task.is_some());
@@ -87,7 +87,13 @@ impl Tree {
             .parent
             .and_then(|sup| self.timers.get(sup, Purpose::Group))
             .is_some();
-        if own || group {
+        let in_task = node
+            .parent
+            .and_then(|sup| self.task(sup))
+            .is_some_and(|task| task.until.is_some() && task.start.contains(&node.id));
+        // One whose supervisor goes down is stopped in its turn.
+        let ending = node.parent.is_some_and(|sup| self.is_going_down(sup));
+        if own || group || in_task || ending {
             return Ok(());
         }
         Err(format!(
@@ -153,8 +159,12 @@ impl Tree {
         for child in self.children(id) {
             let node = &self.nodes[child];
             let name = node.name();
+            if node.leaving {
+                // It is here for a process below it that does not end.
+                continue;
+            }
             match node.rest() {
-                Some(Rest::Waiting { .. }) if strict || node.after.is_some() => {}
+                Some(Rest::Waiting { .. }) if strict || node.again.is_some() => {}
                 Some(Rest::Waiting { .. }) => {
                     return Err(format!(
                         "{name} waits for a sibling and nothing is under way"

@@ -49,7 +49,6 @@ pub(super) fn seedling(id: NodeId, parent: Option<NodeId>, spec: spec::Node, now
         disabled,
         leaving: false,
         replaced: false,
-        after: None,
         again: None,
         attempts: 0,
         last_delay: Duration::ZERO,
@@ -173,10 +172,7 @@ impl Tree {
             self.attempted(id);
             return self.settle_all(id);
         }
-        if let Some(sup) = self.nodes[id].sup_mut() {
-            sup.boot = Some(0);
-        }
-        self.boot_on(id);
+        self.boot_from(id, 0);
     }
 
     fn start_if_wanted(&mut self, child: NodeId) -> bool {
@@ -192,59 +188,38 @@ impl Tree {
         wanted
     }
 
-    /// Starts the next child that is to be started.
-    fn boot_on(&mut self, id: NodeId) {
-        loop {
-            let Some(sup) = self.nodes[id].sup_mut() else {
-                return;
-            };
-            let Some(place) = sup.boot else { return };
-            let Some(child) = sup.children.get(place).copied() else {
-                sup.boot = None;
-                self.attempted(id);
-                return self.settle_all(id);
-            };
-            if self.start_if_wanted(child) {
-                return;
-            }
-            if let Some(sup) = self.nodes[id].sup_mut() {
-                sup.boot = Some(place + 1);
-            }
-        }
-    }
-
-    /// An attempt of a child has ended: if the boot had come to it, it goes on.
-    pub(super) fn boot_heard(&mut self, id: NodeId, child: NodeId, place: usize) {
-        let gone = self.nodes.get(child).is_none();
-        let Some(sup) = self.nodes[id].sup_mut() else {
-            return;
-        };
-        if sup.boot == Some(place) {
-            // If it has left the tree, the next one stands in its place.
-            sup.boot = Some(if gone { place } else { place + 1 });
-            self.boot_on(id);
-        }
-    }
-
-    /// The children have a new order: the boot goes on from the child it had come to, or from the
-    /// first one that was never started if that leaves.
-    pub(super) fn boot_moved(&mut self, id: NodeId, at: Option<NodeId>, gone: &[NodeId]) {
-        let Some(at) = at else {
-            return;
-        };
-        let leaves = self
-            .nodes
-            .get(at)
-            .is_none_or(|node| node.leaving || node.parent != Some(id));
-        let fresh = |child: &NodeId| self.nodes[*child].rest() == Some(Rest::Fresh);
-        let children = self.children(id);
-        let first = children.iter().position(fresh).unwrap_or(children.len());
-        let place = if leaves { first } else { self.nodes[at].place };
+    /// Starts the next child that was never started, from this place on; after the last one,
+    /// whoever came to stand before it meanwhile.
+    pub(super) fn boot_from(&mut self, id: NodeId, from: usize) {
+        let next = self
+            .start_first_from(id, from)
+            .or_else(|| self.start_first_from(id, 0));
         if let Some(sup) = self.nodes[id].sup_mut() {
-            sup.boot = Some(place);
+            sup.boot = next;
         }
-        if leaves {
-            self.boot_on(id);
+        if next.is_none() {
+            self.attempted(id);
+            self.settle_all(id);
+        }
+    }
+
+    fn start_first_from(&mut self, id: NodeId, from: usize) -> Option<NodeId> {
+        let mut place = from;
+        loop {
+            let child = *self.nodes[id].sup()?.children.get(place)?;
+            if self.start_if_wanted(child) {
+                return Some(child);
+            }
+            place += 1;
+        }
+    }
+
+    /// An attempt of a child has ended: if it was its turn, the boot goes on.
+    pub(super) fn boot_heard(&mut self, id: NodeId, child: NodeId) {
+        let place = self.nodes.get(child).map(|node| node.place);
+        let boot = self.nodes[id].sup().and_then(|sup| sup.boot);
+        if let Some(place) = place.filter(|_| boot == Some(child)) {
+            self.boot_from(id, place + 1);
         }
     }
 
@@ -325,15 +300,7 @@ impl Tree {
                     self.respecify(old, child);
                     old
                 }
-                None => {
-                    let new = self.plant(Some(id), child.clone());
-                    let unkillable = |old: &&NodeId| {
-                        self.nodes[**old].is_unkillable()
-                            && self.nodes[**old].name() == child.name()
-                    };
-                    self.nodes[new].after = before.iter().find(unkillable).copied();
-                    new
-                }
+                None => self.plant(Some(id), child.clone()),
             });
         }
         let kept: BTreeSet<_> = wanted.iter().copied().collect();
@@ -341,12 +308,10 @@ impl Tree {
             if kept.contains(&old) {
                 continue;
             }
-            if self.nodes[old].is_unkillable() {
-                self.nodes[old].leaving = true;
-                self.nodes[old].again = None;
+            self.uproot(old);
+            if self.nodes.get(old).is_some() {
+                // It has a process that does not end: it stays, last, until that is gone.
                 wanted.push(old);
-            } else {
-                self.uproot(old);
             }
         }
         if let Some(sup) = self.nodes[id].sup_mut() {
@@ -361,6 +326,7 @@ impl Tree {
     fn is_same(&self, id: NodeId, spec: &spec::Node) -> bool {
         let node = &self.nodes[id];
         node.origin == Origin::Configured
+            && !node.leaving
             && node.name() == spec.name()
             && same_kind(&node.spec, spec)
     }

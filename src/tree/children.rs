@@ -3,12 +3,13 @@
 //! those of supervisor(3).
 
 use super::Tree;
-use super::command::Wants;
+use super::answer::Wants;
 use super::event::{ChildStatus, CommandId, Counts, NodeId, Outcome};
 use super::node::{Origin, Rest};
 use super::record::{StartWhy, StopWhy, What};
 use super::task::{Task, TaskKind};
-use crate::spec::{AutoShutdown, Node, Policy, Restart, Service, SupervisorKind};
+use crate::spec::{AutoShutdown, Name, Node, Policy, Restart, Service, SupervisorKind};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Tree {
@@ -20,7 +21,8 @@ impl Tree {
         if !significance_holds(&node, auto) {
             return self.reply(id, Outcome::InvalidSpec);
         }
-        if let Some(known) = self.child(sup, node.name()) {
+        let known = self.child(sup, node.name());
+        if let Some(known) = known.filter(|known| !self.nodes[*known].leaving) {
             return self.reply(
                 id,
                 match self.child_status(known) {
@@ -62,7 +64,7 @@ impl Tree {
         }
     }
 
-    /// Gives a pool these instances: the first ones it has are kept, the last ones go.
+    /// Gives a pool these instances: those it has are kept, the others go, the last one first.
     pub(super) fn scale(&mut self, id: CommandId, pool: NodeId, instances: &[Arc<Service>]) {
         if !self.is_pool(pool) {
             return self.reply(id, Outcome::Unsupported);
@@ -70,13 +72,20 @@ impl Tree {
         if self.is_going_down(pool) {
             return self.reply(id, Outcome::SupervisorDown);
         }
-        let present = self.children(pool);
-        for (place, child) in present.iter().enumerate().rev() {
-            if place >= instances.len() {
-                self.retire(*child);
+        let wanted: BTreeSet<&Name> = instances.iter().map(|service| &service.name).collect();
+        let mut present = BTreeSet::new();
+        for child in self.children(pool).into_iter().rev() {
+            let name = Arc::clone(self.nodes[child].name());
+            if !wanted.contains(&name) {
+                self.retire(child);
+            } else if !self.nodes[child].leaving {
+                present.insert(name);
             }
         }
-        for service in instances.iter().skip(present.len()) {
+        for service in instances {
+            if present.contains(&service.name) {
+                continue;
+            }
             let child = self.plant(Some(pool), Node::Service(Arc::clone(service)));
             self.nodes[child].origin = Origin::Dynamic;
             if let Some(state) = self.nodes[pool].sup_mut() {
@@ -129,38 +138,6 @@ impl Tree {
     pub(super) fn is_pool(&self, sup: NodeId) -> bool {
         self.sup_spec(sup)
             .is_some_and(|spec| spec.kind == SupervisorKind::Pool)
-    }
-
-    /// Takes a node and everything below it out of the tree. It has no process.
-    pub(super) fn uproot(&mut self, id: NodeId) {
-        let below = self.nodes[id]
-            .sup()
-            .map(|sup| sup.children.clone())
-            .unwrap_or_default();
-        for child in below {
-            self.uproot(child);
-        }
-        self.record(id, What::Removed);
-        self.answer_removed(id);
-        self.timers.clear_all(id);
-        if let Some(parent) = self.nodes[id].parent {
-            let place = self.nodes[id].place;
-            if let Some(state) = self.nodes[parent].sup_mut() {
-                state.children.retain(|child| *child != id);
-                // The boot goes on with the child it had come to.
-                state.boot = state.boot.map(|at| if place < at { at - 1 } else { at });
-            }
-            if let Some(task) = self.task_mut(parent) {
-                task.forget(id);
-            }
-            self.renumber(parent);
-        }
-        let leaving = self.nodes[id].leaving;
-        self.nodes.remove(id);
-        if leaving {
-            self.namesake_gone(id);
-        }
-        self.apply_gone(id);
     }
 
     /// Places follow the order of the children.

@@ -7,6 +7,7 @@
 //! to rest, and concern one child only where children do not wait for each other.
 
 use super::Tree;
+use super::answer::Wants;
 use super::effect::Effect;
 use super::event::{Actor, ChildStatus, Command, CommandId, NodeId, Outcome, RunId};
 use super::node::{Life, Reign, Rest, Spawned};
@@ -26,86 +27,7 @@ pub(super) struct Call {
     pub(super) command: Command,
 }
 
-/// Somebody who waits for a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Waiter {
-    id: CommandId,
-    wants: Wants,
-}
-
-/// What a waiter waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wants {
-    Up,
-    Down,
-}
-
-/// How a command that was a task has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CommandEnd {
-    Done,
-    StartFailed,
-    Superseded,
-}
-
 impl Tree {
-    pub(super) fn reply(&mut self, id: CommandId, outcome: Outcome) {
-        self.effects.push(Effect::Reply { id, outcome });
-    }
-
-    pub(super) fn end_command(&mut self, id: CommandId, end: CommandEnd) {
-        self.reply(
-            id,
-            match end {
-                CommandEnd::Done => Outcome::Done,
-                CommandEnd::StartFailed => Outcome::StartFailed,
-                CommandEnd::Superseded => Outcome::Superseded,
-            },
-        );
-    }
-
-    pub(super) fn wait(&mut self, node: NodeId, id: CommandId, wants: Wants) {
-        self.waiters
-            .entry(node)
-            .or_default()
-            .push(Waiter { id, wants });
-    }
-
-    /// A node has changed: who waited for that is answered.
-    pub(super) fn answer_waiters(&mut self, node: NodeId, notice: Notice) {
-        let Some(waiting) = self.waiters.remove(&node) else {
-            return;
-        };
-        let again = self.nodes[node].again.is_some();
-        for waiter in waiting {
-            let outcome = match (notice, waiter.wants) {
-                (Notice::Started, Wants::Up)
-                | (Notice::Stopped | Notice::Released, Wants::Down) => Outcome::Done,
-                (Notice::StartFailed | Notice::Ended, Wants::Up) => Outcome::StartFailed,
-                (Notice::Started, Wants::Down) => Outcome::Superseded,
-                (Notice::Stopped | Notice::Released, Wants::Up) if !again => Outcome::Superseded,
-                (Notice::Stopped | Notice::Released, Wants::Up)
-                | (Notice::Attempted, Wants::Up | Wants::Down)
-                | (Notice::StartFailed | Notice::Ended, Wants::Down) => {
-                    self.waiters.entry(node).or_default().push(waiter);
-                    continue;
-                }
-            };
-            self.reply(waiter.id, outcome);
-        }
-    }
-
-    /// A node leaves the tree: a stop of it is done, a start of it will not be.
-    pub(super) fn answer_removed(&mut self, node: NodeId) {
-        for waiter in self.waiters.remove(&node).unwrap_or_default() {
-            let outcome = match waiter.wants {
-                Wants::Up => Outcome::Superseded,
-                Wants::Down => Outcome::Done,
-            };
-            self.reply(waiter.id, outcome);
-        }
-    }
-
     pub(super) fn on_command(&mut self, id: CommandId, by: Actor, command: Command) {
         let node = command.node().unwrap_or(self.root);
         if self.nodes.get(node).is_none() {
@@ -123,6 +45,9 @@ impl Tree {
         }
         if starts && self.nodes[node].pinned {
             return self.reply(id, Outcome::Pinned);
+        }
+        if self.comes_too_late(&command, node) {
+            return self.reply(id, Outcome::SupervisorDown);
         }
         let Some(sup) = self.mailbox_of(&command, node) else {
             return self.perform(Call { id, by, command });
@@ -147,6 +72,31 @@ impl Tree {
             return self.reply(id, Outcome::Busy);
         }
         self.post(sup, Message::Call(call));
+    }
+
+    /// Whether it would start something below a supervisor that goes down, however far above.
+    fn comes_too_late(&self, command: &Command, node: NodeId) -> bool {
+        match command {
+            Command::Start(_)
+            | Command::Restart(_)
+            | Command::RestartOnly(_)
+            | Command::Scale(..)
+            | Command::Add(..) => self
+                .lineage(node)
+                .skip(1)
+                .any(|sup| self.is_going_down(sup)),
+            Command::Stop(_)
+            | Command::ReloadService(_)
+            | Command::Signal(..)
+            | Command::Reset(_)
+            | Command::Pin(_)
+            | Command::Unpin(_)
+            | Command::Delete(_)
+            | Command::Count(_)
+            | Command::Which(_)
+            | Command::CodeChange(..)
+            | Command::Apply(_) => false,
+        }
     }
 
     /// The supervisor in whose inbox a command waits; `None`: it is performed at once.
@@ -199,6 +149,7 @@ impl Tree {
             Command::Reset(node) => self.reset(id, node),
             Command::Pin(node) => {
                 self.nodes[node].pinned = true;
+                self.nodes[node].again = None;
                 self.timers.clear(node, Purpose::Backoff);
                 let pending = matches!(
                     self.nodes[node].rest(),
@@ -206,6 +157,10 @@ impl Tree {
                 );
                 if pending {
                     self.nodes[node].set_rest(Rest::Off);
+                }
+                if self.nodes[node].rest().is_some() {
+                    // Nobody starts it now.
+                    self.answer_waiters(node, Notice::Stopped);
                 }
                 if let Some(sup) = self.nodes[node].parent {
                     self.settle_all(sup);
@@ -250,6 +205,13 @@ impl Tree {
             Command::CodeChange(_, spec) => self.code_change(id, sup, &spec),
             Command::Start(child) => self.start_child(id, sup, child),
             Command::Stop(child) => self.stop_child(id, by, child),
+            Command::Restart(child) | Command::RestartOnly(child)
+                if self.policy_of(sup) == Policy::Otp
+                    && self.child_status(child) == ChildStatus::Restarting =>
+            {
+                // As `restart_child` says in OTP: it is about to be.
+                self.reply(id, Outcome::Restarting);
+            }
             Command::Restart(child) => {
                 self.welcome(child);
                 let scope = self.scope_of(sup, child);
@@ -338,7 +300,7 @@ impl Tree {
         self.nodes[node].stopped_by = Some((by, now));
         self.nodes[node].again = None;
         self.withdraw_calls(sup, node);
-        self.wait(node, id, Wants::Down);
+        self.wait(self.run_of_this_name(node), id, Wants::Down);
         if self.is_going_down(sup) && self.nodes[node].rest().is_none() {
             // It is stopped with its supervisor, in its turn.
             return;
@@ -387,6 +349,7 @@ impl Tree {
             return;
         };
         task.start.retain(|id| *id != child);
+        task.failed.retain(|id| *id != child);
         if task.stop.contains(&child) {
             task.stop.retain(|id| *id != child);
             task.waiting.push(child);
@@ -473,6 +436,14 @@ impl Tree {
             return self.reply(id, Outcome::Done);
         }
         self.nodes[node].pinned = false;
+        let entry = &mut self.nodes[node];
+        if entry.spec.restart() == Restart::Temporary
+            && entry.starts > 0
+            && entry.rest() == Some(Rest::Off)
+        {
+            // It had its chance, and went down with a group.
+            entry.set_rest(Rest::Done);
+        }
         let ended = self.nodes[node].rest() == Some(Rest::Done)
             && self.nodes[node].spec.restart() == Restart::Permanent;
         let owed = ended || matches!(self.nodes[node].rest(), Some(Rest::Off | Rest::Fresh));
@@ -488,49 +459,5 @@ impl Tree {
             }
         }
         self.reply(id, Outcome::Done);
-    }
-}
-
-impl Command {
-    /// The node it is about; `None`: the whole tree.
-    pub fn node(&self) -> Option<NodeId> {
-        match self {
-            Self::Start(id)
-            | Self::Stop(id)
-            | Self::Restart(id)
-            | Self::RestartOnly(id)
-            | Self::ReloadService(id)
-            | Self::Signal(id, _)
-            | Self::Reset(id)
-            | Self::Pin(id)
-            | Self::Unpin(id)
-            | Self::Scale(id, _)
-            | Self::Add(id, _)
-            | Self::Delete(id)
-            | Self::Count(id)
-            | Self::Which(id)
-            | Self::CodeChange(id, _) => Some(*id),
-            Self::Apply(_) => None,
-        }
-    }
-
-    /// The word for it in records; `None`: it changes nothing.
-    pub fn verb(&self) -> Option<&'static str> {
-        match self {
-            Self::Start(_) => Some("start"),
-            Self::Stop(_) => Some("stop"),
-            Self::Restart(_) | Self::RestartOnly(_) => Some("restart"),
-            Self::ReloadService(_) => Some("reload"),
-            Self::Signal(..) => Some("signal"),
-            Self::Reset(_) => Some("reset"),
-            Self::Pin(_) => Some("pin"),
-            Self::Unpin(_) => Some("unpin"),
-            Self::Scale(..) => Some("scale"),
-            Self::Add(..) => Some("add"),
-            Self::Delete(_) => Some("delete"),
-            Self::CodeChange(..) => Some("code_change"),
-            Self::Apply(_) => Some("apply"),
-            Self::Count(_) | Self::Which(_) => None,
-        }
     }
 }

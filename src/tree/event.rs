@@ -175,6 +175,50 @@ pub enum Command {
     Apply(Arc<Spec>),
 }
 
+impl Command {
+    /// The node it is about; `None`: the whole tree.
+    pub fn node(&self) -> Option<NodeId> {
+        match self {
+            Self::Start(id)
+            | Self::Stop(id)
+            | Self::Restart(id)
+            | Self::RestartOnly(id)
+            | Self::ReloadService(id)
+            | Self::Signal(id, _)
+            | Self::Reset(id)
+            | Self::Pin(id)
+            | Self::Unpin(id)
+            | Self::Scale(id, _)
+            | Self::Add(id, _)
+            | Self::Delete(id)
+            | Self::Count(id)
+            | Self::Which(id)
+            | Self::CodeChange(id, _) => Some(*id),
+            Self::Apply(_) => None,
+        }
+    }
+
+    /// The word for it in records; `None`: it changes nothing.
+    pub fn verb(&self) -> Option<&'static str> {
+        match self {
+            Self::Start(_) => Some("start"),
+            Self::Stop(_) => Some("stop"),
+            Self::Restart(_) | Self::RestartOnly(_) => Some("restart"),
+            Self::ReloadService(_) => Some("reload"),
+            Self::Signal(..) => Some("signal"),
+            Self::Reset(_) => Some("reset"),
+            Self::Pin(_) => Some("pin"),
+            Self::Unpin(_) => Some("unpin"),
+            Self::Scale(..) => Some("scale"),
+            Self::Add(..) => Some("add"),
+            Self::Delete(_) => Some("delete"),
+            Self::CodeChange(..) => Some("code_change"),
+            Self::Apply(_) => Some("apply"),
+            Self::Count(_) | Self::Which(_) => None,
+        }
+    }
+}
+
 /// The answer to a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {

@@ -85,6 +85,9 @@ impl Tree {
         let Some(TaskKind::Recover { child }) = self.task(sup).map(|task| task.kind.clone()) else {
             return;
         };
+        if !self.is_wanted(child) && self.policy_of(sup) == Policy::Supd {
+            return;
+        }
         let delay = until.since(self.now);
         let attempt = self.nodes[child].attempts;
         let cause = Some(self.record(child, What::Backoff { delay, attempt }));
@@ -99,7 +102,6 @@ impl Tree {
                 && let Some(Rest::Backoff { cause, .. }) = self.nodes[child].rest()
             {
                 self.cause = cause;
-                self.nodes[child].set_rest(Rest::Retrying { cause });
             }
             self.begin_starts(sup);
             self.task_step(sup);
@@ -108,12 +110,13 @@ impl Tree {
 
     /// A process that SIGKILL had not ended is gone: whoever waited for it goes on.
     pub(super) fn on_released(&mut self, sup: NodeId, child: NodeId) {
-        if self.is_going_down(sup) {
+        if let Some(leaver) = self.leaver_above(child)
+            && self.depart(leaver)
+        {
             return;
         }
-        if self.nodes[child].leaving {
-            self.uproot(child);
-            return self.task_step(sup);
+        if self.is_going_down(sup) {
+            return;
         }
         if let Some(why) = self.nodes[child].again.take() {
             return self.start(child, why);
@@ -124,11 +127,14 @@ impl Tree {
     /// The operator has called a retry off: the rest of the group need not wait for it (default
     /// policy).
     pub(super) fn resume_group(&mut self, sup: NodeId) {
-        if self.task(sup).is_some() {
-            return;
-        }
         let waiting = |id: &NodeId| matches!(self.nodes[*id].rest(), Some(Rest::Waiting { .. }));
         let start: Vec<_> = self.children(sup).into_iter().filter(waiting).collect();
+        if self.task(sup).is_some() {
+            // Another group waits: they are started with it.
+            return start
+                .into_iter()
+                .for_each(|child| self.join_starts(sup, child));
+        }
         if start.is_empty() {
             return;
         }

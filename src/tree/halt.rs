@@ -17,7 +17,6 @@ impl Tree {
     /// The root has nobody above it: its end is the end of the daemon.
     pub(super) fn on_root_notice(&mut self, notice: Notice) {
         let root = self.root;
-        self.apply_heard(root, notice);
         match notice {
             Notice::Started | Notice::Attempted | Notice::Released => {}
             Notice::Stopped => {

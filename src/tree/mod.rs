@@ -10,11 +10,13 @@
 //! (started, start failed, stopped, ended). A supervisor that is in the middle of something (a
 //! [task]: stop these in reverse, wait, start those in order) goes on with it; one that is not
 //! looks into its *inbox*, one message at a time, as an OTP supervisor reads its mailbox.
-//! Under `one_for_one` and the default policy no child waits for another, so there is no task and no
-//! inbox: each child goes its own way.
+//! Under `one_for_one` and the default policy no child waits for another, so there is no task
+//! and no inbox: each child goes its own way.
 //!
 //! `handle` runs until nothing more follows from the event. Its cost is what the event changes.
 
+mod answer;
+mod applying;
 mod arena;
 mod audit;
 mod backoff;
@@ -28,6 +30,7 @@ mod group;
 mod halt;
 mod helper;
 mod intensity;
+mod leaving;
 mod node;
 mod reconfigure;
 mod record;
@@ -37,6 +40,7 @@ mod snapshot;
 mod stop;
 mod supervisor;
 mod task;
+mod task_end;
 mod timers;
 
 pub use effect::{Effect, Effects, Halt};
@@ -51,9 +55,9 @@ pub use record::{
 pub use snapshot::{NodeView, Snapshot, State};
 
 use crate::spec::{Name, Tree as Spec};
+use answer::Waiter;
 use arena::Arena;
 use backoff::Chance;
-use command::Waiter;
 use helper::Helper;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -80,7 +84,8 @@ pub struct Tree {
     waiters: BTreeMap<NodeId, Vec<Waiter>>,
     starts: Starts,
     haste: Option<Haste>,
-    applying: Option<reconfigure::Applying>,
+    applying: Option<applying::Applying>,
+    leavers: leaving::Leavers,
     /// The last effect, which waits for helpers to end.
     halting: Option<Halt>,
     halted: bool,
@@ -115,6 +120,7 @@ impl Tree {
             starts: Starts::default(),
             haste: None,
             applying: None,
+            leavers: leaving::Leavers::default(),
             halting: None,
             halted: false,
             stale: 0,
@@ -162,7 +168,7 @@ impl Tree {
             } else if let Some(sup) = self.runnable.pop_front() {
                 self.turn(sup);
             } else {
-                return;
+                return self.look_at_apply();
             }
         }
     }
@@ -200,12 +206,13 @@ impl Tree {
             .find(|id| &**self.nodes[*id].name() == name)
     }
 
-    /// The first node of this name, in no particular order: names are unique in a checked file.
+    /// The node of this name: names are unique in a checked file. While one of that name leaves,
+    /// it is the one that stays.
     pub fn node(&self, name: &str) -> Option<NodeId> {
-        self.nodes
-            .iter()
-            .find(|node| &**node.name() == name)
-            .map(|node| node.id)
+        let named = || self.nodes.iter().filter(|node| &**node.name() == name);
+        let stays = |node: &&node::Node| self.leaver_above(node.id).is_none();
+        let found = named().find(stays).or_else(|| named().next());
+        found.map(|node| node.id)
     }
 
     /// Its name, while it is in the tree.

@@ -106,8 +106,8 @@ pub(super) enum Life {
     Up(Run),
     Stopping(Run, Stopping),
     Ended(Ended),
-    /// SIGKILL had no effect; it is started again after its end if `again`.
-    Unkillable(Run),
+    /// SIGKILL, sent for this reason, had no effect; it is started again after its end if `again`.
+    Unkillable(Run, StopWhy),
 }
 
 /// The life of a supervisor.
@@ -151,8 +151,9 @@ pub(super) struct Sup {
     pub(super) task: Option<Box<Task>>,
     /// What waits for it (OTP's mailbox).
     pub(super) inbox: VecDeque<Message>,
-    /// `One_for_one` under the default policy: the child whose first start comes next.
-    pub(super) boot: Option<usize>,
+    /// `One_for_one` under the default policy: the child whose first start is under way;
+    /// the next one has its turn when that has ended, one way or another.
+    pub(super) boot: Option<NodeId>,
     /// The first child that was seen not settled; those before it need no second look.
     pub(super) settled_to: usize,
     /// The last failure that was counted, for the exit code.
@@ -212,8 +213,6 @@ pub(super) struct Node {
     /// A supervisor whose specification was replaced in place keeps it when its own supervisor
     /// starts again (`otp`, `code_change`).
     pub(super) replaced: bool,
-    /// A node of the same name that leaves another place of the tree: this one starts after it.
-    pub(super) after: Option<NodeId>,
     /// Start again as soon as it is down.
     pub(super) again: Option<StartWhy>,
     /// Restarts in a row without a stable time between them.
@@ -255,7 +254,7 @@ impl Node {
                 | Life::Up(_)
                 | Life::Stopping(..)
                 | Life::Ended(_)
-                | Life::Unkillable(_),
+                | Life::Unkillable(..),
             ) => None,
         }
     }
@@ -280,7 +279,7 @@ impl Node {
                 | Life::Starting(_)
                 | Life::Up(_)
                 | Life::Stopping(..)
-                | Life::Unkillable(_),
+                | Life::Unkillable(..),
             ) => None,
         }
     }
@@ -294,7 +293,7 @@ impl Node {
 
     /// Whether a start would have to wait for a process that SIGKILL did not end.
     pub(super) fn is_unkillable(&self) -> bool {
-        matches!(self.body, Body::Service(Life::Unkillable(_)))
+        matches!(self.body, Body::Service(Life::Unkillable(..)))
     }
 
     /// Whether it counts as active for `all_significant`: not stopped, in OTP's sense.

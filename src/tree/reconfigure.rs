@@ -9,24 +9,14 @@
 use super::Tree;
 use super::boot::as_child;
 use super::children::significance_holds;
-use super::event::{Applied, CommandId, NodeId, Outcome};
+use super::event::{CommandId, NodeId, Outcome};
 use super::node::Origin;
 use super::record::{StartWhy, StopWhy, What};
-use super::supervisor::Notice;
 use super::task::{Task, TaskKind};
 use crate::spec::diff::{Change, service_change};
 use crate::spec::{Node, Policy, Supervisor, Tree as Spec};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// An apply whose effects are not all there yet.
-#[derive(Debug)]
-pub(super) struct Applying {
-    id: CommandId,
-    /// Nodes that are to be up, or gone.
-    pending: BTreeSet<NodeId>,
-    done: Applied,
-}
 
 /// What one supervisor has to do.
 #[derive(Debug, Default)]
@@ -37,37 +27,24 @@ struct Work {
 }
 
 impl Tree {
-    /// Makes the tree what the specification says.
+    /// Makes the tree what the specification says: first everything is compared and brought into
+    /// its place, then what follows from that is stopped and started.
     pub(super) fn apply(&mut self, id: CommandId, spec: &Arc<Spec>) {
-        self.end_apply();
         if self.is_going_down(self.root) {
+            self.end_apply();
             return self.reply(id, Outcome::SupervisorDown);
         }
+        self.begin_apply(id);
         self.spec = Arc::clone(spec);
-        let done = Applied::default();
-        self.applying = Some(Applying {
-            id,
-            pending: BTreeSet::new(),
-            done,
-        });
-        self.apply_to(self.root, &spec.root);
-        self.finish_apply();
-    }
-
-    fn count_applied(&mut self, count: impl FnOnce(&mut Applied)) {
-        if let Some(applying) = &mut self.applying {
-            count(&mut applying.done);
+        let mut works = Vec::new();
+        self.compare(self.root, &spec.root, &mut works);
+        for (sup, work) in works {
+            self.carry_out(sup, work);
         }
     }
 
-    fn await_applied(&mut self, node: NodeId) {
-        if let Some(applying) = &mut self.applying {
-            applying.pending.insert(node);
-        }
-    }
-
-    /// One supervisor and everything below it.
-    fn apply_to(&mut self, sup: NodeId, new: &Arc<Supervisor>) {
+    /// One supervisor and everything below it; those below come first.
+    fn compare(&mut self, sup: NodeId, new: &Arc<Supervisor>, works: &mut Vec<(NodeId, Work)>) {
         let Some(old) = self.sup_spec(sup).cloned() else {
             return;
         };
@@ -79,25 +56,20 @@ impl Tree {
             if !same_flags(&old, new) || old.children != new.children {
                 self.count_applied(|done| done.in_place += 1);
             }
-            self.change_code(sup, new);
-            return;
+            return self.change_code(sup, new);
         }
         if !same_flags(&old, new) {
             self.count_applied(|done| done.in_place += 1);
             self.record(sup, What::Changed);
         }
         self.nodes[sup].spec = Node::Supervisor(Arc::clone(new));
-        let work = self.match_children(sup, new);
-        let running = !self.is_going_down(sup);
+        let work = self.match_children(sup, new, works);
         for child in &work.gone {
-            self.nodes[*child].leaving = true;
+            self.leave(*child);
             self.await_applied(*child);
             self.count_applied(|done| done.removed += 1);
         }
-        if !running {
-            return work.gone.iter().for_each(|child| self.retire(*child));
-        }
-        self.carry_out(sup, work);
+        works.push((sup, work));
     }
 
     fn has_dynamic(&self, sup: NodeId) -> bool {
@@ -109,7 +81,12 @@ impl Tree {
     }
 
     /// Brings the list of children in line and says what has to be done about it.
-    fn match_children(&mut self, sup: NodeId, new: &Arc<Supervisor>) -> Work {
+    fn match_children(
+        &mut self,
+        sup: NodeId,
+        new: &Arc<Supervisor>,
+        works: &mut Vec<(NodeId, Work)>,
+    ) -> Work {
         let mut work = Work::default();
         let before = self.children(sup);
         let mut order = Vec::with_capacity(new.children.len());
@@ -122,7 +99,6 @@ impl Tree {
             let known = known.or_else(|| self.moved_here(sup, spec));
             let Some(child) = known else {
                 let child = self.plant(Some(sup), spec.clone());
-                self.nodes[child].after = self.namesake(child);
                 self.record(child, What::Added);
                 self.count_applied(|done| done.added += 1);
                 work.added.push(child);
@@ -131,7 +107,11 @@ impl Tree {
             };
             self.nodes[child].origin = Origin::Configured;
             order.push(child);
-            self.match_child(child, spec, &mut work);
+            if let (Node::Supervisor(_), Node::Supervisor(new)) = (&self.nodes[child].spec, spec) {
+                self.compare(child, new, works);
+            } else {
+                self.match_service(child, spec, &mut work);
+            }
         }
         let kept: BTreeSet<_> = order.iter().copied().collect();
         let before = self.children(sup);
@@ -141,25 +121,11 @@ impl Tree {
             .collect();
         // Those that leave stand last until they are gone.
         order.extend(work.gone.iter().copied());
-        let at = self.nodes[sup]
-            .sup()
-            .and_then(|state| state.children.get(state.boot?).copied());
         if let Some(state) = self.nodes[sup].sup_mut() {
             state.children = order;
         }
         self.renumber(sup);
-        self.boot_moved(sup, at, &work.gone);
         work
-    }
-
-    /// Another node of this name that is still in the tree; it will leave.
-    fn namesake(&self, id: NodeId) -> Option<NodeId> {
-        let name = self.nodes[id].name();
-        let mut found = self
-            .nodes
-            .iter()
-            .filter(|node| node.id != id && node.name() == name);
-        found.next().map(|node| node.id)
     }
 
     /// A service that stood elsewhere keeps its process when it moves.
@@ -187,27 +153,27 @@ impl Tree {
         Some(child)
     }
 
-    fn match_child(&mut self, child: NodeId, spec: &Node, work: &mut Work) {
-        match (self.nodes[child].spec.clone(), spec) {
-            (Node::Supervisor(_), Node::Supervisor(new)) => self.apply_to(child, new),
-            (Node::Service(old), Node::Service(new)) => {
-                let change = service_change(&old, new);
-                self.nodes[child].spec = spec.clone();
-                match change {
-                    Change::None => {}
-                    Change::InPlace => {
-                        self.count_applied(|done| done.in_place += 1);
-                        self.record(child, What::Changed);
-                    }
-                    Change::Restart => work.changed.push(child),
-                }
+    fn match_service(&mut self, child: NodeId, spec: &Node, work: &mut Work) {
+        let (Node::Service(old), Node::Service(new)) = (&self.nodes[child].spec, spec) else {
+            return;
+        };
+        let change = service_change(old, new);
+        self.nodes[child].spec = spec.clone();
+        match change {
+            Change::None => {}
+            Change::InPlace => {
+                self.count_applied(|done| done.in_place += 1);
+                self.record(child, What::Changed);
             }
-            (Node::Supervisor(_), Node::Service(_)) | (Node::Service(_), Node::Supervisor(_)) => {}
+            Change::Restart => work.changed.push(child),
         }
     }
 
     /// Stops, restarts and starts what the difference asks for.
     fn carry_out(&mut self, sup: NodeId, work: Work) {
+        if self.is_going_down(sup) {
+            return work.gone.iter().for_each(|child| self.retire(*child));
+        }
         let restarted = self.restart_set(sup, &work.changed);
         for child in restarted.iter().chain(&work.added) {
             if self.is_wanted(*child) {
@@ -285,72 +251,6 @@ impl Tree {
             return;
         }
         self.begin(sup, task);
-    }
-
-    /// A child leaves the tree as soon as it is down.
-    pub(super) fn retire(&mut self, child: NodeId) {
-        self.nodes[child].leaving = true;
-        self.stop(child, StopWhy::Apply);
-    }
-
-    /// A node has changed, or has left: one thing less to wait for.
-    pub(super) fn apply_heard(&mut self, node: NodeId, notice: Notice) {
-        let Some(applying) = &mut self.applying else {
-            return;
-        };
-        let by_hand = self
-            .nodes
-            .get(node)
-            .is_some_and(|node| node.stopped_by.is_some());
-        let over = match notice {
-            Notice::Started | Notice::StartFailed | Notice::Ended | Notice::Attempted => true,
-            Notice::Stopped => by_hand,
-            Notice::Released => false,
-        };
-        if over && applying.pending.remove(&node) {
-            self.finish_apply();
-        }
-    }
-
-    /// A supervisor goes down with everything below it: none of that is waited for.
-    pub(super) fn apply_abandon(&mut self, sup: NodeId) {
-        if self.applying.is_none() {
-            return;
-        }
-        for child in self.children(sup) {
-            self.apply_abandon(child);
-            if let Some(applying) = &mut self.applying
-                && !self.nodes[child].leaving
-            {
-                applying.pending.remove(&child);
-            }
-        }
-        self.finish_apply();
-    }
-
-    pub(super) fn apply_gone(&mut self, node: NodeId) {
-        if let Some(applying) = &mut self.applying {
-            applying.pending.remove(&node);
-        }
-        self.finish_apply();
-    }
-
-    /// Answers an apply when all of it has happened.
-    pub(super) fn finish_apply(&mut self) {
-        if self
-            .applying
-            .as_ref()
-            .is_some_and(|applying| applying.pending.is_empty())
-        {
-            self.end_apply();
-        }
-    }
-
-    /// Answers an apply as far as it has come.
-    pub(super) fn end_apply(&mut self) {
-        if let Some(Applying { id, done, .. }) = self.applying.take() {
-            self.reply(id, Outcome::Applied(done));
-        }
     }
 
     /// OTP's `code_change`: an invalid specification changes nothing at all.

@@ -249,9 +249,9 @@ impl Tree {
                 let (state, stopping) = (state.clone(), stopping.clone());
                 self.died_stopping(run.node, &state, &stopping, facts);
             }
-            Some(Life::Unkillable(state)) if state.life == run.life => {
-                let state = state.clone();
-                self.died_at_last(run.node, &state, facts);
+            Some(Life::Unkillable(state, why)) if state.life == run.life => {
+                let (state, why) = (state.clone(), *why);
+                self.died_at_last(run.node, &state, why, facts);
             }
             Some(_) | None => self.too_late(),
         }
@@ -355,23 +355,36 @@ impl Tree {
         }
     }
 
-    /// A process that SIGKILL had not ended has ended after all.
-    fn died_at_last(&mut self, id: NodeId, run: &Run, facts: ExitFacts) {
+    /// A process that SIGKILL had not ended has ended after all. If it was killed because its start
+    /// had taken too long, that start has failed now, unless somebody had other plans meanwhile.
+    fn died_at_last(&mut self, id: NodeId, run: &Run, why: StopWhy, facts: ExitFacts) {
+        let late = why == StopWhy::StartTimeout;
+        let (class, phase) = if late {
+            (Class::StartTimeout, Phase::Starting)
+        } else {
+            (Class::StopTimeout, Phase::Stopping)
+        };
         let end = End {
-            class: Class::StopTimeout,
+            class,
             facts: Some(facts),
             failure: None,
         };
-        let seq = self.record_end(id, run, Phase::Stopping, end);
-        self.decided(id, seq, Decision::Expected, None);
+        let seq = self.record_end(id, run, phase, end);
         let node = &self.nodes[id];
         let rest = if node.stopped_by.is_some() {
             Rest::Stopped
         } else {
             Rest::Off
         };
+        let judged = late && node.again.is_none() && !node.leaving;
+        if !judged {
+            self.decided(id, seq, Decision::Expected, None);
+        }
         self.set_life(id, Life::Rest(rest));
         self.notify(id, Notice::Released);
+        if judged {
+            self.start_failed(id, class, seq);
+        }
     }
 
     /// Writes the end of a run into its service and into a record that says nothing about a

@@ -156,7 +156,7 @@ impl Tree {
                 Life::Starting(run)
                 | Life::Up(run)
                 | Life::Stopping(run, _)
-                | Life::Unkillable(run),
+                | Life::Unkillable(run, _),
             ) => Some(RunId {
                 node: node.id,
                 life: run.life,
@@ -211,7 +211,7 @@ impl Tree {
                 Life::Stopping(..) => State::Stopping,
                 // Its supervisor has not looked yet: it will start again, or stay down.
                 Life::Ended(_) => State::Waiting,
-                Life::Unkillable(_) => State::Unkillable,
+                Life::Unkillable(..) => State::Unkillable,
             },
             Body::Supervisor(sup) => match &sup.reign {
                 Reign::Rest(rest) => state_at_rest(*rest, State::Down),

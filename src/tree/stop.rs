@@ -50,8 +50,8 @@ impl Tree {
                 }
                 self.set_life(id, Life::Stopping(run, Stopping { why, ..stopping }));
             }
-            Life::Unkillable(_) => {
-                self.nodes[id].again = None;
+            Life::Unkillable(run, _) => {
+                self.set_life(id, Life::Unkillable(run, why));
                 self.notify(id, Notice::Stopped);
             }
         }
@@ -266,7 +266,7 @@ impl Tree {
                     node: id,
                     life: run.life,
                 };
-                self.set_life(id, Life::Unkillable(run));
+                self.set_life(id, Life::Unkillable(run, stopping.why));
                 self.record(id, What::Unkillable { run: run_id });
                 let failed = stopping.why == StopWhy::StartTimeout;
                 self.notify(
@@ -360,7 +360,7 @@ impl Tree {
                 self.begin_kill(id, run);
             }
             Some(Life::Up(run)) => self.begin_kill(id, run),
-            Some(Life::Rest(_) | Life::Ended(_) | Life::Unkillable(_)) | None => {}
+            Some(Life::Rest(_) | Life::Ended(_) | Life::Unkillable(..)) | None => {}
         }
     }
 

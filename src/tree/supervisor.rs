@@ -87,9 +87,14 @@ impl Tree {
         self.wake(sup);
     }
 
-    /// Starts a node of either kind that is at rest. A notice follows.
+    /// Starts a node of either kind that is at rest. A notice follows, unless its supervisor goes
+    /// down: whatever would have started it there has lost to that.
     pub(super) fn start(&mut self, id: NodeId, why: StartWhy) {
-        if self.waits_for_namesake(id, why) {
+        let parent = self.nodes[id].parent;
+        if parent.is_some_and(|sup| self.is_going_down(sup)) {
+            return self.call_off(id);
+        }
+        if self.waits_for_its_name(id, why) {
             return;
         }
         let node = &mut self.nodes[id];
@@ -103,34 +108,13 @@ impl Tree {
         }
     }
 
-    /// Never two of one name: a node that takes the place of one that is leaving starts when that
-    /// is gone.
-    fn waits_for_namesake(&mut self, id: NodeId, why: StartWhy) -> bool {
-        let Some(old) = self.nodes[id].after else {
-            return false;
-        };
-        if self.nodes.get(old).is_none() {
-            self.nodes[id].after = None;
-            return false;
-        }
-        self.nodes[id].again = Some(why);
-        self.nodes[id].set_rest(Rest::Waiting { sibling: old });
-        true
-    }
-
-    /// A node has left the tree: who waited for its name has its turn.
-    pub(super) fn namesake_gone(&mut self, old: NodeId) {
-        let heirs: Vec<NodeId> = self
-            .nodes
-            .iter()
-            .filter(|node| node.after == Some(old))
-            .map(|node| node.id)
-            .collect();
-        for heir in heirs {
-            self.nodes[heir].after = None;
-            if let Some(why) = self.nodes[heir].again.take() {
-                self.start(heir, why);
-            }
+    /// The next start of a node, which waits for something, will not be.
+    fn call_off(&mut self, id: NodeId) {
+        self.nodes[id].again = None;
+        if let Some(Rest::Backoff { .. } | Rest::Retrying { .. } | Rest::Waiting { .. }) =
+            self.nodes[id].rest()
+        {
+            self.nodes[id].set_rest(Rest::Off);
         }
     }
 
@@ -138,6 +122,10 @@ impl Tree {
     fn start_alive(&mut self, id: NodeId, why: StartWhy) {
         if self.nodes[id].is_up() {
             return self.notify(id, Notice::Started);
+        }
+        if self.nodes[id].ended().is_some() {
+            // It is started when its end was judged, if that calls for it.
+            return self.notify(id, Notice::Ended);
         }
         let starting = self.nodes[id]
             .sup()
@@ -156,9 +144,10 @@ impl Tree {
         let Some(parent) = node.parent else {
             return self.on_root_notice(notice);
         };
-        let place = node.place;
         self.answer_waiters(child, notice);
-        self.apply_heard(child, notice);
+        if self.depart(child) {
+            return;
+        }
         if notice == Notice::Released {
             return self.on_released(parent, child);
         }
@@ -176,7 +165,7 @@ impl Tree {
             Notice::StartFailed => self.failed_child(parent, child),
             Notice::Ended => self.ended_child(parent, child),
         }
-        self.boot_heard(parent, child, place);
+        self.boot_heard(parent, child);
     }
 
     /// A deadline of a node has passed.
@@ -435,9 +424,6 @@ impl Tree {
     /// stays visible as done.
     pub(super) fn forget_if_temporary(&mut self, sup: NodeId, child: NodeId) {
         let node = &self.nodes[child];
-        if node.leaving && node.rest().is_some() {
-            return self.uproot(child);
-        }
         let forgets = match self.sup_spec(sup) {
             Some(spec) if spec.kind == SupervisorKind::Pool => {
                 // An instance has no specification of its own that could be kept.
@@ -454,6 +440,7 @@ impl Tree {
         }
         if node.spec.restart() == Restart::Temporary
             && node.stopped_by.is_none()
+            && node.again.is_none()
             && matches!(node.rest(), Some(Rest::Waiting { .. }))
         {
             self.nodes[child].set_rest(Rest::Done);

@@ -8,7 +8,6 @@
 //! the task; what follows depends on its kind.
 
 use super::Tree;
-use super::command::CommandEnd;
 use super::event::{CommandId, NodeId, Outcome, Time};
 use super::node::{Ending, Reign, Rest};
 use super::record::{Class, StartWhy, StopWhy, What};
@@ -87,7 +86,7 @@ impl Task {
         self.waiting.contains(&child)
     }
 
-    fn heard(&mut self, child: NodeId) {
+    pub(super) fn heard(&mut self, child: NodeId) {
         self.waiting.retain(|id| *id != child);
     }
 
@@ -160,7 +159,6 @@ impl Tree {
         if let Some(old) = old {
             self.task_dropped(&old, Outcome::SupervisorDown);
         }
-        self.apply_abandon(sup);
         let mut task = Task::new(TaskKind::Terminate, why, StartWhy::Boot);
         task.stop = children;
         self.begin(sup, task);
@@ -260,8 +258,20 @@ impl Tree {
         start.retain(|id| {
             self.nodes
                 .get(*id)
-                .is_some_and(|node| node.parent == Some(sup))
+                .is_some_and(|node| node.parent == Some(sup) && !node.leaving)
         });
+        for id in &start {
+            // Whoever the group waited for waits for nothing any more.
+            if let Some(Rest::Backoff { cause, .. }) = self.nodes[*id].rest() {
+                let wanted = strict || self.is_wanted(*id);
+                let rest = if wanted {
+                    Rest::Retrying { cause }
+                } else {
+                    Rest::Off
+                };
+                self.nodes[*id].set_rest(rest);
+            }
+        }
         start.retain(|id| strict || self.is_wanted(*id));
         start.sort_by_key(|id| std::cmp::Reverse(self.nodes[*id].place));
         if let Some(task) = self.task_mut(sup) {
@@ -329,7 +339,14 @@ impl Tree {
                     return;
                 }
             }
+            // What it had said before it was asked to stop.
+            (Stage::Stopping | Stage::Delaying, _) if !self.is_down(child) => return,
+            (Stage::Starting, Notice::Started) if !self.has_got_somewhere(child) => return,
             (Stage::Stopping | Stage::Delaying, _) => {
+                if self.nodes[child].again.is_some() {
+                    // Somebody wants it started anew: it is, with those of this task.
+                    self.join_starts(sup, child);
+                }
                 self.forget_if_temporary(sup, child);
             }
             (Stage::Starting, Notice::Stopped) => {
@@ -347,7 +364,27 @@ impl Tree {
         self.task_go_on(sup);
     }
 
-    fn task_go_on(&mut self, sup: NodeId) {
+    /// Whether nothing of it can be waited for.
+    fn is_down(&self, child: NodeId) -> bool {
+        let node = &self.nodes[child];
+        node.rest().is_some() || node.is_unkillable()
+    }
+
+    /// Whether its start has come to an end.
+    fn has_got_somewhere(&self, child: NodeId) -> bool {
+        let node = &self.nodes[child];
+        node.is_up() || node.rest().is_some() || node.ended().is_some()
+    }
+
+    pub(super) fn join_starts(&mut self, sup: NodeId, child: NodeId) {
+        if let Some(task) = self.task_mut(sup)
+            && !task.start.contains(&child)
+        {
+            task.start.push(child);
+        }
+    }
+
+    pub(super) fn task_go_on(&mut self, sup: NodeId) {
         let exclusive = self.is_exclusive(sup);
         let Some(task) = self.task_mut(sup) else {
             return;
@@ -373,131 +410,5 @@ impl Tree {
         // The judgement may have ended the supervisor itself.
         self.task(sup)
             .is_some_and(|task| task.stage == Stage::Starting)
-    }
-
-    /// A start failed in the middle of a task.
-    fn task_failed(&mut self, sup: NodeId, child: NodeId) {
-        let one_chance = self.nodes[child].spec.restart() == Restart::Temporary;
-        if one_chance && self.policy_of(sup) == Policy::Supd && self.nodes[child].rest().is_some() {
-            self.nodes[child].set_rest(Rest::Done);
-            self.forget_if_temporary(sup, child);
-            if let Some(task) = self.task_mut(sup) {
-                task.heard(child);
-            }
-            return self.task_go_on(sup);
-        }
-        if let Some(task) = self.task_mut(sup) {
-            task.heard(child);
-            task.failed.push(child);
-        }
-        if !self.is_exclusive(sup) {
-            // No child waits for another here: it goes its own way, and the task goes on.
-            self.failed_child(sup, child);
-        }
-        self.task_go_on(sup);
-    }
-
-    /// The task ends because of failed starts. Those it had started stay up, those after it down.
-    fn task_gives_way(&mut self, sup: NodeId) {
-        let Some(state) = self.nodes[sup].sup_mut() else {
-            return;
-        };
-        let Some(task) = state.task.take() else {
-            return;
-        };
-        let strict = self.policy_of(sup) == Policy::Otp;
-        let first = task.failed[0];
-        match task.kind {
-            TaskKind::Boot if strict => {
-                let culprit = self.culprit_of(first);
-                return self.terminate(
-                    sup,
-                    Ending::StartFailed {
-                        child: first,
-                        culprit,
-                    },
-                );
-            }
-            TaskKind::Add { child, id } => {
-                self.uproot(child);
-                self.end_command(id, CommandEnd::StartFailed);
-                return self.wake(sup);
-            }
-            TaskKind::Start { child, id } if strict => {
-                self.nodes[child].set_rest(Rest::Failed);
-                self.end_command(id, CommandEnd::StartFailed);
-                return self.wake(sup);
-            }
-            TaskKind::Start { id, .. } | TaskKind::Restart(id) => {
-                self.end_command(id, CommandEnd::StartFailed);
-            }
-            TaskKind::Boot
-            | TaskKind::Recover { .. }
-            | TaskKind::Stop { .. }
-            | TaskKind::Apply
-            | TaskKind::Terminate => {}
-        }
-        for child in task.start.iter().rev() {
-            if self.nodes[*child].rest().is_some() && (strict || self.is_wanted(*child)) {
-                self.nodes[*child].set_rest(Rest::Waiting { sibling: first });
-            }
-        }
-        for child in task.failed {
-            let stopped = self
-                .nodes
-                .get(child)
-                .is_none_or(|node| node.stopped_by.is_some());
-            if stopped {
-                continue;
-            }
-            if let Some(rest) = self.nodes[child].rest()
-                && !matches!(rest, Rest::Retrying { .. })
-            {
-                self.nodes[child].set_rest(Rest::Retrying { cause: self.cause });
-            }
-            self.post(sup, Message::Retry(child));
-        }
-    }
-
-    fn has_started(&self, child: NodeId) -> bool {
-        let node = self.nodes.get(child);
-        node.is_some_and(|node| {
-            let well = node
-                .last_exit
-                .as_deref()
-                .is_none_or(|last| last.class == Class::Clean);
-            let done = node.rest() == Some(Rest::Done) && well;
-            node.is_up() || node.ended().is_some() || done
-        })
-    }
-
-    /// The last child of a task is started.
-    fn task_done(&mut self, sup: NodeId) {
-        let Some(state) = self.nodes[sup].sup_mut() else {
-            return;
-        };
-        let Some(task) = state.task.take() else {
-            return;
-        };
-        let failed = !task.failed.is_empty();
-        let stopped = matches!(
-            task.kind,
-            TaskKind::Start { child, .. } | TaskKind::Add { child, .. } if !self.has_started(child)
-        );
-        let end = match (failed, stopped) {
-            (true, _) => CommandEnd::StartFailed,
-            (false, true) => CommandEnd::Superseded,
-            (false, false) => CommandEnd::Done,
-        };
-        match task.kind {
-            TaskKind::Restart(id)
-            | TaskKind::Start { id, .. }
-            | TaskKind::Stop { id, .. }
-            | TaskKind::Add { id, .. } => self.end_command(id, end),
-            TaskKind::Boot | TaskKind::Recover { .. } | TaskKind::Terminate => {}
-            TaskKind::Apply => self.finish_apply(),
-        }
-        self.settle_all(sup);
-        self.wake(sup);
     }
 }

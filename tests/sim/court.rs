@@ -56,6 +56,8 @@ pub(crate) struct File {
     pub(crate) finished: bool,
     /// Its last end came before it was ready.
     pub(crate) failed_start: bool,
+    /// Another node of this name, which waits for the one that leaves.
+    pub(crate) successor: Option<NodeId>,
     pub(crate) reign: Reign,
 }
 
@@ -239,11 +241,11 @@ impl Court {
             What::Exhausted { .. } => self.exhausted(fact),
             What::Escalated { class, .. } => self.escalated(fact, *class),
             What::StartFailed { .. } => self.reign_ends(fact),
-            What::Removed => self.removed(fact),
+            What::Added => self.files[fact].successor = Some(id),
+            What::Removed => self.removed(fact, id),
             What::Command { by, .. } => self.command_recorded(fact, *by),
             What::Backoff { .. }
             | What::Strategy { .. }
-            | What::Added
             | What::Changed
             | What::ShuttingDown { .. }
             | What::Health { .. }
@@ -306,10 +308,18 @@ impl Court {
             }
         }
         if self.unanswered > 0 {
-            let open = self.given.iter().find(|(_, given)| !given.answered);
-            let text = format!("never answered: {open:?}");
+            let text = format!("never answered: {}", self.open_command());
             self.accuse(18, text);
         }
+    }
+
+    /// The first command that has no answer.
+    pub(crate) fn open_command(&self) -> String {
+        let open = self.given.iter().find(|(_, given)| !given.answered);
+        open.map_or_else(String::new, |(id, given)| {
+            let verb = given.command.verb().unwrap_or("a question");
+            format!("{id:?}, {verb} of {:?}", given.target)
+        })
     }
 
     pub(crate) fn outcome_is_done(outcome: &Outcome) -> bool {

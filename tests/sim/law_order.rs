@@ -5,7 +5,7 @@
 use super::court::Court;
 use super::truth::Fact;
 use std::time::Duration;
-use supd::spec::Policy;
+use supd::spec::{Policy, Supervisor};
 use supd::tree::{Haste, RunId, StartWhy, StopWhy};
 
 /// `shutdown_timeout` of every simulated tree; what comes after it is no order any more.
@@ -49,7 +49,10 @@ impl Court {
         let blocking = rules.children.iter().copied().find(|sibling| {
             let earlier = self.truth.entry(*sibling).place < place;
             if exclusive {
-                *sibling != fact && self.is_in_motion(*sibling)
+                // A later one may be on its way already when an earlier one is let go.
+                let before = self.files[*sibling].live.as_ref();
+                let starting = before.is_some_and(|live| live.stopping.is_none());
+                *sibling != fact && self.is_in_motion(*sibling) && (earlier || !starting)
             } else {
                 why == StartWhy::Boot && earlier && self.is_in_first_start(*sibling)
             }
@@ -86,7 +89,12 @@ impl Court {
     }
 
     /// Law 4, stopping.
-    pub(super) fn in_stop_order(&mut self, fact: Fact, why: StopWhy) {
+    pub(super) fn in_stop_order(&mut self, fact: Fact, run: RunId, why: StopWhy) {
+        let successor = self.files[fact].successor;
+        if successor.is_some_and(|node| node != run.node) {
+            // It leaves, and stands after all others.
+            return;
+        }
         let group = match why {
             StopWhy::Group(_) => true,
             StopWhy::Supervisor | StopWhy::Shutdown => false,
@@ -115,6 +123,19 @@ impl Court {
                 self.name(sibling)
             );
             self.accuse(4, text);
+        }
+    }
+
+    /// An apply gives the children of these supervisors another order. One that is in the middle
+    /// of a stop or a start goes on with it in the order it had.
+    pub(crate) fn order_changes(&mut self, root: &Supervisor) {
+        let ending = self.truth.find(&root.name);
+        if ending.is_none_or(|fact| self.files[fact].reign.ending) {
+            return;
+        }
+        for sup in self.truth.reorder(root) {
+            let reign = &mut self.files[sup].reign;
+            reign.disturbed |= reign.ending || !reign.up;
         }
     }
 

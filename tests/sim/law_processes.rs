@@ -105,8 +105,7 @@ impl Court {
             self.accuse(24, format!("{halt:?} while the helper {run} lives"));
         }
         if self.unanswered > 0 {
-            let open = self.given.iter().find(|(_, given)| !given.answered);
-            let text = format!("halted, never answered: {open:?}");
+            let text = format!("halted, never answered: {}", self.open_command());
             self.accuse(18, text);
         }
     }

@@ -3,10 +3,12 @@
 //! recorded once (12), one answer per command and not before its effect (18), dense numbers (19),
 //! who caused it (20).
 
-use super::court::{Court, File, Given};
+use super::court::{Court, File, Given, Live};
 use super::truth::Fact;
 use supd::spec::{ExitFacts, ExitStatus, ServiceKind};
-use supd::tree::{Actor, Class, Command, CommandId, Exit, Outcome, Phase, Record, RunId, StopWhy};
+use supd::tree::{
+    Actor, Class, Command, CommandId, Exit, NodeId, Outcome, Phase, Record, RunId, StopWhy,
+};
 
 impl Court {
     pub(super) fn numbered(&mut self, record: &Record) {
@@ -113,7 +115,7 @@ impl Court {
 
     pub(super) fn stopping(&mut self, fact: Fact, run: RunId, why: StopWhy) {
         self.caused_by(&why);
-        self.in_stop_order(fact, why);
+        self.in_stop_order(fact, run, why);
         let live = self.files[fact]
             .live
             .as_mut()
@@ -147,9 +149,16 @@ impl Court {
         }
     }
 
-    pub(super) fn removed(&mut self, fact: Fact) {
+    pub(super) fn removed(&mut self, fact: Fact, id: NodeId) {
         let live = self.files[fact].live.take();
-        if let Some(live) = live.as_ref().filter(|live| !live.unkillable) {
+        // Another node of the same name may leave while this one still waits for it.
+        let own = |live: &&Live| live.run.node == id && !live.unkillable;
+        let others = |live: &Live| live.run.node != id;
+        if live.as_ref().is_some_and(others) || self.files[fact].reign.begun {
+            self.files[fact].live = live;
+            return;
+        }
+        if let Some(live) = live.as_ref().filter(own) {
             let text = format!("{} is removed while {} lives", self.name(fact), live.run);
             self.accuse(12, text);
         }
@@ -187,12 +196,6 @@ impl Court {
                 self.files[fact].wish = Some(id);
                 self.files[fact].kept_down = false;
             }
-            Command::Reset(_) => {
-                let parent = self.truth.entry(fact).parent;
-                for at in [Some(fact), parent].into_iter().flatten() {
-                    self.files[at].reign.window.clear();
-                }
-            }
             Command::Pin(_) => {
                 self.files[fact].pinned = true;
                 self.files[fact].owed = false;
@@ -228,9 +231,10 @@ impl Court {
         }
         let changes = !matches!(given.command, Command::Count(_) | Command::Which(_));
         let (recorded, target) = (given.recorded, given.target);
-        let (stop, start) = (
+        let (stop, start, reset) = (
             matches!(given.command, Command::Stop(_)),
             matches!(given.command, Command::Start(_)),
+            matches!(given.command, Command::Reset(_)),
         );
         if changes && !recorded {
             let text = format!("{:?} was done and nobody wrote down by whom", given.command);
@@ -241,6 +245,11 @@ impl Court {
             self.stop_is_done(id, fact);
         } else if start {
             self.start_is_done(fact);
+        } else if reset {
+            let parent = self.truth.entry(fact).parent;
+            for at in [Some(fact), parent].into_iter().flatten() {
+                self.files[at].reign.window.clear();
+            }
         }
     }
 

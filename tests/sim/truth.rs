@@ -118,6 +118,39 @@ impl Truth {
         }
     }
 
+    /// Takes over the order of the children, here and below; those that are not named stand last.
+    /// Returns the supervisors whose order is another one now.
+    pub(crate) fn reorder(&mut self, sup: &Supervisor) -> Vec<Fact> {
+        let mut changed = Vec::new();
+        let Some(fact) = self.find(&sup.name) else {
+            return changed;
+        };
+        let Some(rules) = self.rules(fact) else {
+            return changed;
+        };
+        let all = rules.children.clone();
+        let mut order: Vec<Fact> = sup
+            .children
+            .iter()
+            .filter_map(|child| self.find(child.name()))
+            .filter(|child| all.contains(child))
+            .collect();
+        let rest: Vec<Fact> = all.iter().copied().filter(|f| !order.contains(f)).collect();
+        order.extend(rest);
+        for (place, child) in order.into_iter().enumerate() {
+            if self.entries[child].place != place {
+                self.entries[child].place = place;
+                changed.push(fact);
+            }
+        }
+        for child in &sup.children {
+            if let Node::Supervisor(below) = child {
+                changed.extend(self.reorder(below));
+            }
+        }
+        changed
+    }
+
     fn learn_supervisor(&mut self, parent: Option<Fact>, sup: &Supervisor) {
         let pool = sup.kind == SupervisorKind::Pool;
         let rules = Rules {

@@ -226,7 +226,7 @@ impl<'a> World<'a> {
     fn follow(&mut self, event: &Event, effects: Vec<Effect>) {
         self.events += 1;
         let at = self.now.since(self.begin);
-        self.note(|| format!("{at:>12?} <- {event:?}"));
+        self.note(|| format!("{at:>12?} <- {}", told(event)));
         for effect in effects {
             self.note(|| format!("             -> {}", brief(&effect)));
             self.imprint(&effect);
@@ -531,7 +531,11 @@ impl<'a> World<'a> {
                 Some(child) => Command::Add(node, child),
                 None => return,
             },
-            Verb::Apply(number) => Command::Apply(Arc::new(self.plan.variant(number))),
+            Verb::Apply(number) => {
+                let tree = Arc::new(self.plan.variant(number));
+                self.court.order_changes(&tree.root);
+                Command::Apply(tree)
+            }
         };
         let by = self.somebody();
         let id = CommandId(self.commands);
@@ -586,6 +590,18 @@ fn nanos(span: Duration) -> u64 {
 
 fn number(signal: Signal) -> u64 {
     u64::try_from(signal.number()).unwrap_or(0)
+}
+
+/// One event on one line.
+fn told(event: &Event) -> String {
+    match event {
+        Event::Command {
+            id,
+            command: Command::Apply(_),
+            ..
+        } => format!("{id:?}: Apply"),
+        other => format!("{other:?}"),
+    }
 }
 
 /// One effect on one line.

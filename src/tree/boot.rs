@@ -176,9 +176,12 @@ impl Tree {
     }
 
     fn start_if_wanted(&mut self, child: NodeId) -> bool {
-        if self.is_wanted(child) && self.nodes[child].is_unkillable() {
-            // Its start waits for the end of the last run; nobody waits for its start.
-            self.nodes[child].again = Some(StartWhy::Boot);
+        if let Some(Life::Unkillable(_, why)) = self.life(child) {
+            // Its start waits for the end of the last run; nobody waits for its start. A start
+            // that was too slow is judged when that end has come.
+            if *why != StopWhy::StartTimeout && self.is_wanted(child) {
+                self.nodes[child].again = Some(StartWhy::Boot);
+            }
             return false;
         }
         let wanted = self.is_wanted(child) && self.nodes[child].rest() == Some(Rest::Fresh);

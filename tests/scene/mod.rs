@@ -156,6 +156,10 @@ impl Scene {
             ["settle"] => self.wait(Duration::from_secs(3600)),
             ["shutdown"] => self.shutdown(Haste::Orderly),
             ["hurry"] => self.shutdown(Haste::Short),
+            ["apply", ref tree @ ..] => {
+                let tree = parse::tree(&tree.join(" "));
+                self.order(Command::Apply(Arc::new(tree)));
+            }
             _ => self.command(&words),
         }
         self.deliver();
@@ -184,6 +188,10 @@ impl Scene {
             ["add", _, child] => Command::Add(node, parse::child(child)),
             _ => panic!("no such action: {words:?}"),
         };
+        self.order(command);
+    }
+
+    fn order(&mut self, command: Command) {
         self.commands += 1;
         let id = CommandId(self.commands);
         let by = Actor::Client { uid: 0, pid: 7 };

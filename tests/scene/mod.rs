@@ -6,7 +6,8 @@
 //! tree     = [ "otp" ] strategy { N/TIME | auto:any | auto:all | parallel | type } [ children ]
 //! child    = name [ (word,word) ] | name:tree      words: see `parse::service`
 //! action   = exit NAME CODE | die NAME SIGNAL | fail NAME N | ready NAME | wait TIME | next
-//!          | settle | start stop restart only reset pin unpin delete count which NAME | signal NAME SIGNAL
+//!          | settle | start stop restart only reset pin unpin delete count which NAME
+//!          | signal NAME SIGNAL
 //!          | add NAME CHILD | apply TREE | shutdown | hurry | boot
 //! ```
 //! Programs obey at once; `deaf` ones ignore all but SIGKILL, `stuck` ones even that. The boot is

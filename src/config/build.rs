@@ -236,7 +236,7 @@ impl Builder<'_> {
     /// OTP's intensity and period: `max_restarts` in `max_seconds`.
     fn intensity(&self, table: &Table) -> (u32, Duration) {
         let max = table.get("max_restarts");
-        let max = max.and_then(|f| self.reader.integer(f, 0..=1_000_000));
+        let max = max.and_then(|f| self.reader.integer(f, 0..=1_000_000_000));
         let seconds = table.get("max_seconds").and_then(|field| {
             if let Item::Text(_) = field.value.item {
                 self.reader.report(

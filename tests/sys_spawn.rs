@@ -545,3 +545,26 @@ fn pidfds_are_of_the_child_and_signal_it() {
     }
     drop(world);
 }
+
+#[test]
+fn a_spawner_without_pidfds_opens_no_descriptor_for_a_child() {
+    for rung in Rung::ALL {
+        let spawner = Spawner::with_rung(&INHERITED, rung).expect("every rung holds here");
+        let spawner = spawner.without_pidfds();
+        let process = script(&["sleep", "forever"]);
+        let plan = Plan::prepare(&process, &Surroundings::new(&INHERITED)).expect("a plan");
+        let child = spawner.spawn(&plan, Stdio::default()).expect("a child");
+        assert!(child.pidfd.is_none(), "{rung:?}");
+        let mut procs = supd::sys::procs::Procs::new();
+        procs.insert(child.pid, 7, child.pidfd);
+        procs
+            .signal(7, Signal::KILL, supd::spec::Scope::Leader)
+            .expect("sent by its pid");
+        let signal = Signal::KILL;
+        let core = false;
+        assert_eq!(
+            end_of(child.pid).status,
+            ExitStatus::Signal { signal, core }
+        );
+    }
+}

@@ -173,7 +173,9 @@ fn prepare(options: Options) -> Result<Prepared, Failure> {
         Err(held @ NoSocket::Held { .. }) => return Err(held.into()),
         other => other,
     };
+    // A pid of ours is signalled only while it is unreaped, and reaped on this thread only.
     let spawner = Spawner::new(&inherited).map_err(Failure::Spawn)?;
+    let spawner = spawner.without_pidfds();
     let poller = Poller::new().map_err(system("wait for descriptors"))?;
     poller
         .add(&signals, Token::Signals.encode(), Interest::Read)

@@ -184,9 +184,7 @@ impl World {
             errno: e.raw_os_error().unwrap_or(0),
         })?;
         let child = self.execute(order, &running, ready_end.as_ref())?;
-        // A pid of ours is signalled only while it is unreaped, and reaped on this thread only: a
-        // pidfd for each service would be a descriptor for nothing.
-        self.procs.insert(child.pid, order.run, None);
+        self.procs.insert(child.pid, order.run, child.pidfd);
         self.running.insert(order.run.life, running);
         Ok(())
     }

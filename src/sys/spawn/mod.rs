@@ -78,7 +78,7 @@ impl Rung {
 pub struct Child {
     /// Its number, until it is reaped.
     pub pid: i32,
-    /// A descriptor for signalling it.
+    /// A descriptor for signalling it, unless the spawner makes none.
     pub pidfd: Option<OwnedFd>,
 }
 
@@ -95,10 +95,18 @@ pub struct Stdio<'a> {
     pub ready: Option<(u32, BorrowedFd<'a>)>,
 }
 
+/// Whether a child comes with a descriptor for signalling it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pidfds {
+    Opened,
+    None,
+}
+
 /// Spawns children. Not to be moved to another thread.
 #[derive(Debug)]
 pub struct Spawner {
     rung: Rung,
+    pidfds: Pidfds,
     null: OwnedFd,
     /// Low descriptors of ours that stand for 0, 1, 2 and the readiness descriptor of the next
     /// child, and are /dev/null between two spawns.
@@ -146,12 +154,23 @@ impl Spawner {
         };
         Ok(Self {
             rung,
+            pidfds: Pidfds::Opened,
             hold,
             cwd,
             null,
             stack: Mapping::stack()?,
             report: Mapping::report()?,
         })
+    }
+
+    /// Children come without a pidfd from now on: for who signals and reaps on one thread, where it
+    /// would be made and closed for nothing.
+    #[must_use]
+    pub fn without_pidfds(self) -> Self {
+        Self {
+            pidfds: Pidfds::None,
+            ..self
+        }
     }
 
     /// The way children take.
@@ -237,7 +256,10 @@ impl Spawner {
         // SAFETY: as above; the child has executed or ended, so that nobody writes any more.
         let failed = unsafe { report.read_volatile() };
         if plan.is_some() && failed.is_none() {
-            let pidfd = pidfd.or_else(|| pidfd_open(pid).ok());
+            let pidfd = match self.pidfds {
+                Pidfds::Opened => pidfd.or_else(|| pidfd_open(pid).ok()),
+                Pidfds::None => None,
+            };
             return Ok(Child { pid, pidfd });
         }
         wait_for(pid, &mut |_| {});
@@ -250,7 +272,10 @@ impl Spawner {
     /// Clones with every signal blocked, so that no handler of ours runs in the child.
     fn clone_child(&self, order: &mut Order) -> io::Result<(i32, Option<OwnedFd>)> {
         let mut pidfd: i32 = -1;
-        let flags = self.rung.flags();
+        let flags = match self.pidfds {
+            Pidfds::Opened => self.rung.flags(),
+            Pidfds::None => self.rung.flags() & !libc::CLONE_PIDFD,
+        };
         let mask = set_mask(u64::MAX);
         // SAFETY: the stack is the child's alone until it has executed; the order outlives that,
         // because we stand still; the child's function keeps to bare system calls.

@@ -234,11 +234,13 @@ impl Prepared {
         let served = self.socket.ok().and_then(|s| begin_to_serve(s, gate));
         let (out, err) = (io::stdout(), io::stderr());
         let outlet = |fd| Outlet::new(Output::new(fd).ok());
+        let mut logs = Logs::new(outlet(out.as_fd()), outlet(err.as_fd()), &settings);
+        logs.keep_ends(self.inherited.descriptors());
         let world = World::new(Parts {
             poller: Rc::clone(&poller),
             spawner: self.spawner,
             inherited: self.inherited,
-            logs: Logs::new(outlet(out.as_fd()), outlet(err.as_fd()), &settings),
+            logs,
             answers: to_loop,
             socket: address,
             boot: press.journal.boot().to_owned(),

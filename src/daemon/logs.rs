@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What services write: their pipes, the rings it is kept in, and who it is passed on to.
 //!
-//! Each run of a captured service has two pipes, of which we keep the ends we read: two descriptors
-//! for each service, and none when all who could write are gone. Reading is bounded per turn, so
-//! that one service that shouts delays nobody; what nobody can keep is dropped and counted, and a
-//! child is never made to wait for a reader of ours. It never decides anything about a service.
+//! A captured service has two pipes. While descriptors are plenty we hold both ends of them, so
+//! that a restart opens nothing and an exit does not wake us once for each pipe before it wakes us
+//! for itself. Beyond that each run has pipes of its own, of which we keep the ends we read: two
+//! descriptors for each service, and none when all who could write are gone. Reading is bounded
+//! per turn, so that one service that shouts delays nobody; what nobody can keep is dropped and
+//! counted, and a child is never made to wait for a reader of ours. It never decides anything
+//! about a service.
 
 use super::outlet::{Flow, Outlet};
 use super::readers::{Readers, Unit};
@@ -19,7 +22,7 @@ use crate::wire::{LogLine, Word};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
 
@@ -28,13 +31,21 @@ const BUDGET: usize = 64 << 10;
 /// Reads of one pipe when its run has ended; a pipe that is still full then has another writer.
 const LAST_READS: usize = 16;
 
+/// One of a service's two pipes.
+#[derive(Debug)]
+struct Pipe {
+    read: LogReader,
+    /// The end for the next run, too; `None`: this pipe is of one run only.
+    write: Option<OwnedFd>,
+}
+
 /// One service's output.
 #[derive(Debug)]
 struct Source {
     name: Arc<str>,
     run: u32,
     limit: usize,
-    pipes: [Option<LogReader>; 2],
+    pipes: [Option<Pipe>; 2],
     ring: Option<Ring>,
 }
 
@@ -64,11 +75,29 @@ enum Stamped {
 #[derive(Debug, Clone)]
 pub(crate) struct Follow(pub BTreeSet<NodeId>);
 
+/// The end of a pipe that a child writes to.
+#[derive(Debug)]
+pub(crate) enum End<'a> {
+    /// Ours, for the runs to come.
+    Kept(BorrowedFd<'a>),
+    /// The child's alone.
+    Given(OwnedFd),
+}
+
+impl AsFd for End<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Kept(fd) => *fd,
+            Self::Given(fd) => fd.as_fd(),
+        }
+    }
+}
+
 /// The descriptors of a child's output.
 #[derive(Debug)]
-pub(crate) enum Handles {
+pub(crate) enum Handles<'a> {
     /// Captured: the ends for the child.
-    Pipes(OwnedFd, OwnedFd),
+    Pipes(End<'a>, End<'a>),
     /// Our own.
     Inherit,
     /// /dev/null.
@@ -79,6 +108,8 @@ pub(crate) enum Handles {
 #[derive(Debug)]
 pub(crate) struct Logs {
     sources: BTreeMap<NodeId, Source>,
+    /// Write ends with a number below this are kept.
+    keep_below: i32,
     buffer: Box<[u8]>,
     /// Where lines are passed on to.
     pub passing: Passing,
@@ -89,6 +120,7 @@ impl Logs {
     pub(crate) fn new(out: Outlet, err: Outlet, settings: &Settings) -> Self {
         let mut logs = Self {
             sources: BTreeMap::new(),
+            keep_below: 0,
             buffer: vec![0; BUDGET].into(),
             passing: Passing {
                 out,
@@ -102,6 +134,12 @@ impl Logs {
         };
         logs.set(settings);
         logs
+    }
+
+    /// Keeps write ends as long as half of this many descriptors are free: the other half is for
+    /// pipes of one run, for clients and for readiness.
+    pub(crate) fn keep_ends(&mut self, descriptors: u64) {
+        self.keep_below = i32::try_from(descriptors / 2).unwrap_or(i32::MAX);
     }
 
     /// Passes lines on in this manner from now on.
@@ -126,14 +164,14 @@ impl Logs {
         source.run = run;
     }
 
-    /// The descriptors for the output of a new run. Whoever still writes to the pipes of the run
-    /// before has left it, and is read no longer.
+    /// The descriptors for the output of a new run. Whoever of the run before still writes to a
+    /// pipe of that run has left it, and is read no longer; to a kept one, as part of the new run.
     pub(crate) fn handles(
         &mut self,
         node: NodeId,
         spec: &Spec,
         poller: &Poller,
-    ) -> Result<Handles, SpawnFailure> {
+    ) -> Result<Handles<'_>, SpawnFailure> {
         match spec.to {
             LogSink::Inherit => return Ok(Handles::Inherit),
             LogSink::Null => return Ok(Handles::Null),
@@ -146,33 +184,33 @@ impl Logs {
         if let Some(ring) = &mut source.ring {
             ring.resize(spec.ring);
         }
-        let opened = open(node, poller).map_err(|e| SpawnFailure {
-            stage: Stage::Pipe,
-            errno: e.raw_os_error().unwrap_or(0),
-        })?;
-        let [(out, out_end), (err, err_end)] = opened;
-        source.pipes = [Some(out), Some(err)];
-        Ok(Handles::Pipes(out_end, err_end))
+        if !source.pipes.iter().flatten().all(|p| p.write.is_some()) {
+            source.pipes = [None, None];
+        }
+        let keep_below = self.keep_below;
+        let [out, err] = &mut source.pipes;
+        let end = |pipe, stream| {
+            write_end(pipe, stream, (node, poller, keep_below)).map_err(|e| SpawnFailure {
+                stage: Stage::Pipe,
+                errno: e.raw_os_error().unwrap_or(0),
+            })
+        };
+        Ok(Handles::Pipes(
+            end(out, Stream::Out)?,
+            end(err, Stream::Err)?,
+        ))
     }
 
     /// The descriptors for the output of a helper: the service's own pipes, opened once more. With
     /// nobody to read them, or without /proc, what it writes is lost.
-    pub(crate) fn helper_handles(&self, node: NodeId, spec: &Spec) -> Handles {
+    pub(crate) fn helper_handles(&self, node: NodeId, spec: &Spec) -> Handles<'_> {
         if spec.to == LogSink::Inherit {
             return Handles::Inherit;
         }
-        let again = |pipe: &Option<LogReader>| -> Option<OwnedFd> {
-            let path = format!("/proc/self/fd/{}", pipe.as_ref()?.as_raw_fd());
-            OpenOptions::new()
-                .write(true)
-                .open(path)
-                .ok()
-                .map(OwnedFd::from)
-        };
         let ends = self
             .sources
             .get(&node)
-            .map(|s| s.pipes.each_ref().map(again));
+            .map(|s| s.pipes.each_ref().map(|p| p.as_ref().and_then(Pipe::again)));
         match ends {
             Some([Some(out), Some(err)]) => Handles::Pipes(out, err),
             Some([_, _]) | None => Handles::Null,
@@ -249,13 +287,42 @@ impl Logs {
     }
 }
 
-fn open(node: NodeId, poller: &Poller) -> io::Result<[(LogReader, OwnedFd); 2]> {
-    let make = |stream| -> io::Result<(LogReader, OwnedFd)> {
+/// The end for a child, of the pipe that is there or of a new one.
+fn write_end<'a>(
+    place: &'a mut Option<Pipe>,
+    stream: Stream,
+    (node, poller, keep_below): (NodeId, &Poller, i32),
+) -> io::Result<End<'a>> {
+    let mut given = None;
+    if place.is_none() {
         let (read, write) = pair(None)?;
         poller.add(&read, Token::Log(node, stream).encode(), Interest::Read)?;
-        Ok((read, write))
-    };
-    Ok([make(Stream::Out)?, make(Stream::Err)?])
+        let write = if write.as_raw_fd() < keep_below {
+            Some(write)
+        } else {
+            given = Some(write);
+            None
+        };
+        *place = Some(Pipe { read, write });
+    }
+    let kept = place.as_ref().and_then(|pipe| pipe.write.as_ref());
+    match (given, kept) {
+        (Some(fd), _) => Ok(End::Given(fd)),
+        (None, Some(fd)) => Ok(End::Kept(fd.as_fd())),
+        (None, None) => Err(io::ErrorKind::BrokenPipe.into()),
+    }
+}
+
+impl Pipe {
+    /// One more end to write to.
+    fn again(&self) -> Option<End<'_>> {
+        if let Some(kept) = &self.write {
+            return Some(End::Kept(kept.as_fd()));
+        }
+        let path = format!("/proc/self/fd/{}", self.read.as_raw_fd());
+        let opened = OpenOptions::new().write(true).open(path).ok()?;
+        Some(End::Given(opened.into()))
+    }
 }
 
 impl Source {
@@ -278,7 +345,7 @@ impl Source {
             Stream::Out => 0,
             Stream::Err => 1,
         }];
-        let bytes = match pipe.as_ref().map(|p| p.read(buffer)) {
+        let bytes = match pipe.as_ref().map(|p| p.read.read(buffer)) {
             Some(Ok(Chunk::Bytes(bytes))) => bytes,
             // Everybody who could write is gone; an open end would wake us for ever.
             Some(Ok(Chunk::End) | Err(_)) => {

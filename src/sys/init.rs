@@ -116,6 +116,16 @@ impl Inherited {
         let nofile = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
         observe(nofile)
     }
+
+    /// How many descriptors we may have ourselves.
+    pub fn descriptors(&self) -> u64 {
+        let not_raised = |d: &Degraded| matches!(d, Degraded::Nofile(_));
+        if self.degraded.iter().any(not_raised) {
+            self.nofile.0
+        } else {
+            self.nofile.1
+        }
+    }
 }
 
 fn observe(nofile: (u64, u64)) -> Inherited {

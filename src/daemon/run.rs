@@ -22,7 +22,7 @@ use super::world::{Order, Runaway, World};
 use super::{note, stamp};
 use crate::sys::clock;
 use crate::sys::epoll::Poller;
-use crate::sys::signals::Signals;
+use crate::sys::signals::{Arrived, Signals};
 use crate::tree::{Actor, CommandId, Effect, Event, Halt, Outcome, Record, Time, Tree, What};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,7 +36,7 @@ use tokio::sync::mpsc::Receiver;
 const EXITS: usize = 256;
 /// Beyond this many children a search for a dead one costs more than a restart's share (waitid(2)
 /// with `P_ALL` walks through all of them).
-const MANY: usize = 512;
+const MANY: usize = 32;
 /// Programs executed in one turn: about 10 ms.
 const SPAWNS: usize = 64;
 /// Clients' questions taken in one turn.
@@ -161,14 +161,13 @@ impl Daemon {
 
     fn turn(&mut self, inbox: &mut Receiver<Message>) -> Next {
         self.begin_turn();
-        let mut tokens = std::mem::take(&mut self.turn.tokens);
-        let polled = self.poller.ready(&mut tokens);
-        self.take_tokens(&tokens);
-        let more_tokens = polled.is_ok() && !tokens.is_empty();
-        self.turn.tokens = tokens;
-        if self.turn.exits == Exits::Perhaps {
-            self.take_exits();
-        }
+        // Whoever is dead is replaced before anything else is looked at.
+        let arrived = self.signals.take();
+        self.take_signals(arrived);
+        self.take_exits();
+        self.settle();
+        self.take_tokens();
+        self.take_exits();
         self.settle();
         for _ in 0..REQUESTS {
             let Ok(message) = inbox.try_recv() else { break };
@@ -179,6 +178,7 @@ impl Daemon {
         self.settle();
         self.say_whom_we_wait_for();
         self.finish_turn();
+        let more_tokens = self.has_more_tokens();
         let undone = !self.effects.is_empty() || !self.world.events.is_empty();
         if self.halt.is_some() {
             Next::End
@@ -203,13 +203,30 @@ impl Daemon {
     #[cfg(feature = "test-hooks")]
     pub(super) fn is_idle(&self) -> bool {
         let taken = self.effects.is_empty() && self.world.events.is_empty();
-        taken && self.turn.exits == Exits::None
+        taken && self.turn.exits == Exits::None && self.turn.tokens.is_empty()
     }
 
-    fn take_tokens(&mut self, tokens: &[u64]) {
+    /// Whether a descriptor is ready, or still is: then the next turn begins with these. Asking
+    /// costs less than another turn, which usually finds nothing.
+    fn has_more_tokens(&mut self) -> bool {
+        if self.turn.tokens.is_empty() {
+            return false;
+        }
+        let asked = self.poller.ready(&mut self.turn.tokens);
+        asked.is_ok() && !self.turn.tokens.is_empty()
+    }
+
+    fn take_tokens(&mut self) {
+        let mut tokens = std::mem::take(&mut self.turn.tokens);
+        if tokens.is_empty() && self.poller.ready(&mut tokens).is_err() {
+            tokens.clear();
+        }
         for token in tokens.iter().filter_map(|t| Token::decode(*t)) {
             match token {
-                Token::Signals => self.take_signals(),
+                Token::Signals => {
+                    let arrived = self.signals.drain();
+                    self.take_signals(arrived);
+                }
                 Token::Log(node, stream) => self.world.read_log(node, stream),
                 Token::Notify(life) => self.world.hear(life),
                 Token::Ready(life) => self.world.hear_ready(life),
@@ -217,10 +234,10 @@ impl Daemon {
                 Token::Outlet(_) => {}
             }
         }
+        self.turn.tokens = tokens;
     }
 
-    fn take_signals(&mut self) {
-        let arrived = self.signals.drain();
+    fn take_signals(&mut self, arrived: Arrived) {
         for signal in arrived.signals.iter() {
             if signal == crate::spec::Signal::CHLD {
                 self.turn.exits = Exits::Perhaps;
@@ -233,9 +250,12 @@ impl Daemon {
 
     /// Reaps who is dead and posts their ends in start order.
     fn take_exits(&mut self) {
+        if self.turn.exits == Exits::None {
+            return;
+        }
         let mut ended = Vec::new();
         let mut orphans = Orphans::default();
-        // With thousands of children the kernel takes long to find a dead one unless it is named:
+        // With many children the kernel takes long to find a dead one unless it is named:
         // the named one is replaced first.
         let named = self.turn.hint.take().filter(|_| self.world.count() > MANY);
         match named.and_then(|pid| self.world.reap(Some(pid))) {

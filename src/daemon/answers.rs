@@ -151,11 +151,28 @@ impl Daemon {
     }
 
     fn node_view(&self, node: NodeId) -> Answer {
+        if let Some(view) = self.service_view(node) {
+            return Answer::json(200, &view);
+        }
         let mut snapshot = self.tree.snapshot();
         snapshot.at = self.now();
         let place = snapshot.nodes.iter().position(|n| n.id == node);
         let view = place.and_then(|place| nested(&snapshot, place, self.light()));
         view.map_or_else(no_tree, |view| Answer::json(200, &view))
+    }
+
+    /// A service alone, without a look at the rest of the tree.
+    fn service_view(&self, node: NodeId) -> Option<crate::wire::NodeView> {
+        let seen = self.tree.view(node)?;
+        let Node::Service(_) = seen.spec else {
+            return None;
+        };
+        let nodes = vec![crate::tree::NodeView {
+            path: self.press.names.path(node),
+            ..seen
+        }];
+        let at = self.now();
+        nested(&crate::tree::Snapshot { at, nodes }, 0, self.light())
     }
 
     fn health(&self, query: &Query) -> Answer {

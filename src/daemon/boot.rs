@@ -264,6 +264,7 @@ impl Prepared {
         for remark in degraded {
             daemon.note_at_start(note::SURROUNDINGS, remark);
         }
+        crate::sys::memory::give_back();
         daemon.live(inbox, ready, served).await
     }
 }

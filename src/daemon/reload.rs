@@ -262,5 +262,6 @@ impl Daemon {
             detail = format!("{detail}, with warnings:\n{warnings}");
         }
         self.note(crate::wire::kind::DAEMON_RELOADED, detail);
+        crate::sys::memory::give_back();
     }
 }

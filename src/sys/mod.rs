@@ -20,6 +20,7 @@ pub mod leftovers;
 pub mod listen;
 pub mod lock;
 pub mod logpipe;
+pub mod memory;
 pub mod notify;
 pub mod output;
 pub mod own;

@@ -106,8 +106,13 @@ impl Journal {
         let kind = kind_of(&kept.record);
         if logged {
             let node = kept.record.name.as_deref().unwrap_or("supd");
-            let message = text::message(&kept.record, names);
-            let line = format!("{} {node} {message}", stamp::of_day(kept.wall_us));
+            // One of the two is written: the other is not made.
+            let line = if as_json {
+                String::new()
+            } else {
+                let message = text::message(&kept.record, names);
+                format!("{} {node} {message}", stamp::of_day(kept.wall_us))
+            };
             trace::emit(level, node, kind, &line, &json);
         }
         self.readers

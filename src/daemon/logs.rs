@@ -46,7 +46,8 @@ struct Source {
     run: u32,
     limit: usize,
     pipes: [Option<Pipe>; 2],
-    ring: Option<Ring>,
+    /// Only once there is something to keep.
+    ring: Option<Box<Ring>>,
 }
 
 /// Where lines go besides the rings.
@@ -356,7 +357,9 @@ impl Source {
         };
         let stamp = self.stamp();
         let name = &self.name;
-        let ring = self.ring.get_or_insert_with(|| Ring::new(self.limit));
+        let ring = self
+            .ring
+            .get_or_insert_with(|| Box::new(Ring::new(self.limit)));
         ring.feed(stream, stamp, &buffer[..bytes], &mut |line| {
             passing.pass(node, name, line);
         });

@@ -48,9 +48,9 @@ pub(crate) enum Role {
 struct Running {
     run: RunId,
     role: Role,
-    notify: Option<NotifySocket>,
+    notify: Option<Box<NotifySocket>>,
     ready: Option<LogReader>,
-    said: Option<String>,
+    said: Option<Box<str>>,
     reach: Reach,
 }
 
@@ -211,7 +211,7 @@ impl World {
                 let socket = NotifySocket::new()?;
                 let token = Token::Notify(life).encode();
                 self.poller.add(&socket, token, Interest::Read)?;
-                running.notify = Some(socket);
+                running.notify = Some(Box::new(socket));
                 Ok((running, None))
             }
             HandOver::Descriptor(_) => {
@@ -405,7 +405,7 @@ impl World {
             for field in message.fields {
                 match field {
                     Field::Ready => self.events.push_back(Event::Ready { run: running.run }),
-                    Field::Status(text) => running.said = Some(text),
+                    Field::Status(text) => running.said = Some(text.into()),
                     // Not in this version.
                     Field::Stopping
                     | Field::Reloading

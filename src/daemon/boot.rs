@@ -234,8 +234,9 @@ impl Prepared {
         let served = self.socket.ok().and_then(|s| begin_to_serve(s, gate));
         let (out, err) = (io::stdout(), io::stderr());
         let outlet = |fd| Outlet::new(Output::new(fd).ok());
-        let mut logs = Logs::new(outlet(out.as_fd()), outlet(err.as_fd()), &settings);
-        logs.keep_ends(self.inherited.descriptors());
+        let outlets = [outlet(out.as_fd()), outlet(err.as_fd())];
+        let mut logs = Logs::new(outlets, &settings, self.inherited.descriptors());
+        logs.share_out(press.names.all().count());
         let world = World::new(Parts {
             poller: Rc::clone(&poller),
             spawner: self.spawner,

@@ -31,6 +31,9 @@ const BUDGET: usize = 64 << 10;
 /// Reads of one pipe when its run has ended; a pipe that is still full then has another writer.
 const LAST_READS: usize = 16;
 
+/// Descriptors that are not for output: clients, streams, readiness, our own.
+const OTHERS: usize = 512;
+
 /// One of a service's two pipes.
 #[derive(Debug)]
 struct Pipe {
@@ -109,7 +112,9 @@ pub(crate) enum Handles<'a> {
 #[derive(Debug)]
 pub(crate) struct Logs {
     sources: BTreeMap<NodeId, Source>,
-    /// Write ends with a number below this are kept.
+    /// How many descriptors we may have.
+    descriptors: usize,
+    /// Write ends with a number below this are kept: numbers are given from below.
     keep_below: i32,
     buffer: Box<[u8]>,
     /// Where lines are passed on to.
@@ -118,9 +123,11 @@ pub(crate) struct Logs {
 
 impl Logs {
     /// Nothing captured yet.
-    pub(crate) fn new(out: Outlet, err: Outlet, settings: &Settings) -> Self {
+    pub(crate) fn new(outlets: [Outlet; 2], settings: &Settings, descriptors: u64) -> Self {
+        let [out, err] = outlets;
         let mut logs = Self {
             sources: BTreeMap::new(),
+            descriptors: usize::try_from(descriptors).unwrap_or(usize::MAX),
             keep_below: 0,
             buffer: vec![0; BUDGET].into(),
             passing: Passing {
@@ -137,10 +144,12 @@ impl Logs {
         logs
     }
 
-    /// Keeps write ends as long as half of this many descriptors are free: the other half is for
-    /// pipes of one run, for clients and for readiness.
-    pub(crate) fn keep_ends(&mut self, descriptors: u64) {
-        self.keep_below = i32::try_from(descriptors / 2).unwrap_or(i32::MAX);
+    /// There may be this many services from now on: each can have the two descriptors it needs,
+    /// and what is left over keeps write ends.
+    pub(crate) fn share_out(&mut self, services: usize) {
+        let needed = services.saturating_mul(2).saturating_add(OTHERS);
+        let kept = self.descriptors.saturating_sub(needed) / 2;
+        self.keep_below = i32::try_from(kept.saturating_mul(4)).unwrap_or(i32::MAX);
     }
 
     /// Passes lines on in this manner from now on.

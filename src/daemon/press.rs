@@ -80,6 +80,7 @@ impl Press {
         let unknown = |k: &Kept| k.record.node.is_some_and(|id| !self.names.knows(id));
         if self.waiting.iter().any(|k| moved(k) || unknown(k)) {
             self.learn_names(tree);
+            world.logs.share_out(self.names.all().count());
         }
         for kept in self.waiting.drain(..) {
             if let (What::Removed, Some(node)) = (&kept.record.what, kept.record.node) {

@@ -39,6 +39,28 @@ fn lines_are_kept_by_run_and_stream_and_the_exit_carries_the_last_ones() {
 }
 
 #[test]
+fn lines_of_every_run_are_kept_whether_or_not_descriptors_are_plenty() {
+    for limit in ["200", "2000"] {
+        let ulimit = format!("ulimit -n {limit}; exec \"$@\"");
+        let mut supd = Supd::start_with(Start {
+            config: "[supervisor.root]\nmax_restarts = 2\nmax_seconds = 600\n\
+                     [service.web]\nbackoff = \"none\"\ncommand = \"CHILD print out \
+                     print-err err exit 4\"\n[service.other]\ncommand = \"CHILD sleep forever\"",
+            wrapper: &["sh", "-c", &ulimit, "sh"],
+            ..Start::default()
+        });
+        for run in 1..=3 {
+            let exit = supd.event("service.exited", "web");
+            assert_eq!(exit["run"], run, "{}", supd.story());
+            let mut last: Vec<_> = exit["last_lines"].as_array().expect("lines").clone();
+            last.sort_by_key(ToString::to_string);
+            assert_eq!(last, ["err", "out"], "limit {limit}, run {run}");
+        }
+        supd.event("supervisor.escalated", "root");
+    }
+}
+
+#[test]
 fn lines_are_followed_as_they_come() {
     let mut supd = Supd::start(
         "[service.web]\ncommand = \"CHILD on USR1 exit 0 ready sleep forever\"\n\

@@ -179,6 +179,8 @@ impl Daemon {
         self.say_whom_we_wait_for();
         self.finish_turn();
         let more_tokens = self.has_more_tokens();
+        #[cfg(feature = "test-hooks")]
+        self.finish_turn_for_tests();
         let undone = !self.effects.is_empty() || !self.world.events.is_empty();
         if self.halt.is_some() {
             Next::End
@@ -194,8 +196,6 @@ impl Daemon {
         self.press.publish(&self.tree, &mut self.world);
         self.answer_replies();
         self.world.flush();
-        #[cfg(feature = "test-hooks")]
-        self.finish_turn_for_tests();
     }
 
     /// Whether everything that has happened was handed to the engine and everything it wants is

@@ -120,7 +120,7 @@ impl<'a> Files<'a> {
                 let message = format!("cannot read {shown}: {error}");
                 let help = match (error.kind(), from) {
                     (io::ErrorKind::NotFound, Some(_)) => "create it, or take it out of `include`",
-                    (io::ErrorKind::NotFound, None) => "name another file with `--config FILE`",
+                    (io::ErrorKind::NotFound, None) => "name a file that is there",
                     (io::ErrorKind::PermissionDenied, _) => "let supd's user read it",
                     (_, _) => "name a regular file that can be read",
                 };

@@ -8,7 +8,7 @@
 //!
 //! How it works inside: a node changes its own state and posts a *notice* to its supervisor
 //! (started, start failed, stopped, ended). A supervisor that is in the middle of something (a
-//! [task]: stop these in reverse, wait, start those in order) goes on with it; one that is not
+//! *task*: stop these in reverse, wait, start those in order) goes on with it; one that is not
 //! looks into its *inbox*, one message at a time, as an OTP supervisor reads its mailbox.
 //! Under `one_for_one` and the default policy no child waits for another, so there is no task
 //! and no inbox: each child goes its own way.

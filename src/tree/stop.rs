@@ -99,30 +99,21 @@ impl Tree {
         if let Some(ready_at) = run.ready_at {
             self.forgive(id, self.now.since(ready_at));
         }
-        let run_id = RunId {
-            node: id,
-            life: run.life,
-        };
-        self.record(
-            id,
-            What::Stopping {
-                run: Some(run_id),
-                why,
-            },
-        );
-        self.set_life(
-            id,
-            Life::Stopping(
-                run,
-                Stopping {
-                    why,
-                    rung: Rung::Step(0),
-                },
-            ),
-        );
+        self.enter_stop(id, run, why);
         if spawned {
             self.first_rung(id);
         }
+    }
+
+    /// From here on the run only ends.
+    fn enter_stop(&mut self, id: NodeId, run: Run, why: StopWhy) {
+        let run_id = Some(RunId {
+            node: id,
+            life: run.life,
+        });
+        self.record(id, What::Stopping { run: run_id, why });
+        let rung = Rung::Step(0);
+        self.set_life(id, Life::Stopping(run, Stopping { why, rung }));
     }
 
     /// The process exists: run its stop command, or take the first step.
@@ -366,28 +357,8 @@ impl Tree {
 
     fn begin_kill(&mut self, id: NodeId, run: Run) {
         let why = StopWhy::Supervisor;
-        let run_id = RunId {
-            node: id,
-            life: run.life,
-        };
         let spawned = run.spawned;
-        self.record(
-            id,
-            What::Stopping {
-                run: Some(run_id),
-                why,
-            },
-        );
-        self.set_life(
-            id,
-            Life::Stopping(
-                run,
-                Stopping {
-                    why,
-                    rung: Rung::Step(0),
-                },
-            ),
-        );
+        self.enter_stop(id, run, why);
         if spawned == Spawned::Yes {
             self.kill(id);
         }

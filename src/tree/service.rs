@@ -262,20 +262,6 @@ impl Tree {
             return;
         };
         let class = Class::of_exit(facts.status, &service);
-        if service.kind == ServiceKind::Oneshot && class == Class::Clean {
-            self.end_of_start(id, run);
-            let end = End {
-                class,
-                facts: Some(facts),
-                failure: None,
-            };
-            let seq = self.record_end(id, run, Phase::Starting, end);
-            self.decided(id, seq, Decision::Done, None);
-            self.nodes[id].took = self.now.since(run.since);
-            self.nodes[id].incident = None;
-            self.set_life(id, Life::Rest(Rest::Done));
-            return self.notify(id, Notice::Started);
-        }
         self.end_of_start(id, run);
         let end = End {
             class,
@@ -283,6 +269,13 @@ impl Tree {
             failure: None,
         };
         let seq = self.record_end(id, run, Phase::Starting, end);
+        if service.kind == ServiceKind::Oneshot && class == Class::Clean {
+            self.decided(id, seq, Decision::Done, None);
+            self.nodes[id].took = self.now.since(run.since);
+            self.nodes[id].incident = None;
+            self.set_life(id, Life::Rest(Rest::Done));
+            return self.notify(id, Notice::Started);
+        }
         self.start_failed(id, class, seq);
     }
 

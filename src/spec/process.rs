@@ -61,6 +61,35 @@ pub struct Process {
     pub control: bool,
 }
 
+impl Process {
+    /// This command in supd's own surroundings, with nothing configured: no input, output
+    /// captured but not kept, and no signal when supd dies.
+    pub fn new(command: Command) -> Self {
+        Self {
+            command,
+            env: Box::default(),
+            env_inherit: EnvInherit::All,
+            env_files: Arc::from([]),
+            user: None,
+            group: None,
+            groups: None,
+            umask: None,
+            workdir: None,
+            limits: Arc::default(),
+            nice: None,
+            oom_score_adj: None,
+            no_new_privileges: false,
+            stdin: Stdin::Null,
+            logs: Arc::new(Logs {
+                to: LogSink::Supd,
+                ring: 0,
+            }),
+            pdeathsig: None,
+            control: false,
+        }
+    }
+}
+
 /// The value of an environment variable.
 #[derive(Clone, PartialEq, Eq)]
 pub enum EnvValue {

@@ -8,10 +8,9 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use supd::spec::{
-    AutoShutdown, Backoff, ChildLines, Command, EnvInherit, ExitCodePolicy, Limits, LogLevel,
-    LogSink, Logs, Node, Policy, Process, Ready, Restart, Scope, Service, ServiceKind, Settings,
-    Shutdown, Signal, SocketSpec, StartMode, Stdin, Stop, StopStep, Strategy, Supervisor,
-    SupervisorKind, Tree,
+    AutoShutdown, Backoff, ChildLines, Command, ExitCodePolicy, LogLevel, Node, Policy, Process,
+    Ready, Restart, Scope, Service, ServiceKind, Settings, Shutdown, Signal, SocketSpec, StartMode,
+    Stop, StopStep, Strategy, Supervisor, SupervisorKind, Tree,
 };
 
 /// A whole tree.
@@ -159,28 +158,7 @@ fn restart(spec: &Spec) -> Restart {
 
 fn process(on_term: OnTerm) -> Process {
     let words = ["testchild", "--on-term", word_for(on_term)];
-    Process {
-        command: Command::Argv(words.into_iter().map(Box::from).collect()),
-        env: Box::default(),
-        env_inherit: EnvInherit::All,
-        env_files: Arc::from([]),
-        user: None,
-        group: None,
-        groups: None,
-        umask: None,
-        workdir: None,
-        limits: Arc::new(Limits::default()),
-        nice: None,
-        oom_score_adj: None,
-        no_new_privileges: false,
-        stdin: Stdin::Null,
-        logs: Arc::new(Logs {
-            to: LogSink::Supd,
-            ring: 0,
-        }),
-        pdeathsig: None,
-        control: false,
-    }
+    Process::new(Command::Argv(words.into_iter().map(Box::from).collect()))
 }
 
 fn settings() -> Settings {

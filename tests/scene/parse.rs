@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use supd::spec::{
-    AutoShutdown, Backoff, BackoffCurve, ChildLines, Command, EnvInherit, ExitCodePolicy, Jitter,
-    Limits, LogLevel, LogSink, Logs, Node, Policy, Process, Ready, Restart, Scope, Service,
-    ServiceKind, Settings, Shutdown, Signal, SocketSpec, StartMode, Stdin, Stop, StopStep,
-    Strategy, Supervisor, SupervisorKind, Tree,
+    AutoShutdown, Backoff, BackoffCurve, ChildLines, Command, ExitCodePolicy, Jitter, LogLevel,
+    Node, Policy, Process, Ready, Restart, Scope, Service, ServiceKind, Settings, Shutdown, Signal,
+    SocketSpec, StartMode, Stop, StopStep, Strategy, Supervisor, SupervisorKind, Tree,
 };
 
 /// The whole tree; its root is called `root`.
@@ -178,28 +177,7 @@ fn backoff() -> Arc<Backoff> {
 
 fn process(words: &[&str]) -> Process {
     let words = std::iter::once("program").chain(words.iter().copied());
-    Process {
-        command: Command::Argv(words.map(Box::from).collect()),
-        env: Box::default(),
-        env_inherit: EnvInherit::All,
-        env_files: Arc::from([]),
-        user: None,
-        group: None,
-        groups: None,
-        umask: None,
-        workdir: None,
-        limits: Arc::new(Limits::default()),
-        nice: None,
-        oom_score_adj: None,
-        no_new_privileges: false,
-        stdin: Stdin::Null,
-        logs: Arc::new(Logs {
-            to: LogSink::Supd,
-            ring: 0,
-        }),
-        pdeathsig: None,
-        control: false,
-    }
+    Process::new(Command::Argv(words.map(Box::from).collect()))
 }
 
 fn settings() -> Settings {

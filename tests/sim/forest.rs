@@ -6,10 +6,10 @@ use super::dice::Dice;
 use std::sync::Arc;
 use std::time::Duration;
 use supd::spec::{
-    AutoShutdown, Backoff, BackoffCurve, ChildLines, Command, EnvInherit, ExitCodePolicy, Jitter,
-    Limits, LogLevel, LogSink, Logs, Node, Policy, Probe, ProbeTarget, Process, Ready, Reload,
-    Restart, Scope, Service, ServiceKind, Settings, Shutdown, Signal, SocketSpec, StartMode, Stdin,
-    Stop, StopStep, Strategy, Supervisor, SupervisorKind, Tree,
+    AutoShutdown, Backoff, BackoffCurve, ChildLines, Command, ExitCodePolicy, Jitter, LogLevel,
+    Node, Policy, Probe, ProbeTarget, Process, Ready, Reload, Restart, Scope, Service, ServiceKind,
+    Settings, Shutdown, Signal, SocketSpec, StartMode, Stop, StopStep, Strategy, Supervisor,
+    SupervisorKind, Tree,
 };
 
 /// Supervisors nest at most this deep below the root.
@@ -316,27 +316,10 @@ fn alter(sup: &mut Supervisor, version: &str, dice: &mut Dice) {
 }
 
 pub(crate) fn process(version: &str) -> Process {
+    let command = Command::Argv(["program", version].into_iter().map(Box::from).collect());
     Process {
-        command: Command::Argv(["program", version].into_iter().map(Box::from).collect()),
-        env: Box::default(),
-        env_inherit: EnvInherit::All,
-        env_files: Arc::from([]),
-        user: None,
-        group: None,
-        groups: None,
-        umask: None,
-        workdir: None,
-        limits: Arc::new(Limits::default()),
-        nice: None,
-        oom_score_adj: None,
-        no_new_privileges: false,
-        stdin: Stdin::Null,
-        logs: Arc::new(Logs {
-            to: LogSink::Supd,
-            ring: 0,
-        }),
         pdeathsig: Some(Signal::KILL),
-        control: false,
+        ..Process::new(command)
     }
 }
 

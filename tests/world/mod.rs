@@ -8,10 +8,7 @@ use serde_json::Value;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
-use supd::spec::{
-    Command, EnvInherit, ExitFacts, ExitStatus, Limits, LogSink, Logs, Process, Signal,
-    SpawnFailure, Stdin,
-};
+use supd::spec::{Command, ExitFacts, ExitStatus, LogSink, Logs, Process, Signal, SpawnFailure};
 use supd::sys::init::Inherited;
 use supd::sys::logpipe::{self, Chunk, LogReader};
 use supd::sys::reap;
@@ -150,26 +147,12 @@ pub(crate) fn is_root() -> bool {
 /// A process with nothing special about it.
 pub(crate) fn process(words: &[&str]) -> Process {
     Process {
-        command: argv(words),
-        env: Box::default(),
-        env_inherit: EnvInherit::All,
-        env_files: Arc::default(),
-        user: None,
-        group: None,
-        groups: None,
-        umask: None,
-        workdir: None,
-        limits: Arc::new(Limits::default()),
-        nice: None,
-        oom_score_adj: None,
-        no_new_privileges: false,
-        stdin: Stdin::Null,
         logs: Arc::new(Logs {
             to: LogSink::Null,
             ring: 0,
         }),
         pdeathsig: Some(Signal::KILL),
-        control: false,
+        ..Process::new(argv(words))
     }
 }
 

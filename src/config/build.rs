@@ -24,6 +24,8 @@ use std::time::Duration;
 /// What a pool's instances are rendered from, at start and when it is scaled.
 #[derive(Debug, Clone)]
 pub(super) struct PoolPlan {
+    /// The number in the file.
+    pub(super) count: u32,
     table: Table,
     frame: Frame,
 }
@@ -341,6 +343,7 @@ impl Builder<'_> {
         let count = u32::try_from(count).ok()?;
         self.count(&frame, count as usize)?;
         let plan = PoolPlan {
+            count,
             table: table.clone(),
             frame,
         };

@@ -25,6 +25,7 @@ mod process;
 mod reader;
 mod render;
 mod scalar;
+mod scale;
 mod schema;
 mod service;
 mod settings;
@@ -241,6 +242,22 @@ impl Loaded {
             return None;
         }
         self.with_reader(|reader| plan.instance(reader, name))
+    }
+
+    /// This tree, with the instances that were ordered in the tree in force: a number lasts until
+    /// the one in the file changes. `before` is what that tree was loaded from.
+    pub fn keeping_scale(&self, before: &Self, in_force: &spec::Tree) -> spec::Tree {
+        let mut ordered = BTreeMap::new();
+        scale::numbers(&in_force.root, &mut ordered);
+        ordered.retain(|pool, count| {
+            let number = |loaded: &Self| loaded.plans.get(*pool).map(|plan| plan.count);
+            number(self).is_some_and(|now| now != *count && number(before) == Some(now))
+        });
+        let instances = |pool: &str| self.instances(pool, *ordered.get(pool)?);
+        spec::Tree {
+            settings: Arc::clone(&self.tree.settings),
+            root: scale::with_instances(&self.tree.root, &instances),
+        }
     }
 
     fn with_reader<T>(&self, render: impl FnOnce(&Reader<'_>) -> T) -> T {

@@ -115,6 +115,16 @@ impl Config {
         }
     }
 
+    /// The one that comes after it; `in_force` is the tree that the engine has now, with what was
+    /// ordered since.
+    fn followed_by(&self, loaded: Loaded, in_force: &Spec) -> Self {
+        let tree = loaded.keeping_scale(&self.loaded, in_force);
+        Self {
+            tree: Arc::new(tree),
+            ..Self::new(self.origin.clone(), loaded)
+        }
+    }
+
     /// What the engine is given.
     pub(crate) fn tree(&self) -> Arc<Spec> {
         Arc::clone(&self.tree)
@@ -250,8 +260,7 @@ impl Daemon {
     }
 
     fn put_in_force(&mut self, loaded: Loaded, warnings: &str) {
-        let origin = self.desk.config.origin.clone();
-        self.desk.config = Config::new(origin, loaded);
+        self.desk.config = self.desk.config.followed_by(loaded, self.tree.spec());
         let tree = self.desk.config.tree();
         let settings = &tree.settings;
         self.world.logs.set(settings);

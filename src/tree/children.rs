@@ -8,8 +8,10 @@ use super::event::{ChildStatus, CommandId, Counts, NodeId, Outcome};
 use super::node::{Origin, Rest};
 use super::record::{StartWhy, StopWhy, What};
 use super::task::{Task, TaskKind};
-use crate::spec::{AutoShutdown, Name, Node, Policy, Restart, Service, SupervisorKind};
-use std::collections::BTreeSet;
+use crate::spec::{
+    AutoShutdown, Name, Node, Policy, Restart, Service, Supervisor, SupervisorKind, Tree as Spec,
+};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl Tree {
@@ -73,21 +75,25 @@ impl Tree {
             return self.reply(id, Outcome::SupervisorDown);
         }
         let wanted: BTreeSet<&Name> = instances.iter().map(|service| &service.name).collect();
-        let mut present = BTreeSet::new();
+        let mut present = BTreeMap::new();
         for child in self.children(pool).into_iter().rev() {
             let name = Arc::clone(self.nodes[child].name());
             if !wanted.contains(&name) {
                 self.retire(child);
             } else if !self.nodes[child].leaving {
-                present.insert(name);
+                present.insert(name, self.nodes[child].spec.clone());
             }
         }
+        let as_it_is = |service: &Arc<Service>| present.get(&service.name).cloned();
+        let specs = instances
+            .iter()
+            .map(|new| as_it_is(new).unwrap_or_else(|| Node::Service(Arc::clone(new))));
+        self.specify_instances(pool, &specs.collect::<Vec<_>>());
         for service in instances {
-            if present.contains(&service.name) {
+            if present.contains_key(&service.name) {
                 continue;
             }
             let child = self.plant(Some(pool), Node::Service(Arc::clone(service)));
-            self.nodes[child].origin = Origin::Dynamic;
             if let Some(state) = self.nodes[pool].sup_mut() {
                 state.children.push(child);
             }
@@ -96,6 +102,30 @@ impl Tree {
             self.start(child, StartWhy::Command);
         }
         self.reply(id, Outcome::Done);
+    }
+
+    /// From now on the specification has these instances: whoever restarts the pool, however far
+    /// above, restarts as many.
+    fn specify_instances(&mut self, pool: NodeId, instances: &[Node]) {
+        let mut path = Vec::new();
+        let lineage: Vec<NodeId> = self.lineage(pool).collect();
+        for sup in lineage {
+            let Some(spec) = self.sup_spec(sup) else {
+                return;
+            };
+            let Some(new) = with_instances(spec, &path, instances) else {
+                // It was added at run time: no specification above has it.
+                return;
+            };
+            path.insert(0, Arc::clone(&spec.name));
+            let new = Arc::new(new);
+            if sup == self.root {
+                let settings = Arc::clone(&self.spec.settings);
+                let root = Arc::clone(&new);
+                self.spec = Arc::new(Spec { settings, root });
+            }
+            self.nodes[sup].spec = Node::Supervisor(new);
+        }
     }
 
     /// OTP's `count_children`: a child that is dead but not looked at is not active.
@@ -161,6 +191,21 @@ impl Tree {
         self.sync_children(id);
         id
     }
+}
+
+/// A supervisor whose pool at the end of this path has these instances.
+fn with_instances(sup: &Supervisor, path: &[Name], instances: &[Node]) -> Option<Supervisor> {
+    let mut new = sup.clone();
+    let Some((name, rest)) = path.split_first() else {
+        new.children = instances.to_vec();
+        return Some(new);
+    };
+    let below = new.children.iter_mut().find(|child| child.name() == name)?;
+    let Node::Supervisor(old) = below else {
+        return None;
+    };
+    *below = Node::Supervisor(Arc::new(with_instances(old, rest, instances)?));
+    Some(new)
 }
 
 /// OTP's `validSignificant`: a significant child needs a supervisor that looks at it, and must be

@@ -380,6 +380,57 @@ fn a_reload_by_the_socket_says_what_it_did_or_why_not() {
 }
 
 #[test]
+fn an_ordered_number_of_instances_lasts_until_the_file_has_another() {
+    let text = |word: &str, count: u32| {
+        format!(
+            "[service.pool]\ncommand = \"CHILD sleep forever {word}\"\ninstances = {count}\n\
+             [service.a]\ncommand = \"CHILD sleep forever\""
+        )
+    };
+    let mut supd = Supd::start(&text("", 1));
+    supd.event("supervisor.ready", "root");
+    let (_, reply) = supd.post("/v1/nodes/pool/scale", "{\"instances\":3}");
+    assert_eq!(reply["ok"], true, "{reply}");
+    supd.event("service.ready", "pool.3");
+    let pids = |supd: &mut Supd| ["pool.1", "pool.2", "pool.3", "a"].map(|name| supd.pid_of(name));
+    let before = pids(&mut supd);
+    let reload = |supd: &mut Supd, text: &str| {
+        let text = super::harness::expand(text, &supd.dir);
+        supd.dir.write("supd.toml", &text);
+        let (_, reply) = supd.post("/v1/reload", "");
+        assert_eq!(reply["ok"], true, "{reply}");
+        let counts = ["added", "removed", "restarted", "in_place"];
+        counts.map(|count| reply[count].as_u64().expect("a count"))
+    };
+    // Nothing of it has changed, then only something else has.
+    assert_eq!(reload(&mut supd, &text("", 1)), [0, 0, 0, 0]);
+    let other = format!(
+        "{}\n[service.b]\ncommand = \"CHILD sleep forever\"",
+        text("", 1)
+    );
+    assert_eq!(reload(&mut supd, &other), [1, 0, 0, 0]);
+    assert_eq!(pids(&mut supd), before, "{}", supd.story());
+    // All three get the new command, rendered for each.
+    assert_eq!(
+        reload(&mut supd, &text("exit ${INSTANCE}", 1)),
+        [0, 1, 3, 0]
+    );
+    let third = supd.pid_of("pool.3");
+    let line = std::fs::read(format!("/proc/{third}/cmdline")).expect("its command line");
+    assert!(line.ends_with(b"exit\x003\0"), "{}", line.escape_ascii());
+    // Another number counts from now on, also when the former one comes back.
+    assert_eq!(
+        reload(&mut supd, &text("exit ${INSTANCE}", 2)),
+        [0, 1, 0, 0]
+    );
+    assert_eq!(
+        reload(&mut supd, &text("exit ${INSTANCE}", 1)),
+        [0, 1, 0, 0]
+    );
+    assert_eq!(supd.ask("GET", "/v1/nodes/pool.2", "").0, 404);
+}
+
+#[test]
 fn a_shutdown_is_answered_when_nothing_is_left() {
     let mut supd = two();
     let web = supd.pid_of("web");

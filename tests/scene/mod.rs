@@ -7,7 +7,7 @@
 //! child    = name [ (word,word) ] | name:tree      words: see `parse::service`
 //! action   = exit NAME CODE | die NAME SIGNAL | fail NAME N | ready NAME | wait TIME | next
 //!          | settle | start stop restart only reset pin unpin delete count which NAME
-//!          | signal NAME SIGNAL
+//!          | signal NAME SIGNAL | scale POOL N
 //!          | add NAME CHILD | apply TREE | shutdown | hurry | boot
 //! ```
 //! Programs obey at once; `deaf` ones ignore all but SIGKILL, `stuck` ones even that. The boot is
@@ -185,10 +185,31 @@ impl Scene {
             ["which", _] => Command::Which(node),
             ["reload", _] => Command::ReloadService(node),
             ["signal", _, signal] => Command::Signal(node, signal.parse().expect("a signal")),
+            ["scale", _, count] => {
+                let count = count.parse().expect("a number");
+                Command::Scale(node, self.instances(node, count))
+            }
             ["add", _, child] => Command::Add(node, parse::child(child)),
             _ => panic!("no such action: {words:?}"),
         };
         self.order(command);
+    }
+
+    /// The pool's first instance under these numbers.
+    fn instances(&self, pool: NodeId, count: u32) -> Vec<Arc<Service>> {
+        let view = self.tree.view(pool).expect("a pool of this name");
+        let Node::Supervisor(spec) = &view.spec else {
+            panic!("a pool");
+        };
+        let Some(Node::Service(first)) = spec.children.first() else {
+            panic!("a pool with instances");
+        };
+        let name = |number| Arc::from(format!("{}.{number}", spec.name));
+        let like_it = |number| Service {
+            name: name(number),
+            ..(**first).clone()
+        };
+        (1..=count).map(|n| Arc::new(like_it(n))).collect()
     }
 
     fn order(&mut self, command: Command) {

@@ -32,6 +32,7 @@ mod helper;
 mod intensity;
 mod leaving;
 mod node;
+mod probe;
 mod reconfigure;
 mod record;
 mod recover;

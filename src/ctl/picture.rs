@@ -224,6 +224,7 @@ fn process(node: &NodeView) -> String {
 
 fn service_age(node: &NodeView) -> String {
     match (node.pid, &node.last_exit) {
+        (Some(_), _) if node.state == "starting" => start_age(node),
         (Some(_), _) => age::short(node.up_ms.unwrap_or(node.since_ms)),
         (None, Some(exit)) => match exit.ago_ms {
             Some(ms) => format!("{} ago", age::short(ms)),
@@ -231,6 +232,12 @@ fn service_age(node: &NodeView) -> String {
         },
         (None, None) => age::short(node.since_ms),
     }
+}
+
+/// How long a start has taken, and may take: `12s of 1m`.
+pub(crate) fn start_age(node: &NodeView) -> String {
+    let limit = node.limit_ms.map(|ms| format!(" of {}", age::short(ms)));
+    age::short(node.since_ms) + &limit.unwrap_or_default()
 }
 
 fn supervisor_notes(node: &NodeView) -> String {
@@ -293,6 +300,7 @@ fn service_notes(node: &NodeView, style: Style) -> String {
         }
         _ => {}
     }
+    notes.extend(node.awaits.as_deref().map(visible));
     if node.oneshot && node.pid.is_none() {
         let took = node.last_exit.as_ref().and_then(|exit| exit.uptime_ms);
         notes.extend(took.map(|ms| format!("took {}", age::short(ms))));

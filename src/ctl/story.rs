@@ -134,6 +134,9 @@ fn exited(event: &EventLine) -> String {
     if let Some(class) = &event.class {
         text.push_str(&format!("  {}", visible(class)));
     }
+    if let Some(probe) = &event.probe {
+        text.push_str(&format!("  last probe: {}", visible(probe)));
+    }
     text.push_str(&consequence(event));
     text
 }

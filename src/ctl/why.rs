@@ -176,7 +176,7 @@ fn headline(node: &NodeView) -> String {
         "{} is {} ({})",
         visible(&node.name),
         visible(&node.state).to_uppercase(),
-        age::short(node.since_ms)
+        picture::start_age(node)
     )];
     parts.extend(
         node.delay_ms
@@ -184,6 +184,8 @@ fn headline(node: &NodeView) -> String {
     );
     let waits = node.waiting_for.as_ref();
     parts.extend(waits.map(|name| format!("waits for {}", visible(name))));
+    let awaits = node.awaits.as_ref();
+    parts.extend(awaits.map(|what| format!("waits for {}", visible(what))));
     if let Some(by) = &node.stopped_by {
         parts.push(match by.uid {
             Some(uid) => format!("stopped by uid {uid}"),

@@ -191,6 +191,7 @@ fn exited(line: &mut EventLine, exit: &Exit, names: &Names) {
         errno: f.errno,
         message: Some(words::errno(f.errno)),
     });
+    line.probe = exit.probe.map(words::fault);
     line.budget = exit.budget.map(|b| budget(b, names));
     line.decision = Some(decided(exit.decision));
 }

@@ -5,9 +5,10 @@
 //! name: `localhost` is 127.0.0.1, then ::1. What an answer means is the engine's affair.
 
 use super::control::Message;
-use crate::spec::{Probe, ProbeTarget};
+use crate::spec::{Probe, ProbeFault, ProbeTarget};
 use crate::tree::{ProbeAnswer, RunId};
 use std::collections::BTreeMap;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use tokio::net::{TcpStream, UnixStream};
@@ -35,7 +36,10 @@ impl Probes {
         let answers = self.answers.clone();
         let task = tokio::spawn(async move {
             let tried = tokio::time::timeout(probe.timeout, attempt(&probe.target)).await;
-            let answer = tried.unwrap_or(ProbeAnswer::Failure);
+            let answer = match tried.unwrap_or(Err(ProbeFault::TimedOut)) {
+                Ok(()) => ProbeAnswer::Success,
+                Err(fault) => ProbeAnswer::of(fault),
+            };
             let _ending = answers.send(Message::Probed { run, answer }).await;
         });
         self.tasks.insert(run, task.abort_handle());
@@ -49,34 +53,43 @@ impl Probes {
     }
 }
 
-async fn attempt(target: &ProbeTarget) -> ProbeAnswer {
-    let there = match target {
-        ProbeTarget::Tcp { host, port } => return connect(host, *port).await,
-        ProbeTarget::Unix(path) => UnixStream::connect(path).await.is_ok(),
-        ProbeTarget::File(path) => path.exists(),
+async fn attempt(target: &ProbeTarget) -> Result<(), ProbeFault> {
+    match target {
+        ProbeTarget::Tcp { host, port } => connect(host, *port).await.map(drop),
+        ProbeTarget::Unix(path) => {
+            let connected = UnixStream::connect(path).await;
+            connected.map(drop).map_err(|e| fault(&e))
+        }
+        ProbeTarget::File(path) => std::fs::metadata(path).map(drop).map_err(|e| fault(&e)),
         // The engine asks for these as helpers.
-        ProbeTarget::Exec(_) => return ProbeAnswer::Unknown,
-    };
-    if there {
-        ProbeAnswer::Success
-    } else {
-        ProbeAnswer::Failure
+        ProbeTarget::Exec(_) => Err(ProbeFault::Impossible),
     }
 }
 
-async fn connect(host: &str, port: u16) -> ProbeAnswer {
+fn fault(error: &io::Error) -> ProbeFault {
+    let errno = error.raw_os_error();
+    errno.map_or(ProbeFault::Impossible, ProbeFault::Errno)
+}
+
+async fn connect(host: &str, port: u16) -> Result<TcpStream, ProbeFault> {
     let addresses: Vec<IpAddr> = if host == "localhost" {
         vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
     } else {
         host.parse().into_iter().collect()
     };
-    if addresses.is_empty() {
-        return ProbeAnswer::Unknown;
-    }
+    let mut first = None;
     for address in addresses {
-        if TcpStream::connect((address, port)).await.is_ok() {
-            return ProbeAnswer::Success;
+        match TcpStream::connect((address, port)).await {
+            // Where nobody listens, the kernel may have given our own end this very port, and we
+            // talk to ourselves (a simultaneous open, RFC 9293 section 3.5).
+            Ok(stream) if stream.local_addr().ok() == stream.peer_addr().ok() => {
+                first.get_or_insert(ProbeFault::REFUSED);
+            }
+            Ok(stream) => return Ok(stream),
+            Err(error) => {
+                first.get_or_insert(fault(&error));
+            }
         }
     }
-    ProbeAnswer::Failure
+    Err(first.unwrap_or(ProbeFault::Impossible))
 }

@@ -139,7 +139,11 @@ fn exited(exit: &Exit, names: &Names) -> String {
         (None, Some(failure)) => format!("not started: {} ({class})", words::failure(failure)),
         (None, None) => format!("ended ({class})"),
     };
-    format!("{how}{}", next(exit.decision, exit.budget, names))
+    let probe = exit
+        .probe
+        .map(|fault| format!(", last probe: {}", words::fault(fault)));
+    let probe = probe.unwrap_or_default();
+    format!("{how}{probe}{}", next(exit.decision, exit.budget, names))
 }
 
 fn next(decision: Decision, budget: Option<Budget>, names: &Names) -> String {
@@ -240,6 +244,7 @@ mod tests {
                 core: false,
             })),
             failure: None,
+            probe: None,
             decision: Decision::Restart {
                 delay: Duration::ZERO,
             },

@@ -8,7 +8,7 @@ use super::line::millis;
 use super::press::Press;
 use super::world::World;
 use super::{stamp, words};
-use crate::spec::{Node, Restart, ServiceKind, SupervisorKind};
+use crate::spec::{Node, ProbeFault, Restart, Service, ServiceKind, SupervisorKind};
 use crate::tree::{Actor, NodeView as Seen, Snapshot, State, Time};
 use crate::wire::{FailureLine, Health, LastExit, NodeKind, NodeView, StoppedBy, Word};
 use std::collections::BTreeMap;
@@ -80,6 +80,11 @@ fn one(seen: &Seen, at: Time, light: Light<'_>) -> NodeView {
             view.oneshot = service.kind == ServiceKind::Oneshot;
             view.run = (seen.starts > 0).then_some(u64::from(seen.starts));
             view.up_ms = seen.run.map(|_| view.since_ms);
+            if seen.state == State::Starting {
+                let limit = seen.start_limit.map(|limit| limit.since(seen.since));
+                view.limit_ms = limit.map(millis);
+                view.awaits = awaits(service, seen.fault);
+            }
         }
         Node::Supervisor(sup) => {
             view.kind = match sup.kind {
@@ -93,6 +98,15 @@ fn one(seen: &Seen, at: Time, light: Light<'_>) -> NodeView {
         }
     }
     view
+}
+
+/// `tcp 127.0.0.1:6379: connection refused`.
+fn awaits(service: &Service, fault: Option<ProbeFault>) -> Option<String> {
+    let what = words::ready(&service.ready).filter(|_| service.kind == ServiceKind::Daemon)?;
+    Some(match fault {
+        Some(fault) => format!("{what}: {}", words::fault(fault)),
+        None => what,
+    })
 }
 
 fn restart(restart: Restart) -> &'static str {
@@ -122,6 +136,7 @@ fn last_exit(seen: &Seen, at: Time, light: Light<'_>) -> Option<LastExit> {
         }
         None => {}
     }
+    exit.probe = last.probe.map(words::fault);
     exit.failure = last.failure.map(|f| FailureLine {
         stage: Word::Borrowed(f.stage.as_str()),
         errno: f.errno,

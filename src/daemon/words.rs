@@ -4,7 +4,7 @@
 //! Nothing is decided here. Every word of the protocol that stands for a value of the engine is
 //! written in this file and nowhere else in the daemon.
 
-use crate::spec::{ExitStatus, SpawnFailure, Strategy};
+use crate::spec::{Command, ExitStatus, ProbeFault, ProbeTarget, Ready, SpawnFailure, Strategy};
 use crate::tree::{Actor, Decision, How, Phase, StartWhy, StopWhy};
 use std::time::Duration;
 
@@ -96,6 +96,53 @@ pub(crate) fn how(how: How) -> String {
         How::Status(s) => status(s),
         How::Spawn(f) => format!("cannot start: {}", failure(f)),
         How::StartTimeout => "not ready in time".to_owned(),
+    }
+}
+
+/// Why a probe did not succeed, for people: `connection refused`.
+pub(crate) fn fault(fault: ProbeFault) -> String {
+    match fault {
+        ProbeFault::TimedOut => "no answer in time".to_owned(),
+        ProbeFault::Errno(number) => lower(errno(number)),
+        ProbeFault::HttpStatus(status) => format!("HTTP status {status}"),
+        ProbeFault::NotHttp => "the answer is not HTTP".to_owned(),
+        ProbeFault::Closed => "closed without an answer".to_owned(),
+        ProbeFault::Stale => "unchanged since before the start".to_owned(),
+        ProbeFault::Exit(ended) => status(ended),
+        ProbeFault::NotStarted(failed) => format!("cannot start it: {}", failure(failed)),
+        ProbeFault::Impossible => "could not be tried".to_owned(),
+    }
+}
+
+/// What decides that a service is ready, for people: `tcp 127.0.0.1:6379`.
+pub(crate) fn ready(ready: &Ready) -> Option<String> {
+    Some(match ready {
+        Ready::Exec => return None,
+        Ready::Notify => "READY=1".to_owned(),
+        Ready::Fd(number) => format!("a newline on descriptor {number}"),
+        Ready::After(time) => format!("{} to pass", span(*time)),
+        Ready::Probe(probe) => match &probe.target {
+            ProbeTarget::Exec(command) => format!("exec {}", program(command)),
+            ProbeTarget::Tcp { host, port } if host.contains(':') => format!("tcp [{host}]:{port}"),
+            ProbeTarget::Tcp { host, port } => format!("tcp {host}:{port}"),
+            ProbeTarget::Unix(path) => format!("unix {}", path.display()),
+            ProbeTarget::File(path) => format!("file {}", path.display()),
+        },
+    })
+}
+
+fn program(command: &Command) -> &str {
+    match command {
+        Command::Argv(words) => words.first().map_or("", |word| word),
+        Command::Shell(_) => "a shell",
+    }
+}
+
+fn lower(text: String) -> String {
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => first.to_lowercase().chain(letters).collect(),
+        None => text,
     }
 }
 

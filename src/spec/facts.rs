@@ -52,6 +52,50 @@ pub struct SpawnFailure {
     pub errno: i32,
 }
 
+/// Why a probe did not succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProbeFault {
+    /// No answer within its timeout.
+    TimedOut,
+    /// A system call failed with this error number: `ECONNREFUSED`, `ENOENT`.
+    Errno(i32),
+    /// The answer has this HTTP status.
+    HttpStatus(u16),
+    /// The answer is not HTTP.
+    NotHttp,
+    /// The connection was closed without an answer.
+    Closed,
+    /// The file has not changed since before the start of the run.
+    Stale,
+    /// The command ended like this.
+    Exit(ExitStatus),
+    /// The command could not be executed; this says nothing about the service.
+    NotStarted(SpawnFailure),
+    /// The world has no way to try it; this says nothing about the service.
+    Impossible,
+}
+
+impl ProbeFault {
+    /// Nobody listens (`ECONNREFUSED`).
+    pub const REFUSED: Self = Self::Errno(111);
+
+    /// Whether it says something about the service, and not about us who asked.
+    pub fn is_about_the_service(self) -> bool {
+        // ENOMEM, ENFILE, EMFILE, ENOBUFS: it is we who lack something.
+        const SHORTAGES: [i32; 4] = [12, 23, 24, 105];
+        match self {
+            Self::Errno(errno) => !SHORTAGES.contains(&errno),
+            Self::NotStarted(_) | Self::Impossible => false,
+            Self::TimedOut
+            | Self::HttpStatus(_)
+            | Self::NotHttp
+            | Self::Closed
+            | Self::Stale
+            | Self::Exit(_) => true,
+        }
+    }
+}
+
 /// The steps from a specification to a running program, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {

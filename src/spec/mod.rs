@@ -17,7 +17,7 @@ mod service;
 mod settings;
 mod signal;
 
-pub use facts::{ExitFacts, ExitStatus, SpawnFailure, Stage};
+pub use facts::{ExitFacts, ExitStatus, ProbeFault, SpawnFailure, Stage};
 pub use node::{
     AutoShutdown, Node, Policy, Restart, Shutdown, StartMode, Strategy, Supervisor, SupervisorKind,
 };

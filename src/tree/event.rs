@@ -4,7 +4,9 @@
 //! Every event is legal in every state. One that comes too late (a former run's exit, a probe of
 //! a service that was stopped meanwhile) changes nothing and is counted.
 
-use crate::spec::{ExitFacts, Node, Service, Signal, SpawnFailure, Supervisor, Tree as Spec};
+use crate::spec::{
+    ExitFacts, Node, ProbeFault, Service, Signal, SpawnFailure, Supervisor, Tree as Spec,
+};
 use std::fmt;
 use std::ops::Add;
 use std::sync::Arc;
@@ -300,8 +302,19 @@ pub struct Applied {
 pub enum ProbeAnswer {
     /// It is there.
     Success,
-    /// It is not.
-    Failure,
+    /// It is not, because of this.
+    Failure(ProbeFault),
     /// The probe could not be made; this says nothing about the service.
-    Unknown,
+    Unknown(ProbeFault),
+}
+
+impl ProbeAnswer {
+    /// The answer of a probe that did not succeed.
+    pub fn of(fault: ProbeFault) -> Self {
+        if fault.is_about_the_service() {
+            Self::Failure(fault)
+        } else {
+            Self::Unknown(fault)
+        }
+    }
 }

@@ -9,7 +9,7 @@ use super::effect::Effect;
 use super::event::{CommandId, NodeId, Outcome, ProbeAnswer, RunId};
 use super::node::Life;
 use super::timers::Purpose;
-use crate::spec::{Command, ExitStatus, Reload, Scope, Signal};
+use crate::spec::{Command, ExitStatus, ProbeFault, Reload, Scope, Signal, SpawnFailure};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,13 +90,13 @@ impl Tree {
         self.helpers.is_empty()
     }
 
-    /// A helper has ended, or could not be executed (`None`).
-    pub(super) fn helper_ended(&mut self, run: RunId, status: Option<ExitStatus>) {
+    /// A helper has ended, or could not be executed.
+    pub(super) fn helper_ended(&mut self, run: RunId, status: Result<ExitStatus, SpawnFailure>) {
         let Some(helper) = self.helpers.remove(&run.life) else {
             return;
         };
         self.halt_if_due();
-        let well = status == Some(ExitStatus::Code(0));
+        let well = status == Ok(ExitStatus::Code(0));
         if let Job::Reload(id) = helper.job {
             self.timers.clear(run.node, Purpose::Reload);
             return self.reply(
@@ -114,9 +114,9 @@ impl Tree {
         match helper.job {
             Job::ExecProbe => {
                 let answer = match status {
-                    None => ProbeAnswer::Unknown,
-                    Some(_) if well => ProbeAnswer::Success,
-                    Some(_) => ProbeAnswer::Failure,
+                    Ok(_) if well => ProbeAnswer::Success,
+                    Ok(status) => ProbeAnswer::of(ProbeFault::Exit(status)),
+                    Err(failure) => ProbeAnswer::of(ProbeFault::NotStarted(failure)),
                 };
                 self.probe_answered(run, answer);
             }

@@ -21,7 +21,7 @@ use super::intensity::Window;
 use super::record::{Class, Culprit, Seq, StartWhy, StopWhy};
 use super::supervisor::Message;
 use super::task::Task;
-use crate::spec::{self, ExitFacts, Name, SpawnFailure};
+use crate::spec::{self, ExitFacts, Name, ProbeFault, SpawnFailure};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -59,6 +59,8 @@ pub(super) struct Run {
     pub(super) spawned: Spawned,
     /// The probe that is under way.
     pub(super) probe: Option<u64>,
+    /// Why the last probe did not succeed.
+    pub(super) fault: Option<ProbeFault>,
 }
 
 /// How far the execution of a run has come.
@@ -189,6 +191,8 @@ pub struct LastExit {
     pub facts: Option<ExitFacts>,
     /// The failed step, if there was none.
     pub failure: Option<SpawnFailure>,
+    /// Why it was not ready: its last probe.
+    pub probe: Option<ProbeFault>,
     /// The record of it.
     pub seq: Seq,
 }

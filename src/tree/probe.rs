@@ -11,7 +11,7 @@ use super::event::{NodeId, ProbeAnswer, RunId};
 use super::helper::{Helper, Job};
 use super::node::{Body, Life, Run};
 use super::timers::Purpose;
-use crate::spec::{ProbeTarget, Ready};
+use crate::spec::{ProbeFault, ProbeTarget, Ready};
 use std::sync::Arc;
 
 impl Tree {
@@ -86,15 +86,18 @@ impl Tree {
             return;
         }
         self.timers.clear(run.node, Purpose::ProbeLimit);
-        if answer == ProbeAnswer::Success {
-            return self.become_ready(run.node);
+        match answer {
+            ProbeAnswer::Success => self.become_ready(run.node),
+            ProbeAnswer::Failure(fault) | ProbeAnswer::Unknown(fault) => {
+                self.probe_later(run.node, fault);
+            }
         }
-        self.probe_later(run.node);
     }
 
-    fn probe_later(&mut self, id: NodeId) {
+    fn probe_later(&mut self, id: NodeId, fault: ProbeFault) {
         if let Body::Service(Life::Starting(state)) = &mut self.nodes[id].body {
             state.probe = None;
+            state.fault = Some(fault);
         }
         let every = match self.service(id).map(|service| &service.ready) {
             Some(Ready::Probe(probe)) => probe.every,
@@ -110,7 +113,7 @@ impl Tree {
         };
         let run = run.clone();
         self.cancel_probe(id, &run);
-        self.probe_later(id);
+        self.probe_later(id, ProbeFault::TimedOut);
     }
 
     /// Nobody waits for the probe of this run any more.

@@ -5,7 +5,7 @@
 //! this one. They hold facts of the engine only: the daemon adds wall time, pids and last lines.
 
 use super::event::{Actor, NodeId, RunId, Time};
-use crate::spec::{ExitFacts, ExitStatus, Name, Signal, SpawnFailure, Strategy};
+use crate::spec::{ExitFacts, ExitStatus, Name, ProbeFault, Signal, SpawnFailure, Strategy};
 use std::time::Duration;
 
 /// A record's number: dense, rising, never reused while the daemon lives.
@@ -188,6 +188,8 @@ pub struct Exit {
     pub facts: Option<ExitFacts>,
     /// What failed when there was no process.
     pub failure: Option<SpawnFailure>,
+    /// Why it was not ready: its last probe.
+    pub probe: Option<ProbeFault>,
     /// What is done about it.
     pub decision: Decision,
     /// The budget after it, when it took a token.

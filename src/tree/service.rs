@@ -64,6 +64,7 @@ impl Tree {
             ready_at: None,
             spawned,
             probe: None,
+            fault: None,
         };
         self.set_life(id, Life::Starting(state));
         if room {
@@ -165,6 +166,7 @@ impl Tree {
         self.end_of_start(id, &run);
         run.ready_at = Some(self.now);
         run.probe = None;
+        run.fault = None;
         let took = self.now.since(run.since);
         let node = &mut self.nodes[id];
         node.took = took;
@@ -201,7 +203,7 @@ impl Tree {
 
     pub(super) fn on_spawn_failed(&mut self, run: RunId, failure: SpawnFailure) {
         if self.helpers.contains_key(&run.life) {
-            return self.helper_ended(run, None);
+            return self.helper_ended(run, Err(failure));
         }
         let class = Class::of_spawn_failure(failure);
         match self.life(run.node) {
@@ -234,7 +236,7 @@ impl Tree {
 
     pub(super) fn on_exited(&mut self, run: RunId, facts: ExitFacts) {
         if self.helpers.contains_key(&run.life) {
-            return self.helper_ended(run, Some(facts.status));
+            return self.helper_ended(run, Ok(facts.status));
         }
         match self.life(run.node) {
             Some(Life::Starting(state)) if state.life == run.life => {
@@ -394,6 +396,7 @@ impl Tree {
             uptime: self.now.since(run.since),
             facts: end.facts,
             failure: end.failure,
+            probe: run.fault,
             decision: Decision::Queued,
             budget: None,
         };
@@ -415,6 +418,7 @@ impl Tree {
             class: end.class,
             facts: end.facts,
             failure: end.failure,
+            probe: run.fault,
             seq,
         };
         self.nodes[id].last_exit = Some(Box::new(last));

@@ -4,7 +4,8 @@
 use super::Tree;
 use super::event::{Actor, NodeId, RunId, Time};
 use super::node::{Body, LastExit, Life, Node, Reign, Rest};
-use crate::spec;
+use super::timers::Purpose;
+use crate::spec::{self, ProbeFault};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,6 +103,10 @@ pub struct NodeView {
     pub last_exit: Option<LastExit>,
     /// How long its last start took to be ready.
     pub took: Duration,
+    /// Why its last probe did not succeed, while it is not ready.
+    pub fault: Option<ProbeFault>,
+    /// When its start has taken too long.
+    pub start_limit: Option<Time>,
 }
 
 impl Tree {
@@ -151,17 +156,17 @@ impl Tree {
     }
 
     fn view_of(&self, node: &Node, depth: usize, path: String) -> NodeView {
-        let run = match &node.body {
+        let (run, fault) = match &node.body {
             Body::Service(
                 Life::Starting(run)
                 | Life::Up(run)
                 | Life::Stopping(run, _)
                 | Life::Unkillable(run, _),
-            ) => Some(RunId {
-                node: node.id,
-                life: run.life,
-            }),
-            Body::Service(Life::Rest(_) | Life::Ended(_)) | Body::Supervisor(_) => None,
+            ) => {
+                let (node, life) = (node.id, run.life);
+                (Some(RunId { node, life }), run.fault)
+            }
+            Body::Service(Life::Rest(_) | Life::Ended(_)) | Body::Supervisor(_) => (None, None),
         };
         let recorded = node
             .sup()
@@ -199,6 +204,8 @@ impl Tree {
             pinned: node.pinned,
             last_exit: node.last_exit.as_deref().copied(),
             took: node.took,
+            fault,
+            start_limit: self.timers.get(node.id, Purpose::Start),
         }
     }
 

@@ -395,6 +395,7 @@ impl Tree {
             class,
             facts: None,
             failure: None,
+            probe: None,
             seq,
         };
         self.nodes[sup].last_exit = Some(Box::new(last));

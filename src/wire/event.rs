@@ -129,6 +129,9 @@ pub struct EventLine {
     /// What failed, when there never was a process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureLine>,
+    /// What its last probe said when it was not ready: `connection refused`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<String>,
     /// From the start to the end of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uptime_ms: Option<u64>,

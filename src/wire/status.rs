@@ -151,6 +151,13 @@ pub struct NodeView {
     /// Whom it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
+    /// What has to happen before it is ready, while it is not, and what its last probe said:
+    /// `tcp 127.0.0.1:6379: connection refused`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaits: Option<String>,
+    /// How long its start may take in all, while it is starting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_ms: Option<u64>,
     /// Resident set of its process, KiB, where it can be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rss_kb: Option<u64>,
@@ -185,6 +192,9 @@ pub struct LastExit {
     /// What failed, when there never was a process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureLine>,
+    /// What its last probe said when it was not ready: `connection refused`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<String>,
     /// Which run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<u64>,

@@ -12,4 +12,5 @@ mod harness;
 mod life;
 mod output;
 mod pid1;
+mod readiness;
 mod socket;

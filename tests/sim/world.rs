@@ -13,7 +13,8 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 use std::time::Duration;
 use supd::spec::{
-    AutoShutdown, ExitFacts, ExitStatus, Name, Node, Policy, Ready, Service, ServiceKind, Signal,
+    AutoShutdown, ExitFacts, ExitStatus, Name, Node, Policy, ProbeFault, Ready, Service,
+    ServiceKind, Signal,
 };
 use supd::tree::{
     Actor, Command, CommandId, Effect, Event, NodeId, ProbeAnswer, RunId, State, Time,
@@ -326,8 +327,8 @@ impl<'a> World<'a> {
                 let answer = *dice.pick(&[
                     ProbeAnswer::Success,
                     ProbeAnswer::Success,
-                    ProbeAnswer::Failure,
-                    ProbeAnswer::Unknown,
+                    ProbeAnswer::of(ProbeFault::REFUSED),
+                    ProbeAnswer::of(ProbeFault::Impossible),
                 ]);
                 let span = Duration::from_millis(dice.below(70));
                 self.after(span, Happening::Tell(Event::ProbeDone { run, answer }));

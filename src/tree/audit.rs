@@ -211,6 +211,78 @@ impl Tree {
     }
 }
 
+/// The name of an enum's variant, as the source has it.
+#[cfg(any(test, feature = "test-hooks"))]
+fn variant(of: &str, value: &impl std::fmt::Debug) -> String {
+    let text = format!("{value:?}");
+    let end = text
+        .find(|c: char| !c.is_alphanumeric())
+        .unwrap_or(text.len());
+    format!("{of}::{}", &text[..end])
+}
+
+/// What the table of all states asks: it must show each of them.
+#[cfg(any(test, feature = "test-hooks"))]
+impl Tree {
+    /// The engine's own states that this node is in, as their enums write them: `Life::Stopping`,
+    /// `Rung::Kill`; a flag that is set is written as its field: `Node::pinned`.
+    pub fn condition(&self, id: NodeId) -> Vec<String> {
+        let Some(node) = self.nodes.get(id) else {
+            return Vec::new();
+        };
+        let mut found = match &node.body {
+            Body::Service(life) => service_condition(life),
+            Body::Supervisor(sup) => {
+                let mut found = vec![variant("Reign", &sup.reign)];
+                if let Reign::Stopping(ending) = &sup.reign {
+                    found.push(variant("Ending", ending));
+                }
+                if let Some(task) = &sup.task {
+                    found.push(variant("TaskKind", &task.kind));
+                    found.push(variant("Stage", &task.stage));
+                }
+                found.extend(sup.inbox.iter().map(|message| variant("Message", message)));
+                found.extend(sup.boot.map(|_| "Sup::boot".to_owned()));
+                found
+            }
+        };
+        found.extend(node.rest().map(|rest| variant("Rest", &rest)));
+        let flags = [
+            (node.pinned, "pinned"),
+            (node.disabled, "disabled"),
+            (node.leaving, "leaving"),
+            (node.replaced, "replaced"),
+            (node.again.is_some(), "again"),
+            (node.stopped_by.is_some(), "stopped_by"),
+        ];
+        found.extend(
+            flags
+                .iter()
+                .filter(|(set, _)| *set)
+                .map(|(_, flag)| format!("Node::{flag}")),
+        );
+        found.push(variant("Origin", &node.origin));
+        let helpers = self.helpers.values().filter(|helper| helper.node == id);
+        found.extend(helpers.map(|helper| variant("Job", &helper.job)));
+        found.dedup();
+        found
+    }
+}
+
+#[cfg(any(test, feature = "test-hooks"))]
+fn service_condition(life: &Life) -> Vec<String> {
+    let mut found = vec![variant("Life", life)];
+    match life {
+        Life::Starting(run) => found.push(variant("Spawned", &run.spawned)),
+        Life::Stopping(run, stopping) => {
+            found.push(variant("Spawned", &run.spawned));
+            found.push(variant("Rung", &stopping.rung));
+        }
+        Life::Rest(_) | Life::Up(_) | Life::Ended(_) | Life::Unkillable(..) => {}
+    }
+    found
+}
+
 /// Tests hold a supervisor to let several things happen before it looks, as a test of OTP
 /// suspends a process.
 #[cfg(any(test, feature = "test-hooks"))]

@@ -2,13 +2,14 @@
 //! One line in, a readable trace out: `trace("rest_for_one [a b c]; exit b 1")`.
 //!
 //! ```text
-//! script   = tree { ";" action }
+//! script   = [ "narrow" ] tree { ";" action }      narrow: one start at a time
 //! tree     = [ "otp" ] strategy { N/TIME | auto:any | auto:all | parallel | type } [ children ]
 //! child    = name [ (word,word) ] | name:tree      words: see `parse::service`
 //! action   = exit NAME CODE | die NAME SIGNAL | fail NAME N | ready NAME | wait TIME | next
 //!          | settle | start stop restart only reset pin unpin delete count which NAME
 //!          | signal NAME SIGNAL | scale POOL N
-//!          | add NAME CHILD | apply TREE | shutdown | hurry | boot
+//!          | add NAME CHILD | apply TREE | change NAME TREE | shutdown | hurry | kill | boot
+//!          | spawned unspawned late NAME | probe NAME ANSWER | helper NAME CODE
 //! ```
 //! Programs obey at once; `deaf` ones ignore all but SIGKILL, `stuck` ones even that. The boot is
 //! not shown unless the first action is `boot`. This module performs and prints; what is right is
@@ -16,13 +17,17 @@
 
 mod parse;
 mod show;
+pub(crate) mod table;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-use supd::spec::{ExitFacts, ExitStatus, Node, Service, ServiceKind, Signal, SpawnFailure, Stage};
+use supd::spec::{
+    ExitFacts, ExitStatus, Node, ProbeFault, Service, ServiceKind, Signal, SpawnFailure, Stage,
+};
 use supd::tree::{
-    Actor, Command, CommandId, Effect, Event, Haste, NodeId, RunId, State, Time, Tree, What,
+    Actor, Command, CommandId, Effect, Event, Haste, NodeId, ProbeAnswer, RunId, State, Time, Tree,
+    What,
 };
 
 /// Events after which an action is called endless.
@@ -48,31 +53,59 @@ pub(crate) fn trace(script: &str) -> String {
     scene.lines.join("\n")
 }
 
-/// What the last action of a script does, and the state of a node after it; `None`: the action is
-/// about a process that is not there.
-pub(crate) fn last(script: &str, node: &str) -> Option<(String, String)> {
+/// What the last action of a script comes to.
+pub(crate) struct Last {
+    /// What was said; empty: nothing.
+    pub(crate) told: String,
+    /// The state of the node after it, in the words people see.
+    pub(crate) state: String,
+    /// The states the engine itself was in before it.
+    pub(crate) condition: Vec<String>,
+    /// The event that it was.
+    pub(crate) event: Vec<String>,
+}
+
+/// Plays a script for its last action; `None`: that is about a process that is not there.
+pub(crate) fn last(script: &str, node: &str) -> Option<Last> {
     let (tree, actions) = script.split_once(';').unwrap_or((script, ""));
     let mut scene = Scene::new(tree);
     scene.give(Event::Boot);
     scene.deliver();
-    for action in actions.split(';').map(str::trim).filter(|a| !a.is_empty()) {
-        scene.lines.clear();
-        if !scene.is_possible(action) {
-            return None;
-        }
+    let actions: Vec<_> = actions
+        .split(';')
+        .map(str::trim)
+        .filter(|a| !a.is_empty())
+        .collect();
+    let (last, before) = actions.split_last()?;
+    for action in before {
+        assert!(scene.is_possible(action), "{script}: {action}");
         scene.act(action);
     }
-    let told = scene
-        .lines
-        .iter()
-        .skip(1)
-        .map(|line| line.trim())
-        .collect::<Vec<_>>();
-    Some((told.join("; "), scene.state(node)))
+    if !scene.is_possible(last) {
+        return None;
+    }
+    let id = scene.tree.node(node);
+    let condition = id.map_or(Vec::new(), |id| scene.tree.condition(id));
+    scene.lines.clear();
+    scene.events.clear();
+    scene.act(last);
+    let told: Vec<_> = scene.lines.iter().skip(1).map(|line| line.trim()).collect();
+    Some(Last {
+        told: told.join("; "),
+        state: scene.state(node),
+        condition,
+        event: scene.events.first().cloned().unwrap_or_default(),
+    })
 }
 
 struct Process {
     service: Arc<Service>,
+}
+
+/// A probe or a command that works for a service.
+struct Helper {
+    service: Arc<Service>,
+    probe: bool,
 }
 
 struct Scene {
@@ -80,6 +113,11 @@ struct Scene {
     now: Time,
     inbox: VecDeque<Event>,
     living: BTreeMap<RunId, Process>,
+    /// Processes that were asked for, and of which nothing is known yet.
+    asked: BTreeMap<RunId, Process>,
+    helpers: BTreeMap<RunId, Helper>,
+    /// The names of the events so far, and of what is in them.
+    events: Vec<Vec<String>>,
     former: BTreeMap<String, RunId>,
     fail: BTreeMap<String, u32>,
     recorded: Vec<RunId>,
@@ -98,6 +136,9 @@ impl Scene {
             now: Time::default() + Duration::from_secs(1000),
             inbox: VecDeque::new(),
             living: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            helpers: BTreeMap::new(),
+            events: Vec::new(),
             former: BTreeMap::new(),
             fail,
             recorded: Vec::new(),
@@ -113,6 +154,12 @@ impl Scene {
             ["exit" | "die" | "ready", name, ..] => {
                 self.living.values().any(|p| *p.service.name == *name)
             }
+            ["spawned" | "unspawned", name] => {
+                self.asked.values().any(|p| *p.service.name == *name)
+            }
+            ["late", name] => self.former.contains_key(name),
+            ["probe", name, ..] => self.helper(name, true).is_some(),
+            ["helper", name, ..] => self.helper(name, false).is_some(),
             _ => true,
         }
     }
@@ -124,7 +171,7 @@ impl Scene {
         }
         let words: Vec<&str> = action.split_whitespace().collect();
         match words[..] {
-            ["boot"] => {}
+            ["boot"] => self.give(Event::Boot),
             ["exit", name, code] => {
                 let code = code.parse().expect("an exit code");
                 self.end(name, ExitStatus::Code(code));
@@ -148,21 +195,67 @@ impl Scene {
                 let facts = ExitFacts::bare(ExitStatus::Code(1));
                 self.give(Event::Exited { run, facts });
             }
-            ["wait", span] => self.wait(parse::span(span)),
-            ["next"] => {
-                let due = self.tree.next_deadline().unwrap_or(self.now);
-                self.wait(due.since(self.now));
+            ["spawned" | "unspawned", name] => self.answer_spawn(name, words[0] == "spawned"),
+            ["probe", name, answer] => {
+                let run = self.helper(name, true).expect("it is probed");
+                self.helpers.remove(&run);
+                let answer = match answer {
+                    "success" => ProbeAnswer::Success,
+                    "failure" => ProbeAnswer::of(ProbeFault::REFUSED),
+                    "unknown" => ProbeAnswer::of(ProbeFault::Impossible),
+                    other => panic!("no such answer: {other}"),
+                };
+                self.give(Event::ProbeDone { run, answer });
             }
+            ["helper", name, code] => {
+                let run = self.helper(name, false).expect("a command of it runs");
+                self.helpers.remove(&run);
+                let code = code.parse().expect("an exit code");
+                let facts = ExitFacts::bare(ExitStatus::Code(code));
+                self.give(Event::Exited { run, facts });
+            }
+            ["wait", span] => self.wait(parse::span(span)),
+            ["next"] => match self.tree.next_deadline() {
+                Some(due) => self.wait(due.since(self.now)),
+                None => self.give(Event::Deadline),
+            },
             ["settle"] => self.wait(Duration::from_secs(3600)),
             ["shutdown"] => self.shutdown(Haste::Orderly),
             ["hurry"] => self.shutdown(Haste::Short),
+            ["kill"] => self.shutdown(Haste::Kill),
             ["apply", ref tree @ ..] => {
                 let tree = parse::tree(&tree.join(" "));
                 self.order(Command::Apply(Arc::new(tree)));
             }
+            ["change", name, ref tree @ ..] => {
+                let node = self.tree.node(name).unwrap_or(NodeId(u32::MAX));
+                let root = parse::tree(&tree.join(" ")).root;
+                self.order(Command::CodeChange(node, root));
+            }
             _ => self.command(&words),
         }
         self.deliver();
+    }
+
+    /// The run of a helper of this service, if one is under way.
+    fn helper(&self, name: &str, probe: bool) -> Option<RunId> {
+        let is = |helper: &Helper| *helper.service.name == *name && helper.probe == probe;
+        let found = self.helpers.iter().find(|(_, helper)| is(helper));
+        found.map(|(run, _)| *run)
+    }
+
+    fn answer_spawn(&mut self, name: &str, well: bool) {
+        let is = |process: &Process| *process.service.name == *name;
+        let found = self.asked.iter().find(|(_, process)| is(process));
+        let run = *found.expect("it was asked for").0;
+        let process = self.asked.remove(&run);
+        if let Some(process) = process.filter(|_| well) {
+            self.living.insert(run, process);
+            return self.give(Event::Spawned { run });
+        }
+        let (stage, errno) = (Stage::Exec, 2);
+        let failure = SpawnFailure { stage, errno };
+        self.give(Event::SpawnFailed { run, failure });
     }
 
     fn shutdown(&mut self, haste: Haste) {
@@ -266,6 +359,7 @@ impl Scene {
         if self.halted {
             return;
         }
+        self.events.push(table::names_in(&event));
         for effect in self.tree.handle(self.now, event) {
             self.perform(effect);
         }
@@ -291,16 +385,31 @@ impl Scene {
             Effect::Spawn { run, service } => self.spawn(run, service),
             Effect::Signal { run, signal, .. } => self.signal(run, signal),
             Effect::Halt { .. } => self.halted = true,
-            Effect::SpawnHelper { run, .. } => {
-                let facts = ExitFacts::bare(ExitStatus::Code(0));
-                self.inbox.push_back(Event::Spawned { run });
-                self.inbox.push_back(Event::Exited { run, facts });
+            Effect::SpawnHelper { run, service, .. } => self.help(run, service),
+            Effect::Probe { run, about, .. } => {
+                let asked = self.living.get(&about).map(|p| Arc::clone(&p.service));
+                if let Some(service) = asked {
+                    let probe = true;
+                    self.helpers.insert(run, Helper { service, probe });
+                }
             }
-            Effect::Reply { .. }
-            | Effect::Record(_)
-            | Effect::Probe { .. }
-            | Effect::CancelProbe { .. } => {}
+            Effect::CancelProbe { run } => {
+                self.helpers.remove(&run);
+            }
+            Effect::Reply { .. } | Effect::Record(_) => {}
         }
+    }
+
+    /// A command of a service: done at once, unless it takes its time.
+    fn help(&mut self, run: RunId, service: Arc<Service>) {
+        self.inbox.push_back(Event::Spawned { run });
+        if parse::has(&service, "slow_command") {
+            let probe = false;
+            self.helpers.insert(run, Helper { service, probe });
+            return;
+        }
+        let facts = ExitFacts::bare(ExitStatus::Code(0));
+        self.inbox.push_back(Event::Exited { run, facts });
     }
 
     fn spawn(&mut self, run: RunId, service: Arc<Service>) {
@@ -309,6 +418,10 @@ impl Scene {
             let (stage, errno) = (Stage::Exec, 2);
             let failure = SpawnFailure { stage, errno };
             return self.inbox.push_back(Event::SpawnFailed { run, failure });
+        }
+        if parse::has(&service, "silent") {
+            self.asked.insert(run, Process { service });
+            return;
         }
         self.inbox.push_back(Event::Spawned { run });
         if service.kind == ServiceKind::Oneshot && !parse::has(&service, "slow") {
@@ -319,6 +432,15 @@ impl Scene {
     }
 
     fn signal(&mut self, run: RunId, signal: Signal) {
+        if let Some(helper) = self.helpers.get(&run) {
+            if signal == Signal::KILL && !parse::has(&helper.service, "stuck") {
+                self.helpers.remove(&run);
+                let core = false;
+                let facts = ExitFacts::bare(ExitStatus::Signal { signal, core });
+                self.inbox.push_back(Event::Exited { run, facts });
+            }
+            return;
+        }
         let Some(process) = self.living.get(&run) else {
             return;
         };

@@ -1,25 +1,33 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reads the trees of scenarios. The words of a service: transient temporary significant oneshot
-//! disabled notify brutal patient (no limit to its stop) at_once (no back-off), and for the
-//! program: deaf stuck slow (a oneshot that takes its time) broken (its first start fails).
+//! disabled notify probed (by a command) looked_for (a file) after (ready after a second) brutal
+//! patient (no limit to its stop) polite (stopped by a command) reloads (by a command) at_once (no
+//! back-off), and for the program: deaf stuck slow (a oneshot that takes its time) broken (its
+//! first start fails) silent (nothing is known of its start) slow_command (its commands take their
+//! time).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use supd::spec::{
     AutoShutdown, Backoff, BackoffCurve, ChildLines, Command, ExitCodePolicy, Jitter, LogLevel,
-    Node, Policy, Process, Ready, Restart, Scope, Service, ServiceKind, Settings, Shutdown, Signal,
-    SocketSpec, StartMode, Stop, StopStep, Strategy, Supervisor, SupervisorKind, Tree,
+    Node, Policy, Probe, ProbeTarget, Process, Ready, Reload, Restart, Scope, Service, ServiceKind,
+    Settings, Shutdown, Signal, SocketSpec, StartMode, Stop, StopStep, Strategy, Supervisor,
+    SupervisorKind, Tree,
 };
 
 /// The whole tree; its root is called `root`.
 pub(super) fn tree(text: &str) -> Tree {
+    let (text, parallelism) = match text.trim().strip_prefix("narrow ") {
+        Some(rest) => (rest, 1),
+        None => (text, 64),
+    };
     let spaced = text.replace('[', " [ ").replace(']', " ] ");
     let mut words: Vec<&str> = spaced.split_whitespace().rev().collect();
     let root = supervisor("root", &mut words, Policy::Supd);
     assert!(words.is_empty(), "left over: {words:?}");
     Tree {
-        settings: Arc::new(settings()),
+        settings: Arc::new(settings(parallelism)),
         root: Arc::new(root),
     }
 }
@@ -143,14 +151,10 @@ fn service(text: &str) -> Service {
         },
         success_codes: Box::default(),
         success_signals: Box::default(),
-        ready: if is("notify") {
-            Ready::Notify
-        } else {
-            Ready::Exec
-        },
+        ready: readiness(&words),
         start_timeout: Some(Duration::from_secs(10)),
         stop: Arc::new(Stop {
-            command: None,
+            command: is("polite").then(|| Command::Shell(Box::from("stop"))),
             steps: if is("brutal") {
                 Box::default()
             } else if is("patient") {
@@ -160,8 +164,29 @@ fn service(text: &str) -> Service {
             },
             scope: Scope::Tree,
         }),
-        reload: None,
+        reload: is("reloads").then(|| Reload::Command(Command::Shell(Box::from("reload")))),
         process: Arc::new(process(&words)),
+    }
+}
+
+fn readiness(words: &[&str]) -> Ready {
+    let probe = |target| {
+        Ready::Probe(Arc::new(Probe {
+            target,
+            every: Duration::from_secs(1),
+            timeout: Duration::from_secs(3),
+        }))
+    };
+    if words.contains(&"notify") {
+        Ready::Notify
+    } else if words.contains(&"probed") {
+        probe(ProbeTarget::Exec(Command::Shell(Box::from("probe"))))
+    } else if words.contains(&"looked_for") {
+        probe(ProbeTarget::File("/run/ready".into()))
+    } else if words.contains(&"after") {
+        Ready::After(Duration::from_secs(1))
+    } else {
+        Ready::Exec
     }
 }
 
@@ -180,7 +205,7 @@ fn process(words: &[&str]) -> Process {
     Process::new(Command::Argv(words.map(Box::from).collect()))
 }
 
-fn settings() -> Settings {
+fn settings(start_parallelism: u32) -> Settings {
     Settings {
         socket: SocketSpec::default(),
         log_format: None,
@@ -191,7 +216,7 @@ fn settings() -> Settings {
         exit_code: ExitCodePolicy::Cause,
         exit_delay: Duration::ZERO,
         exit_on_term: 0,
-        start_parallelism: 64,
+        start_parallelism,
         events_kept: 64,
     }
 }

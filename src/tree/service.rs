@@ -151,8 +151,18 @@ impl Tree {
     }
 
     pub(super) fn on_ready(&mut self, run: RunId) {
+        // A oneshot is started when it has ended well, whatever it says before.
+        let says_nothing = self
+            .nodes
+            .get(run.node)
+            .is_some_and(|node| match &node.spec {
+                spec::Node::Service(service) => service.kind == ServiceKind::Oneshot,
+                spec::Node::Supervisor(_) => false,
+            });
         match self.life(run.node) {
-            Some(Life::Starting(state)) if state.life == run.life => self.become_ready(run.node),
+            Some(Life::Starting(state)) if state.life == run.life && !says_nothing => {
+                self.become_ready(run.node);
+            }
             Some(_) | None => self.too_late(),
         }
     }

@@ -382,7 +382,12 @@ impl Tree {
                 if let Some(state) = self.nodes[sup].sup_mut() {
                     state.culprit = culprit;
                 }
-                self.nodes[sup].set_rest(Rest::Retrying { cause: Some(seq) });
+                let rest = match self.nodes[sup].parent {
+                    Some(_) => Rest::Retrying { cause: Some(seq) },
+                    // There is nobody who would try again.
+                    None => Rest::Failed,
+                };
+                self.nodes[sup].set_rest(rest);
                 self.notify(sup, Notice::StartFailed);
             }
         }

@@ -10,7 +10,7 @@ use super::Tree;
 use super::answer::CommandEnd;
 use super::event::NodeId;
 use super::node::{Ending, LastExit, Rest};
-use super::record::Class;
+use super::record::{Class, Decision};
 use super::supervisor::Message;
 use super::task::{Task, TaskKind};
 use crate::spec::{Policy, Restart, ServiceKind};
@@ -50,6 +50,7 @@ impl Tree {
         let first = task.failed[0];
         match task.kind {
             TaskKind::Boot if strict => {
+                self.nothing_follows(first);
                 let culprit = self.culprit_of(first);
                 return self.terminate(
                     sup,
@@ -60,11 +61,13 @@ impl Tree {
                 );
             }
             TaskKind::Add { child, id } => {
+                self.nothing_follows(child);
                 self.uproot(child);
                 self.end_command(id, CommandEnd::StartFailed);
                 return self.task_over(sup);
             }
             TaskKind::Start { child, id } if strict => {
+                self.nothing_follows(child);
                 self.nodes[child].set_rest(Rest::Failed);
                 self.end_command(id, CommandEnd::StartFailed);
                 return self.task_over(sup);
@@ -91,6 +94,12 @@ impl Tree {
             }
             self.post(sup, Message::Retry(child));
         }
+    }
+
+    /// A start has failed and is not tried again: its record says so.
+    fn nothing_follows(&mut self, child: NodeId) {
+        let of = self.nodes[child].last_exit.as_deref().map(|last| last.seq);
+        self.conclude(child, of, Decision::StayDown, None);
     }
 
     fn has_started(&self, child: NodeId) -> bool {

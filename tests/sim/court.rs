@@ -56,6 +56,8 @@ pub(crate) struct File {
     pub(crate) finished: bool,
     /// Its last end came before it was ready.
     pub(crate) failed_start: bool,
+    /// A command has added it, and a failed start discards it.
+    pub(crate) guest: bool,
     /// Another node of this name, which waits for the one that leaves.
     pub(crate) successor: Option<NodeId>,
     pub(crate) reign: Reign,
@@ -240,7 +242,10 @@ impl Court {
             What::SupervisorStarting { .. } => self.reign_begins(fact),
             What::Exhausted { .. } => self.exhausted(fact),
             What::Escalated { class, .. } => self.escalated(fact, *class),
-            What::StartFailed { .. } => self.reign_ends(fact),
+            What::StartFailed { .. } => {
+                self.files[fact].failed_start = true;
+                self.reign_ends(fact);
+            }
             What::Added => self.files[fact].successor = Some(id),
             What::Removed => self.removed(fact, id),
             What::Command { by, .. } => self.command_recorded(fact, *by),

@@ -184,6 +184,11 @@ impl Court {
             answered: false,
         };
         self.given.insert(id, given);
+        if let Command::Add(_, node) = command
+            && let Some(guest) = self.truth.find(node.name())
+        {
+            self.files[guest].guest = true;
+        }
         let Some(fact) = target else { return };
         self.wish(id, fact, command);
     }

@@ -57,7 +57,10 @@ impl Court {
                     Restart::Transient => !normal,
                     Restart::Temporary => false,
                 };
-                if restarts {
+                // A first start that fails, in OTP, and one by a command that adds a child.
+                let given_up = self.files[fact].failed_start
+                    && (self.files[fact].guest || !self.stop_lasts(fact));
+                if restarts && !given_up {
                     let text = format!("{} stays down after {class:?}", self.name(fact));
                     self.accuse(9, text);
                 }
@@ -164,6 +167,7 @@ impl Court {
         }
         let file = &mut self.files[sup];
         file.owed = false;
+        file.failed_start = false;
         file.reign.begun = true;
         file.reign.up = false;
         file.reign.ending = false;

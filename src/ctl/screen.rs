@@ -3,13 +3,14 @@
 //! terminal, box-drawing only where UTF-8 is spoken. No pager, ever.
 //!
 //! Names, messages and log lines come from programs that nobody vouches for. What a terminal would
-//! obey in them is made visible here, in one place.
+//! obey in them is made visible (`wire::visible`).
 
 use super::args::Global;
 use super::failure::Failure;
+use crate::wire::visible;
+pub use crate::wire::visible::visible;
 use serde::Serialize;
 use std::env;
-use std::fmt::Write as _;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
 /// How output may look.
@@ -60,7 +61,7 @@ impl Screen {
 
     /// One JSON value on a line; what a terminal would obey is escaped, which JSON allows.
     pub(crate) fn json_line(&mut self, text: &str) -> Result<(), Failure> {
-        self.line(&json_safe(text))
+        self.line(&visible::in_json(text))
     }
 
     /// The same from a value.
@@ -144,52 +145,4 @@ fn speaks_utf8() -> bool {
             let name = value.to_string_lossy().to_ascii_lowercase();
             name.ends_with("utf-8") || name.ends_with("utf8")
         })
-}
-
-/// Whether a terminal obeys this character, or shows the text around it in another order.
-fn is_obeyed(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
-        || matches!(c, '\u{feff}' | '\u{e0000}'..='\u{e007f}')
-}
-
-/// Printable ASCII and nothing else, as nearly every text is: looked at a byte at a time.
-fn is_plain(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
-}
-
-/// The text with everything that a terminal would obey written out: ESC becomes `\u{1b}`.
-pub fn visible(text: &str) -> String {
-    if is_plain(text) {
-        return text.to_owned();
-    }
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_obeyed(c) {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
-
-/// JSON with the same characters escaped its own way. Outside of strings JSON has none of them
-/// but white space, which stays.
-fn json_safe(text: &str) -> String {
-    if is_plain(text) {
-        return text.to_owned();
-    }
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_obeyed(c) && !matches!(c, '\n' | '\t' | '\r') {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                // Writing to a String cannot fail.
-                let _ = write!(out, "\\u{unit:04x}");
-            }
-        } else {
-            out.push(c);
-        }
-    }
-    out
 }

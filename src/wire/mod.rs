@@ -20,6 +20,7 @@ pub mod socket_path;
 pub mod span;
 mod status;
 mod stream;
+pub mod visible;
 
 pub use command::{
     ChildRequest, CommandReply, ConfigRequest, ConfigText, ReloadReply, RestartRequest,

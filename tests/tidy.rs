@@ -47,6 +47,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "tracing_subscriber",
             "thiserror",
             "jiff",
+            "memchr",
             "miette",
             "strsim",
         ],
@@ -99,6 +100,7 @@ const KNOWN: &[&str] = &[
     "toml",
     "strsim",
     "jiff",
+    "memchr",
 ];
 
 /// Words that make the engine depend on the world.

@@ -6,7 +6,8 @@
 use super::control::{Answer, Lines, Patience, Request, STREAM_LINES};
 use super::desk::{actor, answer, body};
 use super::journal::Kinds;
-use super::logs::Follow;
+use super::passing::Follow;
+use super::ring::Wanted;
 use super::run::Daemon;
 use super::view::{Light, counts, health, nested};
 use super::{line, stamp};
@@ -250,29 +251,23 @@ impl Daemon {
     }
 
     fn logs(&mut self, node: NodeId, query: &Query) -> Result<Answer, Answer> {
-        let number = |key: &str| -> Result<Option<usize>, Answer> {
-            let Some(text) = query.get(key) else {
-                return Ok(None);
-            };
-            text.parse().map(Some).map_err(|_| {
-                let message = format!("`{key}` is no number: `{text}`");
-                Answer::error(400, code::BAD_REQUEST, message)
-                    .hint("write ?lines=100, or ?run=3 for one run")
-            })
+        let most = number(query, query::LINES)?.unwrap_or(LOG_LINES);
+        let wanted = Wanted {
+            most,
+            run: number(query, query::RUN)?,
+            since: self.log_since(query)?,
         };
-        let most = number(query::LINES)?.unwrap_or(LOG_LINES);
-        let run = number(query::RUN)?.and_then(|r| u32::try_from(r).ok());
         let whose = self.services_below(node);
         let mut lines: Vec<_> = whose
             .iter()
-            .flat_map(|id| self.world.logs.last(*id, most, run))
+            .flat_map(|id| self.world.logs.last(*id, wanted))
             .collect();
         if whose.len() > 1 {
-            // Stamps are of one clock and one width; within a service the order stays.
-            lines.sort_by(|a, b| a.ts.cmp(&b.ts));
+            // In the order in which they were read.
+            lines.sort_by_key(|(number, _)| *number);
             lines.drain(..lines.len().saturating_sub(most));
         }
-        let first: VecDeque<Arc<str>> = lines.iter().map(json).collect();
+        let first: VecDeque<Arc<str>> = lines.iter().map(|(_, line)| json(line)).collect();
         if !query.is_on(query::FOLLOW) {
             return Ok(Answer::List(joined(&first)));
         }
@@ -280,6 +275,19 @@ impl Daemon {
         let (send, rest) = mpsc::channel(STREAM_LINES);
         self.world.logs.follow(Follow(whose), send);
         Ok(Answer::Stream(Lines { first, rest }))
+    }
+
+    /// `?since=` as a moment, microseconds since 1970.
+    fn log_since(&self, query: &Query) -> Result<Option<i64>, Answer> {
+        let Some(text) = query.get(query::SINCE) else {
+            return Ok(None);
+        };
+        let ago = span::parse(text).ok_or_else(|| {
+            let message = format!("`{text}` is no span of time");
+            Answer::error(400, code::BAD_REQUEST, message).hint("write ?since=10m")
+        })?;
+        let ago = i64::try_from(ago.as_micros()).unwrap_or(i64::MAX);
+        Ok(Some(self.press.wall_of(self.now()).saturating_sub(ago)))
     }
 
     fn services_below(&self, node: NodeId) -> BTreeSet<NodeId> {
@@ -290,6 +298,17 @@ impl Daemon {
             .filter(|id| self.press.names.is_below(*id, node))
             .collect()
     }
+}
+
+fn number<T: std::str::FromStr>(query: &Query, key: &str) -> Result<Option<T>, Answer> {
+    let Some(text) = query.get(key) else {
+        return Ok(None);
+    };
+    text.parse().map(Some).map_err(|_| {
+        let message = format!("`{key}` is no number: `{text}`");
+        Answer::error(400, code::BAD_REQUEST, message)
+            .hint("write ?lines=100, or ?run=3 for one run")
+    })
 }
 
 fn verb_of(verb: crate::wire::Verb) -> impl FnOnce(&mut Daemon, Request, NodeId) {

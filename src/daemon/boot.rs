@@ -24,7 +24,6 @@ use crate::config::{Charset, Color, Disk, Style};
 use crate::spec::{LogFormat, Settings};
 use crate::sys::epoll::{Interest, Poller};
 use crate::sys::init::{self, Degraded, Inherited};
-use crate::sys::output::Output;
 use crate::sys::signals::Signals;
 use crate::sys::spawn::Spawner;
 use crate::tree::Tree;
@@ -233,8 +232,7 @@ impl Prepared {
         };
         let served = self.socket.ok().and_then(|s| begin_to_serve(s, gate));
         let (out, err) = (io::stdout(), io::stderr());
-        let outlet = |fd| Outlet::new(Output::new(fd).ok());
-        let outlets = [outlet(out.as_fd()), outlet(err.as_fd())];
+        let outlets = [Outlet::over(out.as_fd()), Outlet::over(err.as_fd())];
         let mut logs = Logs::new(outlets, &settings, self.inherited.descriptors());
         logs.share_out(press.names.all().count());
         let world = World::new(Parts {

@@ -9,17 +9,19 @@
 //! counted, and a child is never made to wait for a reader of ours. It never decides anything
 //! about a service.
 
-use super::outlet::{Flow, Outlet};
-use super::readers::{Readers, Unit};
-use super::ring::{CUT_MARK, Line, Ring, Stamp, Stream};
+use super::cut::complete;
+use super::outlet::Outlet;
+use super::passing::{Counts, Follow, Loud, Passing, Speaker, log_line};
+use super::ring::{Ring, Stamp, Stream, Wanted};
 use super::stamp;
 use super::token::Token;
-use crate::spec::{ChildLines, LogSink, Logs as Spec, Settings, SpawnFailure, Stage};
+use crate::spec::limits::LOG_LINE_MAX;
+use crate::spec::{LogSink, Logs as Spec, Settings, SpawnFailure, Stage};
 use crate::sys::epoll::{Interest, Poller};
 use crate::sys::logpipe::{Chunk, LogReader, pair};
 use crate::tree::NodeId;
-use crate::wire::{LogLine, Word};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::wire::LogLine;
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -50,34 +52,17 @@ struct Source {
     limit: usize,
     pipes: [Option<Pipe>; 2],
     /// Only once there is something to keep.
-    ring: Option<Box<Ring>>,
+    heard: Option<Box<Heard>>,
 }
 
-/// Where lines go besides the rings.
+/// What a service has written.
 #[derive(Debug)]
-pub(crate) struct Passing {
-    /// Our standard output.
-    pub out: Outlet,
-    /// Our standard error.
-    pub err: Outlet,
-    /// Which of the two waits for room in the set of descriptors.
-    flows: [Flow; 2],
-    how: ChildLines,
-    stamped: Stamped,
-    readers: Readers<Follow>,
-    count: u64,
+struct Heard {
+    ring: Ring,
+    /// The beginning of a line that is not complete yet, of each stream.
+    open: [Vec<u8>; 2],
+    counts: Counts,
 }
-
-/// Whether a line that is passed on carries the time of day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stamped {
-    Yes,
-    No,
-}
-
-/// Whose lines a reader follows.
-#[derive(Debug, Clone)]
-pub(crate) struct Follow(pub BTreeSet<NodeId>);
 
 /// The end of a pipe that a child writes to.
 #[derive(Debug)]
@@ -116,29 +101,32 @@ pub(crate) struct Logs {
     descriptors: usize,
     /// Write ends with a number below this are kept: numbers are given from below.
     keep_below: i32,
-    buffer: Box<[u8]>,
+    desk: Desk,
     /// Where lines are passed on to.
     pub passing: Passing,
+}
+
+/// Where what was read is looked at.
+#[derive(Debug)]
+struct Desk {
+    /// A line that is not complete yet, and behind it what is read.
+    buffer: Box<[u8]>,
+    /// How often something was read.
+    readings: u64,
 }
 
 impl Logs {
     /// Nothing captured yet.
     pub(crate) fn new(outlets: [Outlet; 2], settings: &Settings, descriptors: u64) -> Self {
-        let [out, err] = outlets;
         let mut logs = Self {
             sources: BTreeMap::new(),
             descriptors: usize::try_from(descriptors).unwrap_or(usize::MAX),
             keep_below: 0,
-            buffer: vec![0; BUDGET].into(),
-            passing: Passing {
-                out,
-                err,
-                flows: [Flow::Clear; 2],
-                how: ChildLines::Prefix,
-                stamped: Stamped::No,
-                readers: Readers::default(),
-                count: 0,
+            desk: Desk {
+                buffer: vec![0; LOG_LINE_MAX + BUDGET].into(),
+                readings: 0,
             },
+            passing: Passing::new(outlets),
         };
         logs.set(settings);
         logs
@@ -154,12 +142,7 @@ impl Logs {
 
     /// Passes lines on in this manner from now on.
     pub(crate) fn set(&mut self, settings: &Settings) {
-        self.passing.how = settings.log_children;
-        self.passing.stamped = if settings.log_timestamps {
-            Stamped::Yes
-        } else {
-            Stamped::No
-        };
+        self.passing.set(settings);
     }
 
     /// The service's output from now on belongs to its run with this number.
@@ -169,7 +152,7 @@ impl Logs {
             run,
             limit: 0,
             pipes: [None, None],
-            ring: None,
+            heard: None,
         });
         source.run = run;
     }
@@ -191,8 +174,8 @@ impl Logs {
             return Ok(Handles::Null);
         };
         source.limit = spec.ring;
-        if let Some(ring) = &mut source.ring {
-            ring.resize(spec.ring);
+        if let Some(heard) = &mut source.heard {
+            heard.ring.resize(spec.ring);
         }
         if !source.pipes.iter().flatten().all(|p| p.write.is_some()) {
             source.pipes = [None, None];
@@ -229,10 +212,9 @@ impl Logs {
 
     /// Takes what a service has written, at most a budget.
     pub(crate) fn read(&mut self, node: NodeId, stream: Stream) {
-        let Some(source) = self.sources.get_mut(&node) else {
-            return;
-        };
-        source.read_once(node, stream, &mut self.buffer, &mut self.passing);
+        if let Some(source) = self.sources.get_mut(&node) {
+            source.read_once((node, stream), &mut self.desk, &mut self.passing);
+        }
     }
 
     /// The run has ended: takes the rest of its output, its last line included.
@@ -240,55 +222,59 @@ impl Logs {
         let Some(source) = self.sources.get_mut(&node) else {
             return;
         };
-        for stream in [Stream::Out, Stream::Err] {
+        for stream in Stream::BOTH {
             for _ in 0..LAST_READS {
-                if source.read_once(node, stream, &mut self.buffer, &mut self.passing) == 0 {
+                if source.read_once((node, stream), &mut self.desk, &mut self.passing) == 0 {
                     break;
                 }
             }
         }
-        let stamp = source.stamp();
-        let (name, passing) = (&source.name, &mut self.passing);
-        if let Some(ring) = &mut source.ring {
-            ring.finish(stamp, &mut |line| passing.pass(node, name, line));
-        }
+        source.finish(node, &mut self.desk, &mut self.passing);
     }
 
     /// The last lines of a service's present or last run.
     pub(crate) fn last_words(&self, node: NodeId, most: usize) -> Box<[String]> {
-        let Some(source) = self.sources.get(&node) else {
+        let Some((source, heard)) = self.heard(node) else {
             return Box::default();
         };
-        let Some(ring) = &source.ring else {
-            return Box::default();
-        };
-        let lines = ring.last(most, Some(source.run));
-        lines.into_iter().map(Line::text).collect()
+        let lines = heard.ring.last(Wanted {
+            most,
+            run: Some(source.run),
+            since: None,
+        });
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        lines.into_iter().map(|line| text(line.bytes)).collect()
     }
 
-    /// The last lines of one service for the protocol.
-    pub(crate) fn last(&self, node: NodeId, most: usize, run: Option<u32>) -> Vec<LogLine> {
-        let Some(source) = self.sources.get(&node) else {
+    /// The last lines of one service for the protocol, each with the number of its reading.
+    pub(crate) fn last(&self, node: NodeId, wanted: Wanted) -> Vec<(u64, LogLine)> {
+        let Some((source, heard)) = self.heard(node) else {
             return Vec::new();
         };
-        let lines = source.ring.as_ref().map(|r| r.last(most, run));
-        let lines = lines.into_iter().flatten();
-        lines.map(|l| log_line(&source.name, l)).collect()
+        let lines = heard.ring.last(wanted).into_iter();
+        lines
+            .map(|line| (line.stamp.number, log_line(&source.name, &line)))
+            .collect()
+    }
+
+    fn heard(&self, node: NodeId) -> Option<(&Source, &Heard)> {
+        let source = self.sources.get(&node)?;
+        Some((source, source.heard.as_deref()?))
     }
 
     /// Lets one more follow; `false`: there are too many.
     pub(crate) fn follow(&mut self, whose: Follow, lines: Sender<Arc<str>>) -> bool {
-        self.passing.readers.add(whose, lines)
+        self.passing.follow(whose, lines)
     }
 
     /// How many follow.
     pub(crate) fn followers(&mut self) -> usize {
-        self.passing.readers.count()
+        self.passing.followers()
     }
 
     /// Ends every stream.
     pub(crate) fn close(&mut self) {
-        self.passing.readers.clear();
+        self.passing.close();
     }
 
     /// The node is gone from the tree: so are its pipes and its lines.
@@ -336,26 +322,30 @@ impl Pipe {
 }
 
 impl Source {
-    fn stamp(&self) -> Stamp {
+    fn stamp(&self, desk: &mut Desk) -> Stamp {
+        desk.readings += 1;
         Stamp {
             run: self.run,
             wall_us: stamp::wall_us(),
+            number: desk.readings,
         }
     }
 
     /// How many bytes there were.
     fn read_once(
         &mut self,
-        node: NodeId,
-        stream: Stream,
-        buffer: &mut [u8],
+        (node, stream): (NodeId, Stream),
+        desk: &mut Desk,
         passing: &mut Passing,
     ) -> usize {
-        let pipe = &mut self.pipes[match stream {
-            Stream::Out => 0,
-            Stream::Err => 1,
-        }];
-        let bytes = match pipe.as_ref().map(|p| p.read.read(buffer)) {
+        let pipe = &mut self.pipes[stream.place()];
+        let open = self.heard.as_deref().map(|h| &h.open[stream.place()]);
+        let known = open.map_or(0, Vec::len);
+        if let Some(open) = open {
+            desk.buffer[..known].copy_from_slice(open);
+        }
+        let place = &mut desk.buffer[known..known + BUDGET];
+        let bytes = match pipe.as_ref().map(|p| p.read.read(place)) {
             Some(Ok(Chunk::Bytes(bytes))) => bytes,
             // Everybody who could write is gone; an open end would wake us for ever.
             Some(Ok(Chunk::End) | Err(_)) => {
@@ -364,86 +354,60 @@ impl Source {
             }
             Some(Ok(Chunk::Empty)) | None => return 0,
         };
-        let stamp = self.stamp();
-        let name = &self.name;
-        let ring = self
-            .ring
-            .get_or_insert_with(|| Box::new(Ring::new(self.limit)));
-        ring.feed(stream, stamp, &buffer[..bytes], &mut |line| {
-            passing.pass(node, name, line);
-        });
+        let stamp = self.stamp(desk);
+        let heard = self.heard.get_or_insert_with(|| Heard::new(self.limit));
+        let all = &desk.buffer[..known + bytes];
+        heard.ring.push(stream, stamp, &all[known..]);
+        let whole = complete(all, known);
+        heard.keep_open(stream, &all[whole..]);
+        let speaker = &mut Speaker {
+            node,
+            name: &self.name,
+            loud: Loud::Yes,
+            counts: &mut heard.counts,
+        };
+        passing.pass(speaker, (stream, stamp), &all[..whole]);
         bytes
     }
-}
 
-impl Passing {
-    fn pass(&mut self, node: NodeId, name: &str, line: &Line) {
-        self.count += 1;
-        let json: Option<Arc<str>> = (!self.readers.is_empty() || self.how == ChildLines::Json)
-            .then(|| {
-                let line = log_line(name, line);
-                serde_json::to_string(&line).unwrap_or_default().into()
-            });
-        if let Some(json) = &json {
-            let wanted = |f: &Follow| f.0.contains(&node);
-            self.readers.offer(self.count, Unit::Count, wanted, json);
-        }
-        let outlet = match line.stream {
-            Stream::Out => &mut self.out,
-            Stream::Err => &mut self.err,
+    /// What stands without a newline is the run's last line.
+    fn finish(&mut self, node: NodeId, desk: &mut Desk, passing: &mut Passing) {
+        let stamp = self.stamp(desk);
+        let Some(heard) = &mut self.heard else {
+            return;
         };
-        let time = match self.stamped {
-            Stamped::Yes => stamp::of_day(line.stamp.wall_us) + " ",
-            Stamped::No => String::new(),
-        };
-        match self.how {
-            ChildLines::Off => {}
-            ChildLines::Raw => outlet.line(&[time.as_bytes(), &line.bytes]),
-            ChildLines::Prefix => {
-                outlet.line(&[time.as_bytes(), name.as_bytes(), b" | ", &line.bytes]);
-            }
-            ChildLines::Json => outlet.line(&[json.as_deref().unwrap_or_default().as_bytes()]),
-        }
-    }
-
-    /// Whether something waits for a reader of ours.
-    pub(crate) fn is_stuck(&self) -> bool {
-        self.flows.contains(&Flow::Stuck)
-    }
-
-    /// Writes what waits, and waits for room where there is none.
-    pub(crate) fn flush(&mut self, poller: &Poller) {
-        let outlets = [(&mut self.out, Stream::Out), (&mut self.err, Stream::Err)];
-        for ((outlet, stream), before) in outlets.into_iter().zip(&mut self.flows) {
-            let after = outlet.flush();
-            let changed = std::mem::replace(before, after) != after;
-            let Some(output) = outlet.output().filter(|_| changed) else {
+        heard.ring.finish(stamp);
+        for stream in Stream::BOTH {
+            let mut last = std::mem::take(&mut heard.open[stream.place()]);
+            if last.is_empty() {
                 continue;
-            };
-            match after {
-                Flow::Clear => poller.remove(output),
-                Flow::Stuck => {
-                    let token = Token::Outlet(stream).encode();
-                    // A regular file cannot be waited for and is never stuck (EPERM).
-                    let _file = poller.add(output, token, Interest::Write);
-                }
             }
+            last.push(b'\n');
+            let speaker = &mut Speaker {
+                node,
+                name: &self.name,
+                loud: Loud::Yes,
+                counts: &mut heard.counts,
+            };
+            passing.pass(speaker, (stream, stamp), &last);
         }
     }
 }
 
-fn log_line(name: &str, line: &Line) -> LogLine {
-    let mut text = line.text();
-    let cut = text.len() > crate::spec::limits::LOG_LINE_MAX && text.ends_with(CUT_MARK);
-    if cut {
-        text.truncate(text.len() - CUT_MARK.len());
+impl Heard {
+    fn new(limit: usize) -> Box<Self> {
+        Box::new(Self {
+            ring: Ring::new(limit),
+            open: [Vec::new(), Vec::new()],
+            counts: Counts::default(),
+        })
     }
-    LogLine {
-        node: name.to_owned(),
-        run: u64::from(line.stamp.run),
-        stream: Word::Borrowed(line.stream.as_str()),
-        ts: stamp::rfc3339(line.stamp.wall_us),
-        text,
-        cut,
+
+    /// Remembers the beginning of a line; the room of a long one is given back.
+    fn keep_open(&mut self, stream: Stream, bytes: &[u8]) {
+        let open = &mut self.open[stream.place()];
+        open.clear();
+        open.extend_from_slice(bytes);
+        open.shrink_to(bytes.len().max(256));
     }
 }

@@ -13,6 +13,7 @@ mod answers;
 mod args;
 mod boot;
 mod control;
+mod cut;
 mod desk;
 mod end;
 #[cfg(feature = "test-hooks")]
@@ -25,6 +26,7 @@ mod note;
 mod orphans;
 mod outlet;
 mod panics;
+mod passing;
 mod press;
 mod probes;
 mod readers;

@@ -2,14 +2,20 @@
 //! Our own standard output and error: a bounded buffer before a descriptor that never waits.
 //!
 //! Decides what happens when nobody reads: whole lines are dropped and counted, and the count is
-//! written as soon as there is room. It never waits and never cuts a line in two; a reader that
-//! is gone for good (EPIPE) is no reason to end.
+//! written as soon as there is room. What supd says itself has room that no service can fill. It
+//! never waits and never cuts a line in two; a reader that is gone for good (EPIPE) is no reason
+//! to end.
 
 use crate::sys::output::Output;
-use std::io;
+use std::io::{self, IsTerminal};
+use std::os::fd::BorrowedFd;
 
 /// Bytes that wait for a slow reader; a burst of a few hundred services' last words.
 const BUFFER_MAX: usize = 256 << 10;
+/// Beyond it only what supd says itself is taken.
+const OWN_ROOM: usize = 64 << 10;
+/// So much is written without waiting for the end of the turn: what a pipe holds (pipe(7)).
+const WRITE_AT: usize = 64 << 10;
 
 /// Whether everything is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,36 +26,136 @@ pub(crate) enum Flow {
     Stuck,
 }
 
+/// How much of the buffer a line may find full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// Half: somebody who has had a good deal of it already.
+    Half,
+    /// All that is for services.
+    All,
+    /// What is for supd itself, too.
+    Own,
+}
+
+/// What became of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It will be written; the buffer was empty so often before.
+    Yes {
+        /// See [`Outlet::emptied`].
+        emptied: u64,
+    },
+    /// There is no room, or nowhere to write.
+    No,
+}
+
+/// Whether our output is a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// Somebody looks at it.
+    Terminal,
+    /// A program reads it, or nobody.
+    Elsewhere,
+}
+
 /// One of our two outputs.
 #[derive(Debug)]
 pub(crate) struct Outlet {
     output: Option<Output>,
+    shown: Shown,
     buffer: Vec<u8>,
     dropped: u64,
+    emptied: u64,
+    flow: Flow,
 }
 
 impl Outlet {
+    /// Bytes of one service in the buffer that are a good deal of it.
+    pub(crate) const MUCH: usize = BUFFER_MAX / 8;
+
     /// Before `output`; without one everything is dropped.
-    pub(crate) fn new(output: Option<Output>) -> Self {
+    pub(crate) fn new(output: Option<Output>, shown: Shown) -> Self {
         Self {
             output,
+            shown,
             buffer: Vec::new(),
             dropped: 0,
+            emptied: 0,
+            flow: Flow::Clear,
         }
     }
 
+    /// Before one of our own descriptors.
+    pub(crate) fn over(fd: BorrowedFd<'_>) -> Self {
+        let shown = if fd.is_terminal() {
+            Shown::Terminal
+        } else {
+            Shown::Elsewhere
+        };
+        Self::new(Output::new(fd).ok(), shown)
+    }
+
+    /// Whether somebody looks at it.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.shown == Shown::Terminal
+    }
+
+    /// How often the buffer was empty after something was written.
+    pub(crate) fn emptied(&self) -> u64 {
+        self.emptied
+    }
+
+    /// A line of supd's own.
+    pub(crate) fn say(&mut self, line: &[u8]) {
+        self.line(&[line], Room::Own);
+    }
+
     /// Takes one line made of `parts`, and ends it.
-    pub(crate) fn line(&mut self, parts: &[&[u8]]) {
+    pub(crate) fn line(&mut self, parts: &[&[u8]], room: Room) -> Taken {
         let length: usize = parts.iter().map(|p| p.len()).sum();
-        if self.output.is_none() || self.buffer.len() + length + 1 > BUFFER_MAX {
+        if !self.makes_room(length + 1, room) {
             self.dropped += 1;
-            return;
+            return Taken::No;
         }
-        self.report_dropped();
         for part in parts {
             self.buffer.extend_from_slice(part);
         }
         self.buffer.push(b'\n');
+        Taken::Yes {
+            emptied: self.emptied,
+        }
+    }
+
+    /// Takes lines as they are.
+    pub(crate) fn block(&mut self, lines: &[u8], room: Room) -> Taken {
+        if !self.makes_room(lines.len(), room) {
+            self.dropped += memchr::memchr_iter(b'\n', lines).count() as u64;
+            return Taken::No;
+        }
+        self.buffer.extend_from_slice(lines);
+        Taken::Yes {
+            emptied: self.emptied,
+        }
+    }
+
+    /// Whether there is room for so many bytes, written out meanwhile if need be.
+    fn makes_room(&mut self, length: usize, room: Room) -> bool {
+        if self.output.is_none() {
+            return false;
+        }
+        if self.buffer.len() >= WRITE_AT && self.flow == Flow::Clear {
+            self.flush();
+        }
+        let most = match room {
+            Room::Half => (BUFFER_MAX - OWN_ROOM) / 2,
+            Room::All => BUFFER_MAX - OWN_ROOM,
+            Room::Own => BUFFER_MAX,
+        };
+        let fits = self.buffer.len() + length <= most;
+        if fits && self.dropped > 0 {
+            self.report_dropped();
+        }
+        fits
     }
 
     /// The descriptor to wait for when it is stuck.
@@ -59,39 +165,39 @@ impl Outlet {
 
     /// Writes as much as the descriptor takes now.
     pub(crate) fn flush(&mut self) -> Flow {
+        self.flow = Flow::Clear;
         let Some(output) = &self.output else {
             return Flow::Clear;
         };
         let mut written = 0;
-        let mut flow = Flow::Clear;
         while written < self.buffer.len() {
             match output.write(&self.buffer[written..]) {
                 Ok(n) => written += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    flow = Flow::Stuck;
+                    self.flow = Flow::Stuck;
                     break;
                 }
                 // Closed, full disk, a console that hung up: these lines are lost, the next may
                 // not be.
                 Err(_) => {
-                    let lost = self.buffer[written..].split(|b| *b == b'\n').count() - 1;
-                    self.dropped += lost as u64;
+                    let rest = &self.buffer[written..];
+                    self.dropped += memchr::memchr_iter(b'\n', rest).count() as u64;
                     written = self.buffer.len();
                 }
             }
         }
         self.buffer.drain(..written);
-        if self.buffer.capacity() > 4096 && self.buffer.is_empty() {
-            self.buffer = Vec::new();
+        if self.buffer.is_empty() {
+            self.emptied += u64::from(written > 0);
+            if self.buffer.capacity() > 4096 {
+                self.buffer = Vec::new();
+            }
         }
-        flow
+        self.flow
     }
 
     fn report_dropped(&mut self) {
-        if self.dropped == 0 {
-            return;
-        }
         let text = format!("supd: {} lines dropped: nobody read them\n", self.dropped);
         self.dropped = 0;
         self.buffer.extend_from_slice(text.as_bytes());
@@ -109,7 +215,7 @@ mod tests {
         let (near, far) = UnixStream::pair().expect("a pair");
         near.set_nonblocking(true).expect("non-blocking");
         let output = Output::new(far.as_fd()).expect("an output");
-        (near, Outlet::new(Some(output)))
+        (near, Outlet::new(Some(output), Shown::Elsewhere))
     }
 
     fn read_all(from: &mut UnixStream) -> String {
@@ -130,7 +236,7 @@ mod tests {
         let word = [b'w'; 999];
         let mut sent = 0;
         while outlet.dropped < 3 {
-            outlet.line(&[&word]);
+            outlet.line(&[&word], Room::All);
             outlet.flush();
             sent += 1;
         }
@@ -140,7 +246,7 @@ mod tests {
             text += &read_all(&mut reader);
         }
         text += &read_all(&mut reader);
-        outlet.line(&[b"name", b" | ", b"again"]);
+        outlet.line(&[b"name", b" | ", b"again"], Room::All);
         assert_eq!(outlet.flush(), Flow::Clear);
         assert_eq!(
             read_all(&mut reader),
@@ -154,8 +260,24 @@ mod tests {
     fn a_reader_that_is_gone_costs_lines_and_nothing_else() {
         let (reader, mut outlet) = outlet();
         drop(reader);
-        outlet.line(&[b"lost"]);
+        outlet.line(&[b"lost"], Room::All);
         assert_eq!(outlet.flush(), Flow::Clear);
         assert_eq!(outlet.dropped, 1);
+    }
+
+    #[test]
+    fn who_has_had_a_good_deal_leaves_room_for_others_and_services_for_supd() {
+        let (_reader, mut outlet) = outlet();
+        let block = [b'x'; 1023];
+        let mut fill = |room| {
+            let mut taken = 0;
+            while outlet.line(&[&block], room) != Taken::No {
+                taken += 1;
+            }
+            taken
+        };
+        assert!(fill(Room::Half) > 0);
+        assert!(fill(Room::All) >= 90, "the other half is there");
+        assert!(fill(Room::Own) >= 60, "supd itself is heard");
     }
 }

@@ -91,10 +91,10 @@ impl Press {
         let (lines, lost) = self.lines.take();
         let err = &mut world.logs.passing.err;
         for line in lines {
-            err.line(&[line.as_bytes()]);
+            err.say(line.as_bytes());
         }
         if lost > 0 {
-            err.line(&[format!("supd: {lost} records were not written here").as_bytes()]);
+            err.say(format!("supd: {lost} records were not written here").as_bytes());
         }
     }
 

@@ -59,6 +59,11 @@ impl<F> Readers<F> {
         self.all.is_empty()
     }
 
+    /// Whether somebody wants this.
+    pub(crate) fn any(&self, wanted: impl Fn(&F) -> bool) -> bool {
+        self.all.iter().any(|r| wanted(&r.wants))
+    }
+
     /// Lets one more read; `false` when there are too many of this kind.
     pub(crate) fn add(&mut self, wants: F, lines: Sender<Arc<str>>) -> bool {
         if self.count() >= STREAMS_MAX {

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The last lines of one service's output, both streams apart, within a fixed number of bytes.
+//! The last output of one service, both streams apart, within a fixed number of bytes.
 //!
-//! Decides what is kept when there is more than fits: the newest lines. A line longer than
-//! `LOG_LINE_MAX` is cut in pieces that end in a mark. Nothing is allocated before the first
-//! byte. It never reads, writes or waits, and knows no clock: time is an argument.
+//! What is read is kept as it came, with a mark for each reading that says whose it is and when;
+//! lines are looked for when somebody asks, so that keeping costs one copy and no look at the
+//! bytes. Decides what is kept when there is more than fits: the newest. Marks are bounded, too:
+//! who writes a byte at a time is remembered for fewer bytes. Nothing is allocated before the
+//! first byte. It never reads, writes or waits, and knows no clock: time is an argument.
 
-use crate::spec::limits::LOG_LINE_MAX;
+use super::cut::piece_length;
+use memchr::memrchr;
 use std::collections::VecDeque;
 
 /// One of a process's two output streams.
@@ -18,11 +21,22 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
+    /// Both.
+    pub(crate) const BOTH: [Self; 2] = [Self::Out, Self::Err];
+
     /// The word for it in the protocol.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Out => "stdout",
             Self::Err => "stderr",
+        }
+    }
+
+    /// Its place in a pair of things.
+    pub(crate) fn place(self) -> usize {
+        match self {
+            Self::Out => 0,
+            Self::Err => 1,
         }
     }
 }
@@ -34,46 +48,66 @@ pub(crate) struct Stamp {
     pub run: u32,
     /// Wall time, microseconds since 1970.
     pub wall_us: i64,
+    /// Rises with every reading, of all services together.
+    pub number: u64,
 }
 
-/// What stands at the end of a piece of a line that was too long.
-pub(crate) const CUT_MARK: &str = "\u{2026}";
-
-/// One line without its newline.
-#[derive(Debug, Clone)]
+/// One line without its newline, or a piece of one that was too long.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line {
-    /// Rises with every line of the service, both streams together.
-    pub number: u64,
-    /// Whose and when.
+    /// Whose and when: of the reading that ended it.
     pub stamp: Stamp,
     /// Where it came out.
     pub stream: Stream,
     /// Its bytes; not necessarily UTF-8.
-    pub bytes: Box<[u8]>,
+    pub bytes: Vec<u8>,
+    /// The next one goes on with the same line.
+    pub cut: bool,
 }
 
-impl Line {
-    /// The line for people and JSON: what is not UTF-8 becomes U+FFFD.
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.bytes).into_owned()
-    }
+/// Which lines are wanted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wanted {
+    /// At most this many, the newest.
+    pub most: usize,
+    /// Of this run; `None`: of all.
+    pub run: Option<u32>,
+    /// Read at this moment or later, microseconds since 1970.
+    pub since: Option<i64>,
 }
 
-/// Kept lines of one stream, and the line that is not complete yet.
+/// Readings less than this apart are one, if nothing else was read between them.
+const SAME_US: i64 = 1000;
+/// Bytes of the ring for each mark: marks take no more room than what they are about.
+const BYTES_PER_MARK: usize = size_of::<Mark>();
+
+/// A small ring has so many marks at least.
+const MARKS_MIN: usize = 8;
+
+/// Everything up to here is of one reading.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    /// Counted from the first byte there ever was.
+    upto: u64,
+    stamp: Stamp,
+}
+
+/// What is kept of one stream.
 #[derive(Debug, Default)]
 struct Kept {
-    partial: Vec<u8>,
-    lines: VecDeque<Line>,
-    bytes: usize,
+    bytes: VecDeque<u8>,
+    /// The number of its first byte.
+    from: u64,
+    /// The first byte stands in the middle of a line.
+    torn: bool,
+    marks: VecDeque<Mark>,
 }
 
 /// The last output of one service.
 #[derive(Debug)]
 pub(crate) struct Ring {
     limit: usize,
-    next: u64,
-    out: Kept,
-    err: Kept,
+    kept: [Kept; 2],
 }
 
 impl Ring {
@@ -81,52 +115,55 @@ impl Ring {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             limit,
-            next: 0,
-            out: Kept::default(),
-            err: Kept::default(),
+            kept: [Kept::default(), Kept::default()],
         }
     }
 
-    /// A new size; what no longer fits is dropped with the next line.
+    /// A new size.
     pub(crate) fn resize(&mut self, limit: usize) {
         self.limit = limit;
+        for kept in &mut self.kept {
+            kept.forget(kept.bytes.len().saturating_sub(limit));
+            kept.bytes.shrink_to(limit);
+        }
     }
 
-    /// Takes what was read from `stream` and shows `each` the lines that are complete with it.
-    pub(crate) fn feed(
-        &mut self,
-        stream: Stream,
-        stamp: Stamp,
-        mut bytes: &[u8],
-        each: &mut dyn FnMut(&Line),
-    ) {
-        while let Some(end) = bytes.iter().position(|b| *b == b'\n') {
-            let (head, tail) = (&bytes[..end], &bytes[end + 1..]);
-            self.grow(stream, stamp, head, each);
-            self.complete(stream, stamp, each);
-            bytes = tail;
-        }
-        self.grow(stream, stamp, bytes, each);
+    /// Bytes in it.
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.kept.iter().map(|k| k.bytes.len()).sum()
+    }
+
+    /// Takes what was read.
+    pub(crate) fn push(&mut self, stream: Stream, stamp: Stamp, bytes: &[u8]) {
+        self.kept[stream.place()].push(stamp, bytes, self.limit);
     }
 
     /// The run has ended: what stands without a newline is its last line.
-    pub(crate) fn finish(&mut self, stamp: Stamp, each: &mut dyn FnMut(&Line)) {
-        for stream in [Stream::Out, Stream::Err] {
-            if !self.kept(stream).partial.is_empty() {
-                self.complete(stream, stamp, each);
+    pub(crate) fn finish(&mut self, stamp: Stamp) {
+        for stream in Stream::BOTH {
+            let kept = &self.kept[stream.place()];
+            if kept.bytes.back().is_some_and(|last| *last != b'\n') {
+                self.push(stream, stamp, b"\n");
             }
         }
     }
 
-    /// The newest `most` lines, oldest first; of one run or of all.
-    pub(crate) fn last(&self, most: usize, run: Option<u32>) -> Vec<&Line> {
-        let wanted = |l: &&Line| run.is_none_or(|r| l.stamp.run == r);
-        let mut out = self.out.lines.iter().rev().filter(wanted).peekable();
-        let mut err = self.err.lines.iter().rev().filter(wanted).peekable();
+    /// The newest lines that are wanted, oldest first.
+    pub(crate) fn last(&self, wanted: Wanted) -> Vec<Line> {
+        let is_wanted = |line: &Line| {
+            wanted.run.is_none_or(|run| line.stamp.run == run)
+                && wanted.since.is_none_or(|since| line.stamp.wall_us >= since)
+        };
+        let [out, err] = Stream::BOTH.map(|stream| {
+            let kept = &self.kept[stream.place()];
+            kept.backwards(stream).filter(is_wanted).peekable()
+        });
+        let (mut out, mut err) = (out, err);
         let mut found = Vec::new();
-        while found.len() < most {
+        while found.len() < wanted.most {
             let newer = match (out.peek(), err.peek()) {
-                (Some(o), Some(e)) if o.number > e.number => out.next(),
+                (Some(o), Some(e)) if o.stamp.number > e.stamp.number => out.next(),
                 (Some(_), None) => out.next(),
                 (_, Some(_)) => err.next(),
                 (None, None) => None,
@@ -137,113 +174,266 @@ impl Ring {
         found.reverse();
         found
     }
+}
 
-    fn kept(&mut self, stream: Stream) -> &mut Kept {
-        match stream {
-            Stream::Out => &mut self.out,
-            Stream::Err => &mut self.err,
+impl Kept {
+    fn end(&self) -> u64 {
+        self.from + self.bytes.len() as u64
+    }
+
+    fn push(&mut self, stamp: Stamp, bytes: &[u8], limit: usize) {
+        let over = (self.bytes.len() + bytes.len()).saturating_sub(limit);
+        let old = over.min(self.bytes.len());
+        self.forget(old);
+        let (lost, kept) = bytes.split_at(over - old);
+        if let Some(last) = lost.last() {
+            self.from += lost.len() as u64;
+            self.torn = *last != b'\n';
+        }
+        self.bytes.extend(kept);
+        let upto = self.end();
+        match self.marks.back_mut() {
+            Some(mark) if mark.is_followed_by(stamp) => *mark = Mark { upto, stamp },
+            Some(_) | None => self.marks.push_back(Mark { upto, stamp }),
+        }
+        while self.marks.len() > (limit / BYTES_PER_MARK).max(MARKS_MIN) {
+            let past = self.marks.front().map_or(0, |mark| mark.upto - self.from);
+            self.forget(usize::try_from(past).unwrap_or(usize::MAX));
         }
     }
 
-    fn grow(
-        &mut self,
-        stream: Stream,
-        stamp: Stamp,
-        mut bytes: &[u8],
-        each: &mut dyn FnMut(&Line),
-    ) {
-        loop {
-            let partial = &mut self.kept(stream).partial;
-            let room = LOG_LINE_MAX - partial.len();
-            if bytes.len() <= room {
-                partial.extend_from_slice(bytes);
-                return;
-            }
-            partial.extend_from_slice(&bytes[..room]);
-            partial.extend_from_slice(CUT_MARK.as_bytes());
-            bytes = &bytes[room..];
-            self.complete(stream, stamp, each);
+    /// Forgets this many of the oldest bytes.
+    fn forget(&mut self, count: usize) {
+        if let Some(last) = count.checked_sub(1).and_then(|n| self.bytes.get(n)) {
+            self.torn = *last != b'\n';
+            self.bytes.drain(..count);
+            self.from += count as u64;
+        }
+        while self.marks.front().is_some_and(|m| m.upto <= self.from) {
+            self.marks.pop_front();
         }
     }
 
-    fn complete(&mut self, stream: Stream, stamp: Stamp, each: &mut dyn FnMut(&Line)) {
-        let (number, limit) = (self.next, self.limit);
-        self.next += 1;
-        let kept = self.kept(stream);
-        let line = Line {
-            number,
-            stamp,
+    /// The place of the last newline before `end`.
+    fn newline_before(&self, end: usize) -> Option<usize> {
+        let (first, second) = self.bytes.as_slices();
+        let later = end.checked_sub(first.len());
+        let later = later.and_then(|end| memrchr(b'\n', &second[..end]));
+        later
+            .map(|place| first.len() + place)
+            .or_else(|| memrchr(b'\n', &first[..end.min(first.len())]))
+    }
+
+    fn backwards(&self, stream: Stream) -> Backwards<'_> {
+        Backwards {
+            kept: self,
             stream,
-            bytes: kept.partial.as_slice().into(),
-        };
-        kept.partial.clear();
-        each(&line);
-        kept.bytes += line.bytes.len();
-        kept.lines.push_back(line);
-        while kept.bytes > limit {
-            let Some(oldest) = kept.lines.pop_front() else {
-                break;
-            };
-            kept.bytes -= oldest.bytes.len();
+            end: self.newline_before(self.bytes.len()),
+            mark: self.marks.len(),
+            pieces: Vec::new(),
         }
+    }
+}
+
+impl Mark {
+    /// Whether the reading after this one belongs to it.
+    fn is_followed_by(&self, next: Stamp) -> bool {
+        self.stamp.run == next.run
+            && self.stamp.number + 1 == next.number
+            && (0..SAME_US).contains(&(next.wall_us - self.stamp.wall_us))
+    }
+}
+
+/// The complete lines of one stream, the newest first.
+struct Backwards<'a> {
+    kept: &'a Kept,
+    stream: Stream,
+    /// The newline that ends the next line.
+    end: Option<usize>,
+    /// The next line is not newer than this mark.
+    mark: usize,
+    /// What is left of a line in pieces, in its order.
+    pieces: Vec<Line>,
+}
+
+impl Iterator for Backwards<'_> {
+    type Item = Line;
+
+    fn next(&mut self) -> Option<Line> {
+        if let Some(piece) = self.pieces.pop() {
+            return Some(piece);
+        }
+        let end = self.end?;
+        self.end = self.kept.newline_before(end);
+        let begin = self.end.map_or(0, |newline| newline + 1);
+        // A line whose beginning is lost is shown only if there is no other.
+        if self.end.is_none() && self.kept.torn && !self.is_newest(end) {
+            return None;
+        }
+        let stamp = self.stamp_of(end);
+        let mut rest = begin..end;
+        loop {
+            let byte = |place: usize| self.kept.bytes[rest.start + place];
+            let length = piece_length(rest.len(), byte);
+            let here = rest.start..rest.start + length;
+            rest.start += length;
+            self.pieces.push(Line {
+                stamp,
+                stream: self.stream,
+                bytes: self.kept.bytes.range(here).copied().collect(),
+                cut: !rest.is_empty(),
+            });
+            if rest.is_empty() {
+                return self.pieces.pop();
+            }
+        }
+    }
+}
+
+impl Backwards<'_> {
+    fn is_newest(&self, newline: usize) -> bool {
+        self.kept.newline_before(self.kept.bytes.len()) == Some(newline)
+    }
+
+    /// Of the reading that this byte came with.
+    fn stamp_of(&mut self, place: usize) -> Stamp {
+        let number = self.kept.from + place as u64;
+        let marks = &self.kept.marks;
+        while self.mark > 1 && marks[self.mark - 2].upto > number {
+            self.mark -= 1;
+        }
+        marks[self.mark - 1].stamp
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::cut::{Pieces, complete};
     use super::*;
+    use crate::spec::limits::LOG_LINE_MAX;
+    use proptest::prelude::*;
 
-    fn stamp(run: u32) -> Stamp {
-        Stamp { run, wall_us: 0 }
+    fn stamp(run: u32, number: u64) -> Stamp {
+        Stamp {
+            run,
+            wall_us: i64::try_from(number).expect("small") * 2000,
+            number,
+        }
     }
 
     fn texts(ring: &Ring, most: usize, run: Option<u32>) -> Vec<String> {
-        ring.last(most, run).into_iter().map(Line::text).collect()
+        let wanted = Wanted {
+            most,
+            run,
+            since: None,
+        };
+        let lines = ring.last(wanted).into_iter();
+        lines
+            .map(|l| String::from_utf8_lossy(&l.bytes).into_owned())
+            .collect()
     }
 
     #[test]
-    fn lines_are_put_together_from_pieces_and_kept_in_the_order_of_their_ends() {
+    fn lines_are_put_together_from_pieces_and_told_in_the_order_of_their_ends() {
         let mut ring = Ring::new(1000);
-        let mut seen = Vec::new();
-        let mut each = |l: &Line| seen.push(l.text());
-        ring.feed(Stream::Out, stamp(1), b"a\nhal", &mut each);
-        ring.feed(Stream::Err, stamp(1), b"oops\n", &mut each);
-        ring.feed(Stream::Out, stamp(1), b"f\n\n", &mut each);
-        assert_eq!(seen, ["a", "oops", "half", ""]);
+        ring.push(Stream::Out, stamp(1, 1), b"a\nhal");
+        ring.push(Stream::Err, stamp(1, 2), b"oops\n");
+        ring.push(Stream::Out, stamp(1, 3), b"f\n\nunfinished");
         assert_eq!(texts(&ring, 10, None), ["a", "oops", "half", ""]);
         assert_eq!(texts(&ring, 2, None), ["half", ""]);
     }
 
     #[test]
-    fn the_oldest_lines_make_room() {
-        let mut ring = Ring::new(10);
+    fn the_oldest_lines_make_room_and_a_torn_one_is_not_shown() {
+        let mut ring = Ring::new(15);
         for i in 0..10 {
             let line = format!("line{i}\n");
-            ring.feed(Stream::Out, stamp(1), line.as_bytes(), &mut |_| {});
+            ring.push(Stream::Out, stamp(1, i), line.as_bytes());
         }
         assert_eq!(texts(&ring, 100, None), ["line8", "line9"]);
+        assert_eq!(ring.len(), 15);
     }
 
     #[test]
-    fn a_line_without_end_is_cut_with_a_mark() {
-        let mut ring = Ring::new(1 << 20);
-        let mut lengths = Vec::new();
-        let long = vec![b'x'; LOG_LINE_MAX * 2 + 5];
-        let mut each = |l: &Line| lengths.push((l.bytes.len(), l.bytes.ends_with("…".as_bytes())));
-        ring.feed(Stream::Err, stamp(1), &long, &mut each);
-        ring.feed(Stream::Err, stamp(1), b"\n", &mut each);
-        let cut = LOG_LINE_MAX + CUT_MARK.len();
-        assert_eq!(lengths, [(cut, true), (cut, true), (5, false)]);
+    fn empty_lines_and_single_bytes_take_no_more_room_than_others() {
+        let mut ring = Ring::new(4096);
+        for i in 0..100_000 {
+            ring.push(Stream::Out, stamp(1, i), b"\n");
+        }
+        let kept = &ring.kept[0];
+        assert!(kept.bytes.len() <= 4096, "{} bytes", kept.bytes.len());
+        let marks = kept.marks.len() * size_of::<Mark>();
+        assert!(marks <= 4096, "{marks} bytes of marks");
+        assert_eq!(texts(&ring, usize::MAX, None).len(), kept.bytes.len());
     }
 
     #[test]
     fn what_a_run_wrote_last_is_its_own_even_without_a_newline() {
         let mut ring = Ring::new(1000);
-        ring.feed(Stream::Err, stamp(1), b"no newline", &mut |_| {});
-        ring.finish(stamp(1), &mut |_| {});
-        ring.finish(stamp(1), &mut |_| {});
-        ring.feed(Stream::Out, stamp(2), b"next\n", &mut |_| {});
+        ring.push(Stream::Err, stamp(1, 1), b"no newline");
+        ring.finish(stamp(1, 2));
+        ring.finish(stamp(1, 3));
+        ring.push(Stream::Out, stamp(2, 4), b"next\n");
         assert_eq!(texts(&ring, 10, Some(1)), ["no newline"]);
         assert_eq!(texts(&ring, 10, Some(2)), ["next"]);
+    }
+
+    #[test]
+    fn only_lines_of_a_span_of_time_are_told_when_it_is_asked_for() {
+        let mut ring = Ring::new(1000);
+        for (number, text) in [(1, b"old\n"), (2, b"mid\n"), (3, b"new\n")] {
+            ring.push(Stream::Out, stamp(1, number), text);
+        }
+        let wanted = Wanted {
+            most: 10,
+            run: None,
+            since: Some(4000),
+        };
+        let lines = ring.last(wanted);
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[0].bytes, b"mid");
+    }
+
+    #[test]
+    fn a_ring_without_room_keeps_nothing() {
+        let mut ring = Ring::new(0);
+        ring.push(Stream::Out, stamp(1, 1), b"a\nb\n");
+        ring.finish(stamp(1, 2));
+        assert_eq!((ring.len(), texts(&ring, 10, None).len()), (0, 0));
+    }
+
+    proptest! {
+        /// The ring shows the pieces that a follower of the same bytes was shown.
+        #[test]
+        fn what_is_kept_is_told_as_it_was_passed_on(
+            parts in prop::collection::vec(
+                prop_oneof![
+                    Just(b"\n".to_vec()),
+                    "[ -~]{0,40}\n".prop_map(String::into_bytes),
+                    (1..LOG_LINE_MAX * 2).prop_map(|n| "é".repeat(n).into_bytes()),
+                ],
+                0..30,
+            ),
+            limit in 1..200_000usize,
+        ) {
+            let mut ring = Ring::new(limit);
+            for (number, part) in (1..).zip(&parts) {
+                ring.push(Stream::Out, stamp(1, number), part);
+            }
+            let all = parts.concat();
+            let last = memrchr(b'\n', &all).map_or(0, |n| n + 1);
+            let whole = &all[..complete(&all[..last], 0)];
+            let expected: Vec<_> = Pieces(whole).map(|p| (p.bytes.to_vec(), p.cut)).collect();
+            let wanted = Wanted { most: usize::MAX, run: None, since: None };
+            let got: Vec<_> = ring.last(wanted).into_iter().map(|l| (l.bytes, l.cut)).collect();
+            let kept = &ring.kept[0];
+            let newline = kept.newline_before(kept.bytes.len());
+            let is_only = newline.is_some_and(|n| kept.newline_before(n).is_none());
+            prop_assert!((kept.torn && is_only) || expected.ends_with(&got));
+            prop_assert!(ring.len() <= limit);
+            if all.len() <= limit && parts.len() <= limit / BYTES_PER_MARK {
+                prop_assert_eq!(got, expected);
+            }
+        }
     }
 }

@@ -61,6 +61,34 @@ fn lines_of_every_run_are_kept_whether_or_not_descriptors_are_plenty() {
 }
 
 #[test]
+fn only_lines_of_the_time_that_is_asked_for_are_told() {
+    let mut supd = Supd::start(
+        "[service.web]\nrestart = \"temporary\"\ncommand = \"CHILD print one print two exit 4\"",
+    );
+    supd.event("service.exited", "web");
+    let lines = |query: &str| supd.ask("GET", &format!("/v1/nodes/web/logs{query}"), "");
+    assert_eq!(lines("?since=1h").1.lines().count(), 2);
+    assert_eq!(lines("?since=0ms"), (200, String::new()));
+    let (status, error) = lines("?since=yesterday");
+    assert_eq!(status, 400);
+    assert!(error.contains("since=10m"), "{error}");
+    assert_eq!(lines("?run=x").0, 400);
+}
+
+#[test]
+fn empty_lines_are_lines() {
+    let mut supd =
+        Supd::start("[service.web]\nrestart = \"temporary\"\nshell = 'echo a; echo; echo b'");
+    supd.event("service.exited", "web");
+    let (_, text) = supd.ask("GET", "/v1/nodes/web/logs", "");
+    let texts = |line: &str| -> Value {
+        serde_json::from_str::<Value>(line).expect("a line")["text"].take()
+    };
+    let texts: Vec<Value> = text.lines().map(texts).collect();
+    assert_eq!(texts, ["a", "", "b"]);
+}
+
+#[test]
 fn lines_are_followed_as_they_come() {
     let mut supd = Supd::start(
         "[service.web]\ncommand = \"CHILD on USR1 exit 0 ready sleep forever\"\n\

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Lines of services on their way out: to our own outputs, and to clients that follow them.
+//!
+//! Decides how a line looks there (`log.children`), and whom it is dropped for when nobody reads:
+//! who has written much lately finds the buffer full at half of it, so that a service that shouts
+//! takes no room from one that says something now and then. Where our output is a terminal,
+//! nothing that it would obey reaches it, unless lines are asked for raw. It never waits.
+
+use super::cut::{CUT_MARK, Piece, Pieces};
+use super::outlet::{Flow, Outlet, Room, Taken};
+use super::readers::{Readers, Unit};
+use super::ring::{Line, Stamp, Stream};
+use super::stamp;
+use super::token::Token;
+use crate::spec::{ChildLines, Settings};
+use crate::sys::epoll::{Interest, Poller};
+use crate::tree::NodeId;
+use crate::wire::{LogLine, Word, visible};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio::sync::mpsc::Sender;
+
+/// Where lines go besides the rings and the files.
+#[derive(Debug)]
+pub(crate) struct Passing {
+    /// Our standard output.
+    pub out: Outlet,
+    /// Our standard error.
+    pub err: Outlet,
+    /// Which of the two waits for room in the set of descriptors.
+    flows: [Flow; 2],
+    how: ChildLines,
+    stamped: Stamped,
+    readers: Readers<Follow>,
+    count: u64,
+}
+
+/// Whether a line that is passed on carries the time of day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stamped {
+    Yes,
+    No,
+}
+
+/// Whose lines a reader follows.
+#[derive(Debug, Clone)]
+pub(crate) struct Follow(pub BTreeSet<NodeId>);
+
+/// Whose lines are passed on.
+#[derive(Debug)]
+pub(crate) struct Speaker<'a> {
+    /// The service.
+    pub node: NodeId,
+    /// Its name.
+    pub name: &'a str,
+    /// Whether our own outputs get them, too.
+    pub loud: Loud,
+    /// What became of them there.
+    pub counts: &'a mut Counts,
+}
+
+/// Whether a service's lines go to our own outputs (`log.to` has `supd`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loud {
+    /// They do.
+    Yes,
+    /// They are kept and followed only.
+    No,
+}
+
+/// What became of a service's bytes on the way to our outputs.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Handed over to be written.
+    pub written: u64,
+    /// Dropped, because nobody read.
+    pub dropped: u64,
+    /// The same in lines.
+    pub dropped_lines: u64,
+    /// Taken since the buffer was last empty, and which time that was.
+    lately: (u64, usize),
+}
+
+impl Passing {
+    /// Nothing passed on yet.
+    pub(crate) fn new(outlets: [Outlet; 2]) -> Self {
+        let [out, err] = outlets;
+        Self {
+            out,
+            err,
+            flows: [Flow::Clear; 2],
+            how: ChildLines::Prefix,
+            stamped: Stamped::No,
+            readers: Readers::default(),
+            count: 0,
+        }
+    }
+
+    /// Passes lines on in this manner from now on.
+    pub(crate) fn set(&mut self, settings: &Settings) {
+        self.how = settings.log_children;
+        self.stamped = if settings.log_timestamps {
+            Stamped::Yes
+        } else {
+            Stamped::No
+        };
+    }
+
+    /// Lets one more follow; `false`: there are too many.
+    pub(crate) fn follow(&mut self, whose: Follow, lines: Sender<Arc<str>>) -> bool {
+        self.readers.add(whose, lines)
+    }
+
+    /// How many follow.
+    pub(crate) fn followers(&mut self) -> usize {
+        self.readers.count()
+    }
+
+    /// Ends every stream.
+    pub(crate) fn close(&mut self) {
+        self.readers.clear();
+    }
+
+    /// Passes on what is complete: whole lines, or pieces of one that is too long.
+    pub(crate) fn pass(
+        &mut self,
+        speaker: &mut Speaker<'_>,
+        (stream, stamp): (Stream, Stamp),
+        bytes: &[u8],
+    ) {
+        if !self.readers.is_empty() {
+            self.tell_readers(speaker, (stream, stamp), bytes);
+        }
+        if speaker.loud == Loud::No || self.how == ChildLines::Off {
+            return;
+        }
+        let outlet = match stream {
+            Stream::Out => &mut self.out,
+            Stream::Err => &mut self.err,
+        };
+        let time = match self.stamped {
+            Stamped::Yes => stamp::of_day(stamp.wall_us) + " ",
+            Stamped::No => String::new(),
+        };
+        if self.how == ChildLines::Raw && time.is_empty() {
+            let room = speaker.counts.room(outlet);
+            let taken = outlet.block(bytes, room);
+            speaker.counts.add(taken, (bytes.len(), bytes));
+            return;
+        }
+        for piece in Pieces(bytes) {
+            let room = speaker.counts.room(outlet);
+            let taken = match self.how {
+                ChildLines::Off => return,
+                ChildLines::Raw => {
+                    let end = mark_of(piece);
+                    outlet.line(&[time.as_bytes(), piece.bytes, end], room)
+                }
+                ChildLines::Prefix => {
+                    let shown = shown(outlet, piece.bytes);
+                    let (name, end) = (speaker.name.as_bytes(), mark_of(piece));
+                    outlet.line(&[time.as_bytes(), name, b" | ", &shown, end], room)
+                }
+                ChildLines::Json => {
+                    let json = json_of(speaker.name, (stream, stamp), piece);
+                    let json = if outlet.is_terminal() {
+                        visible::in_json(&json)
+                    } else {
+                        json
+                    };
+                    outlet.line(&[json.as_bytes()], room)
+                }
+            };
+            let length = piece.bytes.len() + usize::from(!piece.cut);
+            speaker.counts.add(taken, (length, b"\n"));
+        }
+    }
+
+    fn tell_readers(
+        &mut self,
+        speaker: &Speaker<'_>,
+        (stream, stamp): (Stream, Stamp),
+        bytes: &[u8],
+    ) {
+        let wanted = |f: &Follow| f.0.contains(&speaker.node);
+        if !self.readers.any(wanted) {
+            return;
+        }
+        for piece in Pieces(bytes) {
+            self.count += 1;
+            let json: Arc<str> = json_of(speaker.name, (stream, stamp), piece).into();
+            self.readers.offer(self.count, Unit::Count, wanted, &json);
+        }
+    }
+
+    /// Whether something waits for a reader of ours.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.flows.contains(&Flow::Stuck)
+    }
+
+    /// Writes what waits, and waits for room where there is none.
+    pub(crate) fn flush(&mut self, poller: &Poller) {
+        let outlets = [(&mut self.out, Stream::Out), (&mut self.err, Stream::Err)];
+        for ((outlet, stream), before) in outlets.into_iter().zip(&mut self.flows) {
+            let after = outlet.flush();
+            let changed = std::mem::replace(before, after) != after;
+            let Some(output) = outlet.output().filter(|_| changed) else {
+                continue;
+            };
+            match after {
+                Flow::Clear => poller.remove(output),
+                Flow::Stuck => {
+                    let token = Token::Outlet(stream).encode();
+                    // A regular file cannot be waited for and is never stuck (EPERM).
+                    let _file = poller.add(output, token, Interest::Write);
+                }
+            }
+        }
+    }
+}
+
+impl Counts {
+    /// How much of the buffer this service may fill.
+    fn room(&self, outlet: &Outlet) -> Room {
+        let (when, bytes) = self.lately;
+        if when == outlet.emptied() && bytes > Outlet::MUCH {
+            Room::Half
+        } else {
+            Room::All
+        }
+    }
+
+    fn add(&mut self, taken: Taken, (length, lines): (usize, &[u8])) {
+        match taken {
+            Taken::Yes { emptied } => {
+                self.written += length as u64;
+                let before = Some(self.lately).filter(|(when, _)| *when == emptied);
+                self.lately = (emptied, before.map_or(0, |(_, bytes)| bytes) + length);
+            }
+            Taken::No => {
+                self.dropped += length as u64;
+                self.dropped_lines += memchr::memchr_iter(b'\n', lines).count() as u64;
+            }
+        }
+    }
+}
+
+fn mark_of(piece: Piece<'_>) -> &'static [u8] {
+    if piece.cut { CUT_MARK.as_bytes() } else { b"" }
+}
+
+/// The line as this output may have it.
+fn shown<'a>(outlet: &Outlet, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+    if outlet.is_terminal() {
+        let text = String::from_utf8_lossy(bytes);
+        Cow::Owned(visible::visible(&text).into_bytes())
+    } else {
+        Cow::Borrowed(bytes)
+    }
+}
+
+fn json_of(name: &str, (stream, stamp): (Stream, Stamp), piece: Piece<'_>) -> String {
+    let line = LogLine {
+        node: name.to_owned(),
+        run: u64::from(stamp.run),
+        stream: Word::Borrowed(stream.as_str()),
+        ts: stamp::rfc3339(stamp.wall_us),
+        text: String::from_utf8_lossy(piece.bytes).into_owned(),
+        cut: piece.cut,
+    };
+    serde_json::to_string(&line).unwrap_or_default()
+}
+
+/// A line for the protocol.
+pub(crate) fn log_line(name: &str, line: &Line) -> LogLine {
+    LogLine {
+        node: name.to_owned(),
+        run: u64::from(line.stamp.run),
+        stream: Word::Borrowed(line.stream.as_str()),
+        ts: stamp::rfc3339(line.stamp.wall_us),
+        text: String::from_utf8_lossy(&line.bytes).into_owned(),
+        cut: line.cut,
+    }
+}

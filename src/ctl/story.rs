@@ -85,7 +85,7 @@ fn told(event: &EventLine) -> Option<String> {
         kind::NODE_CHANGED => "changed in place".to_owned(),
         kind::COMMAND => {
             let verb = visible(event.verb.as_deref().unwrap_or("command"));
-            format!("{verb}{}", by(event.by.as_ref()))
+            format!("{verb}{}{}", ordered(event), by(event.by.as_ref()))
         }
         kind::ORPHAN_REAPED => match event.pid {
             Some(pid) => format!("reaped orphan {pid}"),
@@ -93,6 +93,15 @@ fn told(event: &EventLine) -> Option<String> {
         },
         _ => return None,
     })
+}
+
+/// What an order was given besides its node.
+fn ordered(event: &EventLine) -> String {
+    match (&event.signal, event.instances) {
+        (Some(signal), _) => format!(" {}", visible(signal)),
+        (None, Some(count)) => format!(" to {count}"),
+        (None, None) => String::new(),
+    }
 }
 
 fn starting(event: &EventLine) -> String {

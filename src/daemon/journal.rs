@@ -267,6 +267,7 @@ mod tests {
         let command = What::Command {
             by: crate::tree::Actor::Supd,
             verb: "stop",
+            with: None,
         };
         journal.push(kept(1, None, What::Added), &names);
         journal.push(kept(2, None, command), &names);

@@ -7,7 +7,9 @@
 use super::names::Names;
 use super::words;
 use crate::spec::ExitStatus;
-use crate::tree::{Actor, Budget, Class, Culprit, Decision, Exit, Record, StartWhy, StopWhy, What};
+use crate::tree::{
+    Actor, Argument, Budget, Class, Culprit, Decision, Exit, Record, StartWhy, StopWhy, What,
+};
 use crate::wire::{
     BudgetLine, CulpritLine, DecisionLine, EventLine, FailureLine, RusageLine, VERSION, WhoLine,
     Word, kind,
@@ -62,6 +64,7 @@ pub(crate) fn kind_of(record: &Record) -> &'static str {
         What::Stopping { run: None, .. } => kind::SUPERVISOR_STOPPING,
         What::Stopping { run: Some(_), .. } | What::Signalled { .. } => kind::SERVICE_STOPPING,
         What::Stopped { .. } => kind::SERVICE_STOPPED,
+        What::SupervisorStopped { .. } => kind::SUPERVISOR_STOPPED,
         What::Backoff { .. } => kind::SERVICE_BACKOFF,
         What::Unkillable { .. } => kind::SERVICE_UNKILLABLE,
         What::SupervisorStarting { .. } => kind::SUPERVISOR_STARTING,
@@ -91,7 +94,9 @@ fn fill(line: &mut EventLine, what: &What, names: &Names) {
         }
         What::Ready { took, .. } => line.took_ms = Some(millis(*took)),
         What::Exited(exit) => exited(line, exit, names),
-        What::Stopping { why, .. } | What::Stopped { why } => stopped(line, *why, names),
+        What::Stopping { why, .. } | What::Stopped { why } | What::SupervisorStopped { why } => {
+            stopped(line, *why, names);
+        }
         What::Signalled { signal, .. } => line.signal = Some(Word::Owned(signal.to_string())),
         What::Backoff { delay, attempt } => {
             line.delay_ms = Some(millis(*delay));
@@ -134,10 +139,7 @@ fn fill(line: &mut EventLine, what: &What, names: &Names) {
             line.budget = spent.map(|b| budget(b, names));
             line.decision = Some(decided(*decision));
         }
-        What::Command { by, verb } => {
-            line.by = who(*by);
-            line.verb = Some(Word::Borrowed(verb));
-        }
+        What::Command { by, verb, with } => commanded(line, *by, verb, *with),
         What::ShuttingDown { by, waiting_for } => {
             line.by = who(*by);
             line.waiting_for = waiting_for.as_ref().map(ToString::to_string);
@@ -218,6 +220,16 @@ fn classed(line: &mut EventLine, class: Class) {
     line.class = Some(Word::Borrowed(class.as_str()));
     line.base.clone_from(&line.class);
     line.family = Some(Word::Borrowed(class.family()));
+}
+
+fn commanded(line: &mut EventLine, by: Actor, verb: &'static str, with: Option<Argument>) {
+    line.by = who(by);
+    line.verb = Some(Word::Borrowed(verb));
+    match with {
+        Some(Argument::Signal(signal)) => line.signal = Some(Word::Owned(signal.to_string())),
+        Some(Argument::Instances(count)) => line.instances = u32::try_from(count).ok(),
+        None => {}
+    }
 }
 
 fn used_up(supervisor: Option<String>, max: u32, period: Duration) -> BudgetLine {

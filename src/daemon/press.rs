@@ -116,6 +116,7 @@ fn run_of(what: &What) -> Option<RunId> {
         What::Exited(exit) => Some(exit.run),
         What::Decided { .. }
         | What::Stopped { .. }
+        | What::SupervisorStopped { .. }
         | What::Backoff { .. }
         | What::SupervisorStarting { .. }
         | What::Strategy { .. }

@@ -48,6 +48,7 @@ pub(crate) fn level(what: &What) -> LogLevel {
         | What::Starting { .. }
         | What::Ready { .. }
         | What::Stopped { .. }
+        | What::SupervisorStopped { .. }
         | What::Backoff { .. }
         | What::SupervisorStarting { .. }
         | What::Added
@@ -78,7 +79,9 @@ pub(crate) fn message(record: &Record, names: &Names) -> String {
         What::Exited(exit) => exited(exit, names),
         What::Stopping { why, .. } => format!("stopping: {}", stop_why(*why, names)),
         What::Signalled { signal, .. } => format!("sent SIG{signal}"),
-        What::Stopped { why } => format!("stopped: {}", stop_why(*why, names)),
+        What::Stopped { why } | What::SupervisorStopped { why } => {
+            format!("stopped: {}", stop_why(*why, names))
+        }
         What::Backoff { delay, attempt } => {
             format!("waits {} before attempt {attempt}", words::span(*delay))
         }
@@ -121,7 +124,10 @@ pub(crate) fn message(record: &Record, names: &Names) -> String {
         What::Added => "added to the tree".to_owned(),
         What::Removed => "removed from the tree".to_owned(),
         What::Changed => "changed in place".to_owned(),
-        What::Command { by, verb } => format!("{verb} asked for by {}", words::actor(*by)),
+        What::Command { by, verb, with } => {
+            let with = with.map(words::argument).unwrap_or_default();
+            format!("{verb}{with} asked for by {}", words::actor(*by))
+        }
         What::ShuttingDown { by, waiting_for } => going_down(*by, waiting_for.as_deref()),
         What::Health { health } => format!("is {health}"),
         What::Daemon { detail, .. } => detail.to_string(),

@@ -5,7 +5,7 @@
 //! written in this file and nowhere else in the daemon.
 
 use crate::spec::{Command, ExitStatus, ProbeFault, ProbeTarget, Ready, SpawnFailure, Strategy};
-use crate::tree::{Actor, Decision, How, Phase, StartWhy, StopWhy};
+use crate::tree::{Actor, Argument, Decision, How, Phase, StartWhy, StopWhy};
 use std::time::Duration;
 
 /// The word of a strategy.
@@ -70,6 +70,14 @@ pub(crate) fn actor(by: Actor) -> String {
         Actor::Client { uid, pid } => format!("uid {uid}, pid {pid}"),
         Actor::Signal(signal) => format!("SIG{signal}"),
         Actor::Supd => "supd".to_owned(),
+    }
+}
+
+/// What an order was given, for people, after its verb.
+pub(crate) fn argument(with: Argument) -> String {
+    match with {
+        Argument::Signal(signal) => format!(" {signal}"),
+        Argument::Instances(count) => format!(" to {count}"),
     }
 }
 

@@ -34,7 +34,8 @@ impl Tree {
             return self.reply(id, Outcome::NotFound);
         }
         if let Some(verb) = command.verb() {
-            self.cause = Some(self.record(node, What::Command { by, verb }));
+            let with = command.argument();
+            self.cause = Some(self.record(node, What::Command { by, verb, with }));
         }
         let starts = matches!(
             command,

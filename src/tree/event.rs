@@ -4,6 +4,7 @@
 //! Every event is legal in every state. One that comes too late (a former run's exit, a probe of
 //! a service that was stopped meanwhile) changes nothing and is counted.
 
+use super::record::Argument;
 use crate::spec::{
     ExitFacts, Node, ProbeFault, Service, Signal, SpawnFailure, Supervisor, Tree as Spec,
 };
@@ -217,6 +218,28 @@ impl Command {
             Self::CodeChange(..) => Some("code_change"),
             Self::Apply(_) => Some("apply"),
             Self::Count(_) | Self::Which(_) => None,
+        }
+    }
+
+    /// What it was given besides its node, for records.
+    pub fn argument(&self) -> Option<Argument> {
+        match self {
+            Self::Signal(_, signal) => Some(Argument::Signal(*signal)),
+            Self::Scale(_, instances) => Some(Argument::Instances(instances.len())),
+            Self::Start(_)
+            | Self::Stop(_)
+            | Self::Restart(_)
+            | Self::RestartOnly(_)
+            | Self::ReloadService(_)
+            | Self::Reset(_)
+            | Self::Pin(_)
+            | Self::Unpin(_)
+            | Self::Add(..)
+            | Self::Delete(_)
+            | Self::Count(_)
+            | Self::Which(_)
+            | Self::CodeChange(..)
+            | Self::Apply(_) => None,
         }
     }
 }

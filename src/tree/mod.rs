@@ -51,7 +51,8 @@ pub use event::{
 };
 pub use node::LastExit;
 pub use record::{
-    Budget, Class, Culprit, Decision, Exit, How, Phase, Record, Seq, StartWhy, StopWhy, What,
+    Argument, Budget, Class, Culprit, Decision, Exit, How, Phase, Record, Seq, StartWhy, StopWhy,
+    What,
 };
 pub use snapshot::{NodeView, Snapshot, State};
 

@@ -78,8 +78,13 @@ pub enum What {
         /// What was sent.
         signal: Signal,
     },
-    /// A service or supervisor is down because it was stopped.
+    /// `service.stopped`: it is down because it was stopped.
     Stopped {
+        /// Why it had been.
+        why: StopWhy,
+    },
+    /// `supervisor.stopped`: it and all below it are down, because it was stopped.
+    SupervisorStopped {
         /// Why it had been.
         why: StopWhy,
     },
@@ -148,6 +153,8 @@ pub enum What {
         by: Actor,
         /// The verb.
         verb: &'static str,
+        /// What it was to be done with.
+        with: Option<Argument>,
     },
     /// `daemon.stopping`: the whole tree is being stopped.
     ShuttingDown {
@@ -169,6 +176,15 @@ pub enum What {
         /// One line for people.
         detail: Box<str>,
     },
+}
+
+/// What a command was given besides its node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Argument {
+    /// What is to be sent (`signal`).
+    Signal(Signal),
+    /// How many there are to be (`scale`).
+    Instances(usize),
 }
 
 /// The end of a process, or of the attempt to start one.

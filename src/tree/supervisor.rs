@@ -363,7 +363,7 @@ impl Tree {
             Ending::Told(why) => {
                 let rest = self.rest_after(sup, why);
                 self.nodes[sup].set_rest(rest);
-                self.record(sup, What::Stopped { why });
+                self.record(sup, What::SupervisorStopped { why });
                 self.notify(sup, Notice::Stopped);
             }
             Ending::Escalated(culprit) => self.ended_by_itself(sup, Class::Escalated, culprit),

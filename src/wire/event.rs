@@ -120,7 +120,8 @@ pub struct EventLine {
     /// The exit code, when it exited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<u8>,
-    /// The signal that ended it, or that was sent (`service.stopping`); without `SIG`.
+    /// The signal that ended it, that was sent (`service.stopping`), or that was asked for
+    /// (`command`); without `SIG`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<Word>,
     /// Whether it left a core.
@@ -184,6 +185,9 @@ pub struct EventLine {
     /// What was asked for: `stop`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verb: Option<Word>,
+    /// How many instances were asked for (`scale`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instances: Option<u32>,
     /// Whom a stop waits for first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,

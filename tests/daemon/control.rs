@@ -453,6 +453,49 @@ fn a_signal_reaches_the_process() {
 }
 
 #[test]
+fn an_order_is_recorded_with_what_it_was_given() {
+    let mut supd = Supd::start(
+        "[service.pool]\ncommand = \"CHILD sleep forever\"\ninstances = 1\n\
+         [service.a]\ncommand = \"CHILD on USR1 exit 9 ready sleep forever\"\n\
+         ready = { notify = true }",
+    );
+    supd.event("supervisor.ready", "root");
+    supd.post("/v1/nodes/a/signal", "{\"signal\":\"USR1\"}");
+    let order = supd.event("command", "a");
+    assert_eq!(
+        (&order["verb"], &order["signal"]),
+        (&"signal".into(), &"USR1".into())
+    );
+    assert_eq!(order["by"]["pid"], std::process::id(), "{order}");
+    supd.post("/v1/nodes/pool/scale", "{\"instances\":2}");
+    let order = supd.event("command", "pool");
+    assert_eq!(
+        (&order["verb"], &order["instances"]),
+        (&"scale".into(), &2.into())
+    );
+}
+
+#[test]
+fn the_stop_of_a_supervisor_is_its_own_kind_of_event() {
+    let mut supd = Supd::start(
+        "[supervisor.g]\nchildren = [\"a\"]\n[service.a]\ncommand = \"CHILD sleep forever\"\n\
+         [service.b]\ncommand = \"CHILD sleep forever\"",
+    );
+    supd.event("supervisor.ready", "root");
+    let (_, reply) = supd.post("/v1/nodes/g/stop", "");
+    let told = reply["events"].as_array().expect("events").iter();
+    let stopped = told.filter(|e| e["kind"].as_str().is_some_and(|k| k.ends_with(".stopped")));
+    let stopped: Vec<_> = stopped
+        .map(|e| (&e["kind"], &e["node"], &e["why"]))
+        .collect();
+    let by_supervisor = (&"service.stopped".into(), &"a".into(), &"supervisor".into());
+    let by_order = (&"supervisor.stopped".into(), &"g".into(), &"command".into());
+    assert_eq!(stopped, [by_supervisor, by_order], "{reply}");
+    let (_, tree) = supd.get("/v1/events?kind=supervisor.stopped");
+    assert!(tree.to_string().contains("\"g\""), "{tree}");
+}
+
+#[test]
 fn openapi_describes_every_route() {
     let supd = two();
     let (status, api) = supd.get("/v1/openapi.json");

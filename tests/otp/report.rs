@@ -97,7 +97,9 @@ impl Reporter {
                 self.report(ReportKind::MaxIntensity, *child, None);
                 None
             }
-            What::Stopped { .. } => self.down(node, Reason::Shutdown),
+            What::Stopped { .. } | What::SupervisorStopped { .. } => {
+                self.down(node, Reason::Shutdown)
+            }
             What::Escalated { .. } => {
                 let end = End {
                     run: None,

@@ -57,7 +57,7 @@ fn record_line(record: &Record, scene: &Scene) -> Option<String> {
         }
         What::Stopping { why, .. } => format!("stopping{}", stop_why(*why, scene)),
         What::Signalled { signal, .. } => format!("<- {signal}"),
-        What::Stopped { .. } => "down".to_owned(),
+        What::Stopped { .. } | What::SupervisorStopped { .. } => "down".to_owned(),
         What::Backoff { delay, .. } => format!("waits {}", short(*delay)),
         What::Unkillable { .. } => "unkillable".to_owned(),
         What::Strategy {

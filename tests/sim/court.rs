@@ -237,7 +237,7 @@ impl Court {
             } => self.stopping(fact, *run, *why),
             What::Stopping { run: None, .. } => self.ending(fact),
             What::Signalled { run, .. } => self.signals.push(*run),
-            What::Stopped { .. } => self.stopped(fact),
+            What::Stopped { .. } | What::SupervisorStopped { .. } => self.stopped(fact),
             What::Unkillable { .. } => self.unkillable(fact),
             What::SupervisorStarting { .. } => self.reign_begins(fact),
             What::Exhausted { .. } => self.exhausted(fact),

@@ -218,7 +218,7 @@ impl Engine {
                 (Mutant::IsDownTooSoon, What::Stopping { run: None, why }) => {
                     let why = *why;
                     let mut early = record.clone();
-                    early.what = What::Stopped { why };
+                    early.what = What::SupervisorStopped { why };
                     out.push(effect);
                     out.push(Effect::Record(early));
                     return;

@@ -8,11 +8,12 @@
 
 use super::boot::{Served, say};
 use super::run::{Daemon, now};
-use crate::spec::Signal;
+use super::words;
+use crate::spec::{Node, Signal};
 use crate::sys::epoll::Poller;
 use crate::sys::everybody::OwnNamespace;
 use crate::sys::leftovers::{self, Leftover};
-use crate::tree::{Actor, Halt, What};
+use crate::tree::{Actor, Culprit, Defeat, Halt, What};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::rc::Rc;
@@ -71,14 +72,48 @@ impl Daemon {
                 };
                 (code, None)
             }
-            Halt::GaveUp { code, reason } | Halt::AutoShutdown { code, reason } => {
-                (*code, Some(reason.clone()))
+            Halt::GaveUp { code, why, culprit } => {
+                let because = self.because(culprit.as_deref());
+                let reason = match why {
+                    Defeat::Exhausted { max, period } => format!(
+                        "gave up: one restart more than {max} in {},{because}",
+                        words::span(*period)
+                    ),
+                    Defeat::StartFailed => format!("could not be started{because}"),
+                };
+                (*code, Some(self.of_root(&reason)))
+            }
+            Halt::AutoShutdown { code, culprit } => {
+                let because = self.because(culprit.as_deref());
+                (*code, Some(self.of_root(&format!("shut down{because}"))))
             }
             Halt::TimedOut { left, after } => {
-                let reason = format!("{left} services would not end within {after:?}");
+                let reason = format!(
+                    "the stop took {}, and not even SIGKILL has ended {}; see the state in `ps`",
+                    words::span(*after),
+                    left.join(", ")
+                );
                 (LEFT_BEHIND, Some(reason))
             }
         }
+    }
+
+    fn of_root(&self, what: &str) -> String {
+        let root = self.tree.name(self.tree.root());
+        format!("{} {what}", root.map_or("root", |name| name))
+    }
+
+    fn because(&self, culprit: Option<&Culprit>) -> String {
+        let Some(culprit) = culprit else {
+            return " because of nobody in particular".to_owned();
+        };
+        let view = self.tree.view(culprit.node);
+        let program = view.as_ref().and_then(|view| match &view.spec {
+            Node::Service(service) => Some(service.process.command.program()),
+            Node::Supervisor(_) => None,
+        });
+        let how = words::how(culprit.how, program);
+        format!(" because of {}: {how}", culprit.name)
     }
 
     /// A container that gives up at once would be restarted in a spin; a signal cuts it short.

@@ -257,7 +257,7 @@ fn culprit_line(culprit: &Culprit) -> CulpritLine {
         node: culprit.name.to_string(),
         class: Word::Borrowed(culprit.class.as_str()),
         code: culprit.code,
-        how: Some(words::how(culprit.how)),
+        how: Some(words::how(culprit.how, None)),
     }
 }
 

@@ -142,7 +142,9 @@ fn exited(exit: &Exit, names: &Names) -> String {
             words::status(facts.status),
             words::span(exit.uptime)
         ),
-        (None, Some(failure)) => format!("not started: {} ({class})", words::failure(failure)),
+        (None, Some(failure)) => {
+            format!("not started: {} ({class})", words::failure(failure, None))
+        }
         (None, None) => format!("ended ({class})"),
     };
     let probe = exit
@@ -187,7 +189,7 @@ fn escalated(class: Class, culprit: Option<&Culprit>) -> String {
         Some(c) => format!(
             "{what} because of {}: {} ({})",
             c.name,
-            words::how(c.how),
+            words::how(c.how, None),
             c.class.as_str()
         ),
         None => what.to_owned(),

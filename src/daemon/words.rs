@@ -4,7 +4,9 @@
 //! Nothing is decided here. Every word of the protocol that stands for a value of the engine is
 //! written in this file and nowhere else in the daemon.
 
-use crate::spec::{Command, ExitStatus, ProbeFault, ProbeTarget, Ready, SpawnFailure, Strategy};
+use crate::spec::{
+    Command, ExitStatus, ProbeFault, ProbeTarget, Ready, SpawnFailure, Stage, Strategy,
+};
 use crate::tree::{Actor, Argument, Decision, How, Phase, StartWhy, StopWhy};
 use std::time::Duration;
 
@@ -93,16 +95,44 @@ pub(crate) fn status(status: ExitStatus) -> String {
     }
 }
 
-/// Why there never was a process, for people: `cannot exec: no such file or directory`.
-pub(crate) fn failure(failure: SpawnFailure) -> String {
-    format!("{}: {}", failure.stage.as_str(), errno(failure.errno))
+/// Why there never was a process, for people: `cannot execute bin/web: No such file or directory
+/// (ENOENT)`. `program` is what was to be executed, where that is known.
+pub(crate) fn failure(failure: SpawnFailure, program: Option<&str>) -> String {
+    let text = errno(failure.errno);
+    let name = crate::sys::errno::name(failure.errno);
+    let name = name.map_or_else(String::new, |name| format!(" ({name})"));
+    format!("cannot {}: {text}{name}", step(failure.stage, program))
 }
 
-/// How a culprit ended, for people.
-pub(crate) fn how(how: How) -> String {
+fn step(stage: Stage, program: Option<&str>) -> String {
+    let step = match stage {
+        Stage::Env => "read its environment",
+        Stage::User => "look up its user or group",
+        Stage::Lookup | Stage::Exec => {
+            return format!("execute {}", program.unwrap_or("its program"));
+        }
+        Stage::Pipe => "make its pipes",
+        Stage::Stdin => "open its standard input",
+        Stage::Fork => "fork",
+        Stage::Descriptors => "arrange its descriptors",
+        Stage::Session => "begin its session",
+        Stage::Limits => "set its limits",
+        Stage::Nice => "set its nice value",
+        Stage::OomScore => "set its oom_score_adj",
+        Stage::Groups => "take its supplementary groups",
+        Stage::Gid => "take its group",
+        Stage::Uid => "become its user",
+        Stage::Workdir => "enter its working directory",
+        Stage::Prctl => "set its parent-death signal",
+    };
+    step.to_owned()
+}
+
+/// How a culprit ended, for people; `program` is what it was to execute, where that is known.
+pub(crate) fn how(how: How, program: Option<&str>) -> String {
     match how {
         How::Status(s) => status(s),
-        How::Spawn(f) => format!("cannot start: {}", failure(f)),
+        How::Spawn(f) => failure(f, program),
         How::StartTimeout => "not ready in time".to_owned(),
     }
 }
@@ -117,7 +147,7 @@ pub(crate) fn fault(fault: ProbeFault) -> String {
         ProbeFault::Closed => "closed without an answer".to_owned(),
         ProbeFault::Stale => "unchanged since before the start".to_owned(),
         ProbeFault::Exit(ended) => status(ended),
-        ProbeFault::NotStarted(failed) => format!("cannot start it: {}", failure(failed)),
+        ProbeFault::NotStarted(failed) => failure(failed, None),
         ProbeFault::Impossible => "could not be tried".to_owned(),
     }
 }

@@ -20,6 +20,14 @@ impl Command {
     pub fn is_shell(&self) -> bool {
         matches!(self, Self::Shell(_))
     }
+
+    /// What is executed, as it is written.
+    pub fn program(&self) -> &str {
+        match self {
+            Self::Argv(words) => words.first().map_or("", |word| word),
+            Self::Shell(_) => "/bin/sh",
+        }
+    }
 }
 
 /// What is executed and in which surroundings.

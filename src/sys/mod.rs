@@ -14,6 +14,7 @@ pub mod clock;
 mod dispositions;
 pub mod env;
 pub mod epoll;
+pub mod errno;
 pub mod everybody;
 pub mod init;
 pub mod leftovers;

@@ -3,8 +3,8 @@
 //! of them returns as events, never as a value.
 
 use super::event::{CommandId, Outcome, RunId};
-use super::record::Record;
-use crate::spec::{Command, Probe, Scope, Service, Signal};
+use super::record::{Culprit, Record};
+use crate::spec::{Command, Name, Probe, Scope, Service, Signal};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,23 +78,39 @@ pub enum Halt {
     GaveUp {
         /// The code of the culprit, never 0 (SEMANTICS §2).
         code: u8,
-        /// One line that says why.
-        reason: String,
+        /// What was too much for it.
+        why: Defeat,
+        /// The leaf at the end of the cause chain.
+        culprit: Option<Box<Culprit>>,
     },
     /// The root shut itself down because of a significant child; its code, 0 included.
     AutoShutdown {
         /// The child's code.
         code: u8,
-        /// One line that says why.
-        reason: String,
+        /// That child, or the leaf at the end of its cause chain.
+        culprit: Option<Box<Culprit>>,
     },
-    /// The stop took longer than `shutdown_timeout`; these many services were left.
+    /// Everything was stopped but these services, which SIGKILL did not end.
     TimedOut {
-        /// Services that would not end.
-        left: usize,
-        /// How long it took.
+        /// In no particular order.
+        left: Vec<Name>,
+        /// From the order to here.
         after: Duration,
     },
+}
+
+/// What the root gave up for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Defeat {
+    /// One restart too many.
+    Exhausted {
+        /// Restarts allowed.
+        max: u32,
+        /// Within this time.
+        period: Duration,
+    },
+    /// A child could not be started (`otp`).
+    StartFailed,
 }
 
 /// What the engine wants done, in this order.

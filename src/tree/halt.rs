@@ -3,14 +3,14 @@
 
 use super::Tree;
 use super::classify::status_code;
-use super::effect::{Effect, Halt};
+use super::effect::{Defeat, Effect, Halt};
 use super::event::NodeId;
 use super::node::{Life, Reign};
 use super::record::{Class, Culprit, How};
 use super::supervisor::Notice;
 use super::timers::Purpose;
 use crate::spec::limits::UNKILLABLE_AFTER;
-use crate::spec::{ExitCodePolicy, ExitStatus, Name};
+use crate::spec::{ExitCodePolicy, Name};
 use std::sync::Arc;
 
 impl Tree {
@@ -21,21 +21,17 @@ impl Tree {
             Notice::Started | Notice::Attempted | Notice::Released => {}
             Notice::Stopped => {
                 let left = self.unkillable_below();
-                let halt = if left == 0 {
+                let since = self.stopping_since.unwrap_or(self.now);
+                let after = self.now.since(since);
+                self.halt(if left.is_empty() {
                     Halt::Requested
                 } else {
-                    Halt::TimedOut {
-                        left,
-                        after: self.spec.settings.shutdown_timeout,
-                    }
-                };
-                self.halt(halt);
+                    Halt::TimedOut { left, after }
+                });
             }
             Notice::StartFailed => {
                 let culprit = self.nodes[root].sup().and_then(|sup| sup.culprit.clone());
-                let code = self.exit_code(culprit.as_ref());
-                let reason = format!("root could not be started: {}", told(culprit.as_ref()));
-                self.halt(Halt::GaveUp { code, reason });
+                self.gave_up(Defeat::StartFailed, culprit);
             }
             Notice::Ended => self.root_ended(),
         }
@@ -50,19 +46,19 @@ impl Tree {
             return;
         };
         let culprit = ended.culprit.clone();
-        let name = Arc::clone(self.nodes[root].name());
         if ended.class == Class::AutoShutdown {
             let code = culprit.as_ref().map_or(0, own_code);
-            let reason = format!("{name} shut down: {}", told(culprit.as_ref()));
-            return self.halt(Halt::AutoShutdown { code, reason });
+            let culprit = culprit.map(Box::new);
+            return self.halt(Halt::AutoShutdown { code, culprit });
         }
-        let code = self.exit_code(culprit.as_ref());
         let (max, period) = (self.spec.root.max_restarts, self.spec.root.period);
-        let reason = format!(
-            "{name} gave up: more than {max} restarts in {period:?}; last: {}",
-            told(culprit.as_ref())
-        );
-        self.halt(Halt::GaveUp { code, reason });
+        self.gave_up(Defeat::Exhausted { max, period }, culprit);
+    }
+
+    fn gave_up(&mut self, why: Defeat, culprit: Option<Culprit>) {
+        let code = self.exit_code(culprit.as_ref());
+        let culprit = culprit.map(Box::new);
+        self.halt(Halt::GaveUp { code, why, culprit });
     }
 
     /// Halts as soon as the last helper is gone, too.
@@ -97,11 +93,9 @@ impl Tree {
         self.end_apply();
     }
 
-    fn unkillable_below(&self) -> usize {
-        self.nodes
-            .iter()
-            .filter(|node| node.is_unkillable())
-            .count()
+    fn unkillable_below(&self) -> Vec<Name> {
+        let left = self.nodes.iter().filter(|node| node.is_unkillable());
+        left.map(|node| Arc::clone(node.name())).collect()
     }
 
     /// Never 0: a container whose tree gave up must not look as if it had done its work.
@@ -145,28 +139,5 @@ fn own_code(culprit: &Culprit) -> u8 {
     match culprit.how {
         How::Status(status) => status_code(status),
         How::Spawn(_) | How::StartTimeout => culprit.code,
-    }
-}
-
-/// One clause about a culprit.
-fn told(culprit: Option<&Culprit>) -> String {
-    let Some(culprit) = culprit else {
-        return "no child is to blame".into();
-    };
-    let name = &culprit.name;
-    match culprit.how {
-        How::Status(ExitStatus::Code(code)) => format!("{name} exited with code {code}"),
-        How::Status(ExitStatus::Signal { signal, core }) => {
-            let dumped = if core { " (core dumped)" } else { "" };
-            format!("{name} was ended by SIG{signal}{dumped}")
-        }
-        How::Spawn(failure) => {
-            format!(
-                "{name} could not be started ({}, errno {})",
-                failure.stage.as_str(),
-                failure.errno
-            )
-        }
-        How::StartTimeout => format!("{name} was not ready in time"),
     }
 }

@@ -44,7 +44,7 @@ mod task;
 mod task_end;
 mod timers;
 
-pub use effect::{Effect, Effects, Halt};
+pub use effect::{Defeat, Effect, Effects, Halt};
 pub use event::{
     Actor, Applied, ChildStatus, Command, CommandId, Counts, Event, Haste, NodeId, Outcome,
     ProbeAnswer, RunId, Time,
@@ -86,6 +86,8 @@ pub struct Tree {
     waiters: BTreeMap<NodeId, Vec<Waiter>>,
     starts: Starts,
     haste: Option<Haste>,
+    /// When the stop of the whole tree began.
+    stopping_since: Option<Time>,
     applying: Option<applying::Applying>,
     leavers: leaving::Leavers,
     /// The last effect, which waits for helpers to end.
@@ -121,6 +123,7 @@ impl Tree {
             waiters: BTreeMap::new(),
             starts: Starts::default(),
             haste: None,
+            stopping_since: None,
             applying: None,
             leavers: leaving::Leavers::default(),
             halting: None,

@@ -375,6 +375,7 @@ impl Tree {
         let waiting_for = self.last_alive(root);
         self.cause = Some(self.record(root, What::ShuttingDown { by, waiting_for }));
         if first {
+            self.stopping_since = Some(self.now);
             let limit = self.spec.settings.shutdown_timeout;
             self.timers.set(root, Purpose::Shutdown, self.now + limit);
             self.stop(root, StopWhy::Shutdown);

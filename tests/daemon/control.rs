@@ -383,7 +383,8 @@ fn a_reload_by_the_socket_says_what_it_did_or_why_not() {
 fn an_ordered_number_of_instances_lasts_until_the_file_has_another() {
     let text = |word: &str, count: u32| {
         format!(
-            "[service.pool]\ncommand = \"CHILD sleep forever {word}\"\ninstances = {count}\n\
+            "[service.pool]\ncommand = \"CHILD ready sleep forever {word}\"\ninstances = {count}\n\
+             ready = {{ notify = true }}\n\
              [service.a]\ncommand = \"CHILD sleep forever\""
         )
     };

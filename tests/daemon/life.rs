@@ -81,10 +81,9 @@ fn when_the_root_gives_up_the_code_is_the_culprits_and_the_reason_is_said() {
          [service.good]\ncommand = \"CHILD sleep forever\"",
     );
     assert_eq!(supd.wait().code(), Some(37), "{}", supd.story());
-    let told = supd
-        .talk
-        .iter()
-        .any(|l| l.starts_with("supd: root gave up"));
+    let told = supd.talk.iter().any(|l| {
+        l.ends_with("root gave up: one restart more than 1 in 1m, because of bad: exit 37")
+    });
     assert!(told, "{}", supd.story());
     let exits = |name: &str| {
         let of = |e: &&serde_json::Value| e["kind"] == "service.exited" && e["node"] == name;

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::time::Duration;
 use supd::spec::{ExitFacts, ExitStatus};
 use supd::tree::{
-    Class, Command, Decision, Event, Halt, NodeId, Outcome, RunId, State, Time, What,
+    Class, Command, Decision, Defeat, Event, Halt, NodeId, Outcome, RunId, State, Time, What,
 };
 
 fn many(count: usize, more: &str) -> String {
@@ -114,10 +114,15 @@ fn fault_34_engine_every_level_gives_up_once_and_the_root_names_the_leaf() {
                 play.deliver();
             }
         }
-        let Some(Halt::GaveUp { code: 9, reason }) = &play.halt else {
+        let Some(Halt::GaveUp {
+            code: 9,
+            why: Defeat::Exhausted { max: 1, .. },
+            culprit: Some(culprit),
+        }) = &play.halt
+        else {
             panic!("depth {depth}: {:?}", play.halt);
         };
-        assert!(reason.contains("leaf"), "{reason}");
+        assert_eq!(&*culprit.name, "leaf");
         let gave_up = play.of(|what| matches!(what, What::Escalated { .. }));
         let of_root = gave_up.iter().filter(|name| **name == "root");
         assert_eq!(of_root.count(), 1);

@@ -35,13 +35,36 @@ fn fault_34_a_limit_below_goes_up_the_whole_path() {
 }
 
 /// How the root's culprit ends, the exit code of the whole, and a word of the reason.
-const CULPRITS: [(&str, i32, &str); 6] = [
-    ("command = \"CHILD exit 3\"", 3, "code 3"),
-    ("command = \"CHILD signal TERM\"", 143, "TERM"),
-    ("command = \"CHILD signal KILL\"", 137, "KILL"),
-    ("command = \"/does/not/exist\"", 127, "errno 2"),
-    ("command = \"DIR/supd.toml\"", 126, "errno 13"),
-    ("command = \"CHILD exit 0\"", 1, "code 0"),
+const CULPRITS: [(&str, i32, &str); 9] = [
+    ("command = \"CHILD exit 3\"", 3, "bad: exit 3"),
+    ("command = \"CHILD signal TERM\"", 143, "bad: signal TERM"),
+    ("command = \"CHILD signal KILL\"", 137, "bad: signal KILL"),
+    (
+        "command = \"/does/not/exist --fast\"",
+        127,
+        "bad: cannot execute /does/not/exist: No such file or directory (ENOENT)",
+    ),
+    (
+        "command = \"does-not-exist\"",
+        127,
+        "bad: cannot execute does-not-exist: No such file or directory (ENOENT)",
+    ),
+    (
+        "command = \"DIR/supd.toml\"",
+        126,
+        "/supd.toml: Permission denied (EACCES)",
+    ),
+    (
+        "command = \"CHILD exit 0\"\nworkdir = \"/does/not/exist\"",
+        127,
+        "bad: cannot enter its working directory: No such file or directory (ENOENT)",
+    ),
+    (
+        "command = \"CHILD sleep forever\"\nready = { notify = true }\nstart_timeout = \"50ms\"",
+        137,
+        "bad: not ready in time",
+    ),
+    ("command = \"CHILD exit 0\"", 1, "bad: exit 0"),
 ];
 
 #[test]

@@ -5,8 +5,8 @@ use super::Scene;
 use std::time::Duration;
 use supd::spec::{ExitFacts, ExitStatus, Signal, SpawnFailure, Strategy};
 use supd::tree::{
-    Budget, Class, Decision, Effect, Exit, Halt, NodeId, Outcome, Phase, Record, StartWhy, StopWhy,
-    What,
+    Budget, Class, Culprit, Decision, Defeat, Effect, Exit, Halt, How, NodeId, Outcome, Phase,
+    Record, StartWhy, StopWhy, What,
 };
 
 /// One effect; `None`: it says nothing new.
@@ -16,10 +16,19 @@ pub(super) fn effect(effect: &Effect, scene: &Scene) -> Option<String> {
         Effect::Reply { outcome, .. } => Some(format!("= {}", answer(outcome, scene))),
         Effect::Halt { halt } => Some(match halt {
             Halt::Requested => "halt".to_owned(),
-            Halt::GaveUp { code, reason } | Halt::AutoShutdown { code, reason } => {
-                format!("halt {code}: {reason}")
+            Halt::GaveUp { code, why, culprit } => {
+                format!(
+                    "halt {code}: root {}{}",
+                    defeat(*why),
+                    because(culprit.as_deref())
+                )
             }
-            Halt::TimedOut { left, after } => format!("halt, {left} left after {after:?}"),
+            Halt::AutoShutdown { code, culprit } => {
+                format!("halt {code}: root shut down{}", because(culprit.as_deref()))
+            }
+            Halt::TimedOut { left, after } => {
+                format!("halt, {} left after {after:?}", left.join(" "))
+            }
         }),
         Effect::Signal { run, signal, .. } => {
             let ladder = scene.recorded.contains(run) || *signal == Signal::CONT;
@@ -30,6 +39,27 @@ pub(super) fn effect(effect: &Effect, scene: &Scene) -> Option<String> {
         }
         Effect::Spawn { .. } | Effect::Probe { .. } | Effect::CancelProbe { .. } => None,
     }
+}
+
+fn defeat(why: Defeat) -> String {
+    match why {
+        Defeat::Exhausted { max, period } => {
+            format!("gave up, more than {max} in {}", short(period))
+        }
+        Defeat::StartFailed => "could not be started".to_owned(),
+    }
+}
+
+fn because(culprit: Option<&Culprit>) -> String {
+    let Some(culprit) = culprit else {
+        return ", nobody is to blame".to_owned();
+    };
+    let how = match culprit.how {
+        How::Status(status_of) => status(ExitFacts::bare(status_of)),
+        How::Spawn(failure) => failed(failure),
+        How::StartTimeout => "not ready in time".to_owned(),
+    };
+    format!(", because of {} ({how})", culprit.name)
 }
 
 fn name(node: NodeId, scene: &Scene) -> String {

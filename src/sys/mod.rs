@@ -32,6 +32,7 @@ pub mod reap;
 #[cfg(feature = "daemon")]
 pub mod signals;
 pub mod spawn;
+pub mod usage;
 pub mod users;
 
 pub use dispositions::SignalSet;

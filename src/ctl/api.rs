@@ -7,6 +7,7 @@ use super::client::{Client, Doing, refused};
 use super::failure::Failure;
 use super::http::Request;
 use super::screen::Screen;
+use crate::wire::Route;
 use std::io::{self, Read};
 
 /// The daemon takes at most a configuration of 4 MiB; JSON may double it.
@@ -53,6 +54,16 @@ pub(crate) fn api(client: &Client, screen: &mut Screen, args: &ApiArgs) -> Resul
         }
     }
     Ok(DONE)
+}
+
+/// `supctl metrics`.
+pub(crate) fn metrics(client: &Client, screen: &mut Screen) -> Result<u8, Failure> {
+    let page = ApiArgs {
+        method: Route::Metrics.method().to_owned(),
+        path: Route::Metrics.path(),
+        body: None,
+    };
+    api(client, screen, &page)
 }
 
 fn stdin() -> Result<String, Failure> {

@@ -73,6 +73,8 @@ pub(crate) enum Command {
     History(OneName),
     /// Ask whether the tree is ok, degraded or failed; exit 3 when it is not what was asked for
     Health(HealthArgs),
+    /// Print the metrics page, as a monitor scrapes it (OpenMetrics)
+    Metrics,
     /// Start nodes; clears their back-off and a stop by hand
     Start(Names),
     /// Stop nodes and what is below them; they stay down until they are started

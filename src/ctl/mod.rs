@@ -110,6 +110,7 @@ fn dispatch(cli: &Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::Wait(a) => wait::wait(&client, screen, a),
         Command::Shutdown(a) => act::shutdown(&client, screen, a),
         Command::Check(a) => check::check(screen, a),
+        Command::Metrics => api::metrics(&client, screen),
         Command::Api(a) => api::api(&client, screen, a),
         Command::Explain(a) => explain::explain(screen, &a.word),
         Command::Completions(a) => reference::completions(screen, a.shell),

@@ -5,6 +5,7 @@
 
 use super::control::{Answer, Lines, Patience, Request, STREAM_LINES};
 use super::desk::{actor, answer, body};
+use super::exposition::{self, Facts};
 use super::journal::Kinds;
 use super::passing::Follow;
 use super::ring::Wanted;
@@ -62,7 +63,8 @@ impl Daemon {
                 status: 200,
                 json: OPENAPI.to_owned(),
             },
-            Route::Plan | Route::Config | Route::Metrics => {
+            Route::Metrics => Answer::Metrics(self.metrics()),
+            Route::Plan | Route::Config => {
                 let message = format!("`{}` is not in this version", request.route.path());
                 Answer::error(501, code::UNSUPPORTED, message)
                     .hint("supctl check FILE reads a configuration without a daemon")
@@ -174,6 +176,20 @@ impl Daemon {
         }];
         let at = self.now();
         nested(&crate::tree::Snapshot { at, nodes }, 0, self.light())
+    }
+
+    fn metrics(&mut self) -> String {
+        let mut tree = self.tree.snapshot();
+        tree.at = self.now();
+        exposition::page(Facts {
+            tree: &tree,
+            tally: &self.press.tally,
+            config: &self.desk.config.hash(),
+            started_us: self.born.1,
+            lag: self.turn.lag.take(),
+            dropped: self.press.journal.missed(),
+            world: &self.world,
+        })
     }
 
     fn health(&self, query: &Query) -> Answer {

@@ -133,6 +133,11 @@ impl Journal {
         self.readers.clear();
     }
 
+    /// Lines that readers had no room for.
+    pub(crate) fn missed(&self) -> u64 {
+        self.readers.missed()
+    }
+
     /// How many follow.
     pub(crate) fn followers(&mut self) -> usize {
         self.readers.count()

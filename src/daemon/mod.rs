@@ -16,6 +16,7 @@ mod control;
 mod cut;
 mod desk;
 mod end;
+mod exposition;
 #[cfg(feature = "test-hooks")]
 mod hooks;
 mod journal;
@@ -36,6 +37,7 @@ mod run;
 mod signals;
 mod socket;
 mod stamp;
+mod tally;
 mod text;
 mod token;
 mod trace;

@@ -36,6 +36,11 @@ impl Orphans {
         }
     }
 
+    /// How many there were.
+    pub(crate) fn number(&self) -> u64 {
+        u64::from(self.all)
+    }
+
     /// One line for all of them; `None`: there were none.
     pub(crate) fn told(&self, names: &Names) -> Option<String> {
         let all = match self.all {

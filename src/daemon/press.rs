@@ -6,6 +6,7 @@
 
 use super::journal::{Journal, Kept};
 use super::names::Names;
+use super::tally::Tally;
 use super::trace;
 use super::world::{Dead, World};
 use crate::spec::{LogFormat, Settings};
@@ -18,6 +19,8 @@ pub(crate) struct Press {
     pub journal: Journal,
     /// What nodes are called.
     pub names: Names,
+    /// What was counted since the daemon began.
+    pub tally: Tally,
     waiting: Vec<Kept>,
     lines: trace::Lines,
     now: Time,
@@ -30,6 +33,7 @@ impl Press {
         Self {
             journal,
             names: Names::default(),
+            tally: Tally::default(),
             waiting: Vec::new(),
             lines,
             now: Time::default(),
@@ -86,6 +90,7 @@ impl Press {
             if let (What::Removed, Some(node)) = (&kept.record.what, kept.record.node) {
                 world.logs.forget(node);
             }
+            self.tally.take(&kept.record, kept.wall_us);
             self.journal.push(kept, &self.names);
         }
         let (lines, lost) = self.lines.take();
@@ -104,6 +109,7 @@ impl Press {
             let name = std::sync::Arc::clone(node.spec.name());
             self.names.add(node.id, name, node.parent);
         }
+        self.tally.forget_former(&self.names);
     }
 }
 

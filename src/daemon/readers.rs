@@ -30,6 +30,7 @@ struct Reader<F> {
 #[derive(Debug)]
 pub(crate) struct Readers<F> {
     all: Vec<Reader<F>>,
+    missed: u64,
 }
 
 /// How a gap is told: in event numbers, or in how many lines.
@@ -43,7 +44,10 @@ pub(crate) enum Unit {
 
 impl<F> Default for Readers<F> {
     fn default() -> Self {
-        Self { all: Vec::new() }
+        Self {
+            all: Vec::new(),
+            missed: 0,
+        }
     }
 }
 
@@ -85,8 +89,20 @@ impl<F> Readers<F> {
         wanted: impl Fn(&F) -> bool,
         line: &Arc<str>,
     ) {
-        self.all
-            .retain_mut(|r| !wanted(&r.wants) || r.offer(number, unit, line));
+        let missed = &mut self.missed;
+        self.all.retain_mut(|r| {
+            if !wanted(&r.wants) {
+                return true;
+            }
+            let stays = r.offer(number, unit, line);
+            *missed += u64::from(r.missed.is_some());
+            stays
+        });
+    }
+
+    /// Lines that readers had no room for, since the daemon began.
+    pub(crate) fn missed(&self) -> u64 {
+        self.missed
     }
 
     /// Ends every stream.

@@ -14,6 +14,7 @@
 
 use super::control::Message;
 use super::desk::Desk;
+use super::exposition::Lag;
 use super::orphans::{Orphans, Whose};
 use super::press::Press;
 use super::signals::Orders;
@@ -91,6 +92,8 @@ pub(crate) struct Turn {
     /// When the next line about a stop is due.
     say_at: Option<Time>,
     tokens: Vec<u64>,
+    /// The longest turn since somebody asked for metrics.
+    pub lag: Lag,
     /// Who has asked for the end.
     pub asked_by: Option<Actor>,
 }
@@ -196,6 +199,7 @@ impl Daemon {
         self.press.publish(&self.tree, &mut self.world);
         self.answer_replies();
         self.world.flush();
+        self.turn.lag.turn(self.turn.now, now());
     }
 
     /// Whether everything that has happened was handed to the engine and everything it wants is
@@ -289,6 +293,7 @@ impl Daemon {
             let detail = format!("killed `{name}` (pid {pid}), which {service} had left behind");
             self.note(note::LEFTOVER, detail);
         }
+        self.press.tally.orphans += orphans.number();
         if let Some(detail) = orphans.told(&self.press.names) {
             self.note(note::ORPHAN, detail);
         }

@@ -11,6 +11,12 @@ pub(crate) fn wall_us() -> i64 {
         .saturating_add(i64::from(wall.nanos / 1000))
 }
 
+/// Seconds since 1970, for programs: `1700000000.123456`.
+pub(crate) fn seconds(wall_us: i64) -> String {
+    let (seconds, micros) = (wall_us.div_euclid(1_000_000), wall_us.rem_euclid(1_000_000));
+    format!("{seconds}.{micros:06}")
+}
+
 /// RFC 3339 with milliseconds, UTC. A clock set beyond the year 9999 shows the epoch.
 pub(crate) fn rfc3339(wall_us: i64) -> String {
     let stamp = jiff::Timestamp::from_microsecond(wall_us).unwrap_or_default();

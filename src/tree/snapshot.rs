@@ -46,6 +46,29 @@ pub enum State {
 }
 
 impl State {
+    /// Every state that a service can be in.
+    pub const OF_SERVICES: [Self; 8] = [
+        Self::Starting,
+        Self::Ready,
+        Self::Stopping,
+        Self::Stopped,
+        Self::Backoff,
+        Self::Waiting,
+        Self::Unkillable,
+        Self::Done,
+    ];
+    /// Every state that a supervisor can be in.
+    pub const OF_SUPERVISORS: [Self; 8] = [
+        Self::Starting,
+        Self::Up,
+        Self::Degraded,
+        Self::Stopping,
+        Self::Backoff,
+        Self::Waiting,
+        Self::Done,
+        Self::Down,
+    ];
+
     /// The word.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -44,6 +44,8 @@ pub const VERSION: u32 = 1;
 
 /// The media type of one JSON value.
 pub const JSON: &str = "application/json";
+/// The media type of the metrics page.
+pub const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// The media type of a stream: one JSON value a line.
 pub const NDJSON: &str = "application/x-ndjson";
 

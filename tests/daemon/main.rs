@@ -10,6 +10,7 @@
 mod control;
 mod harness;
 mod life;
+mod metrics;
 mod output;
 mod pid1;
 mod readiness;

@@ -83,6 +83,8 @@ pub(crate) enum Answer {
     Stream(Lines),
     /// One JSON value a line.
     List(String),
+    /// The metrics page.
+    Metrics(String),
     /// What went wrong.
     Error {
         /// The HTTP status.

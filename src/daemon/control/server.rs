@@ -7,7 +7,9 @@ use super::access::{Access, Peer, Role};
 use super::io::{Answered, Clock, Io, Streamed};
 use super::{Answer, Message, Patience, Request};
 use crate::spec::limits::{CLIENTS_MAX, CONFIG_FILE_MAX, REQUEST_MAX, REQUEST_TIME};
-use crate::wire::{CommandReply, ErrorBody, JSON, NDJSON, NoRoute, Query, Route, Word};
+use crate::wire::{
+    CommandReply, ErrorBody, JSON, NDJSON, NoRoute, OPENMETRICS, Query, Route, Word,
+};
 use crate::wire::{code, outcome, query, span};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -119,6 +121,7 @@ async fn respond(request: hyper::Request<Incoming>, peer: Peer, gate: Gate) -> R
     let (status, media, body) = match answer {
         Answer::Json { status, json } => (status, JSON, Answered::Whole(Some(json.into()))),
         Answer::List(text) => (200, NDJSON, Answered::Whole(Some(text.into()))),
+        Answer::Metrics(text) => (200, OPENMETRICS, Answered::Whole(Some(text.into()))),
         Answer::Stream(lines) => {
             let stream = Streamed::new(lines, seq);
             (200, NDJSON, Answered::Stream(Box::new(stream)))

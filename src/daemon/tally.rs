@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What has been counted since the daemon began: starts, ends, recoveries.
+//!
+//! Fed with every record, in order, and read when somebody asks for metrics. Counters belong to
+//! names, so that they go on when a service is removed and comes back with a later
+//! configuration, and never go down. It decides nothing.
+
+use super::names::Names;
+use super::note;
+use crate::spec::Name;
+use crate::spec::limits::SERVICES_MAX;
+use crate::tree::{Class, Decision, Exit, Record, StartWhy, StopWhy, Time, What};
+use crate::wire::kind;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Names beyond the largest tree whose counters are kept after they have left it.
+const FORMER_MAX: usize = 1024;
+/// Upper bounds of the recovery histogram, seconds: from a restart at once to the longest back-off.
+pub(crate) const BOUNDS: [f64; 14] = [
+    0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+];
+
+/// Why services were started, as the label `cause` says it.
+pub(crate) const CAUSES: [&str; 5] = ["boot", "failure", "strategy", "operator", "reload"];
+
+/// What was counted of one service.
+#[derive(Debug, Default)]
+pub(crate) struct OfService {
+    /// Starts, in the order of [`CAUSES`].
+    pub starts: [u32; CAUSES.len()],
+    /// Ends by class.
+    pub exits: Vec<(Class, u32)>,
+    /// The wall time of the last end, microseconds since 1970.
+    pub last_exit_us: Option<i64>,
+    /// CPU time of all processes that have ended.
+    pub cpu: Duration,
+    /// The end that is being recovered from.
+    down: Option<(Time, Class)>,
+}
+
+/// A histogram over [`BOUNDS`].
+#[derive(Debug, Default)]
+pub(crate) struct Histogram {
+    /// Not cumulative; the last one is beyond all bounds.
+    pub buckets: [u64; BOUNDS.len() + 1],
+    /// Of everything observed, seconds.
+    pub sum: f64,
+}
+
+impl Histogram {
+    fn observe(&mut self, span: Duration) {
+        let seconds = span.as_secs_f64();
+        let bucket = BOUNDS.iter().position(|bound| seconds <= *bound);
+        self.buckets[bucket.unwrap_or(BOUNDS.len())] += 1;
+        self.sum += seconds;
+    }
+}
+
+/// Everything that was counted.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    services: BTreeMap<Name, OfService>,
+    /// From the end of a process to its replacement being ready, by the family of the end.
+    pub recovery: BTreeMap<&'static str, Histogram>,
+    /// How many times each supervisor gave up.
+    pub escalations: BTreeMap<Name, u64>,
+    /// Processes that were nobody's run.
+    pub orphans: u64,
+    /// Whether the last new configuration could be used.
+    pub reload_refused: bool,
+}
+
+impl Tally {
+    /// Takes a record into account; `wall_us` is its time in microseconds since 1970.
+    pub(crate) fn take(&mut self, record: &Record, wall_us: i64) {
+        if let What::Daemon { kind, .. } = record.what {
+            self.reload_refused = match kind {
+                note::RELOAD_REFUSED => true,
+                kind::DAEMON_RELOADED => false,
+                _ => self.reload_refused,
+            };
+        }
+        let Some(name) = &record.name else {
+            return;
+        };
+        match &record.what {
+            What::Starting { why, .. } => self.of(name).starts[cause(*why)] += 1,
+            What::Exited(exit) => self.exited(name, (exit, record.at, wall_us)),
+            What::Decided {
+                class,
+                decision: Decision::Restart { .. },
+                ..
+            } => {
+                if let Some(service) = self.services.get_mut(name) {
+                    service.down = service.down.or(Some((record.at, *class)));
+                }
+            }
+            What::Decided { .. }
+            | What::Stopping {
+                why: StopWhy::Command(_) | StopWhy::Shutdown | StopWhy::Supervisor,
+                ..
+            }
+            | What::Removed => self.give_up(name),
+            What::Ready { run: Some(_), .. } => self.recovered(name, record.at),
+            What::Escalated {
+                class: Class::Escalated,
+                ..
+            } => *self.escalations.entry(Name::clone(name)).or_default() += 1,
+            _ => {}
+        }
+    }
+
+    /// What was counted of the service of this name.
+    pub(crate) fn service(&self, name: &str) -> Option<&OfService> {
+        self.services.get(name)
+    }
+
+    /// Forgets names that are no longer in the tree when there are far too many of them.
+    pub(crate) fn forget_former(&mut self, names: &Names) {
+        if self.services.len() + self.escalations.len() <= SERVICES_MAX + FORMER_MAX {
+            return;
+        }
+        let there: BTreeSet<&str> = names.all().map(|(_, name)| name).collect();
+        self.services.retain(|name, _| there.contains(&**name));
+        self.escalations.retain(|name, _| there.contains(&**name));
+    }
+
+    fn of(&mut self, name: &Name) -> &mut OfService {
+        self.services.entry(Name::clone(name)).or_default()
+    }
+
+    fn exited(&mut self, name: &Name, (exit, at, wall_us): (&Exit, Time, i64)) {
+        let service = self.of(name);
+        match service.exits.iter_mut().find(|(c, _)| *c == exit.class) {
+            Some((_, count)) => *count += 1,
+            None => service.exits.push((exit.class, 1)),
+        }
+        service.last_exit_us = Some(wall_us);
+        if let Some(facts) = exit.facts {
+            let spent = facts.user_us.saturating_add(facts.system_us);
+            service.cpu += Duration::from_micros(spent);
+        }
+        match exit.decision {
+            // A failed restart goes on with the recovery that it belongs to.
+            Decision::Restart { .. } | Decision::Queued => {
+                service.down = service.down.or(Some((at, exit.class)));
+            }
+            Decision::StayDown
+            | Decision::Escalate
+            | Decision::Expected
+            | Decision::LeftAlone
+            | Decision::Done => service.down = None,
+            Decision::Absorbed => {}
+        }
+    }
+
+    fn recovered(&mut self, name: &Name, at: Time) {
+        if let Some((down, class)) = self.of(name).down.take() {
+            let histogram = self.recovery.entry(class.family()).or_default();
+            histogram.observe(at.since(down));
+        }
+    }
+
+    fn give_up(&mut self, name: &Name) {
+        if let Some(service) = self.services.get_mut(name) {
+            service.down = None;
+        }
+    }
+}
+
+/// The place of a reason in [`CAUSES`].
+fn cause(why: StartWhy) -> usize {
+    match why {
+        StartWhy::Boot => 0,
+        StartWhy::Restart | StartWhy::Retry => 1,
+        StartWhy::Group(_) => 2,
+        StartWhy::Command => 3,
+        StartWhy::Apply => 4,
+    }
+}

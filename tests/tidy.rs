@@ -41,6 +41,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "tokio",
             "hyper",
             "http_body_util",
+            "httparse",
             "serde",
             "serde_json",
             "tracing",

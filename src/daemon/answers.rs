@@ -3,10 +3,11 @@
 //!
 //! Reads are answered from the tree as it is at that moment. It decides nothing about the tree.
 
-use super::control::{Answer, Lines, Patience, Request, STREAM_LINES};
+use super::control::{Answer, Lines, Patience, Request};
 use super::desk::{actor, answer, body};
 use super::exposition::{self, Facts};
 use super::journal::Kinds;
+use super::outbox::outbox;
 use super::passing::Follow;
 use super::ring::Wanted;
 use super::run::Daemon;
@@ -21,7 +22,6 @@ use crate::wire::{
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::sync::Arc;
-use tokio::sync::mpsc;
 
 /// Lines of a service's log when the client does not say how many.
 const LOG_LINES: usize = 100;
@@ -234,9 +234,8 @@ impl Daemon {
         if !follow {
             return Ok(Answer::List(joined(&first)));
         }
-        let (send, rest) = mpsc::channel(STREAM_LINES);
-        self.room_for_a_stream()?;
-        self.press.journal.follow(kinds, send);
+        let (to, rest) = outbox();
+        self.press.journal.follow(kinds, to);
         Ok(Answer::Stream(Lines { first, rest }))
     }
 
@@ -255,15 +254,6 @@ impl Daemon {
         let ago = i64::try_from(ago.as_micros()).unwrap_or(i64::MAX);
         let moment = stamp::wall_us().saturating_sub(ago);
         Ok(Some(self.press.journal.before(moment)))
-    }
-
-    fn room_for_a_stream(&mut self) -> Result<(), Answer> {
-        let open = self.press.journal.followers() + self.world.logs.followers();
-        if open < crate::spec::limits::STREAMS_MAX {
-            return Ok(());
-        }
-        Err(Answer::error(429, code::BUSY, "too many streams are open")
-            .hint("close a `supctl events -f` or `supctl logs -f`"))
     }
 
     fn logs(&mut self, node: NodeId, query: &Query) -> Result<Answer, Answer> {
@@ -287,9 +277,8 @@ impl Daemon {
         if !query.is_on(query::FOLLOW) {
             return Ok(Answer::List(joined(&first)));
         }
-        self.room_for_a_stream()?;
-        let (send, rest) = mpsc::channel(STREAM_LINES);
-        self.world.logs.follow(Follow(whose), send);
+        let (to, rest) = outbox();
+        self.world.logs.follow(Follow(whose), to);
         Ok(Answer::Stream(Lines { first, rest }))
     }
 

@@ -226,10 +226,7 @@ impl Prepared {
         press.set(&settings, format_of(&settings));
         let tree = Tree::new(&self.config.tree(), RandomState::new().hash_one(0));
         press.learn_names(&tree);
-        let gate = |access| Gate {
-            seq: press.journal.seq(),
-            ..Gate::new(access, to_loop.clone())
-        };
+        let gate = |access| Gate::new(access, to_loop.clone(), press.journal.seq());
         let served = self.socket.ok().and_then(|s| begin_to_serve(s, gate));
         let (out, err) = (io::stdout(), io::stderr());
         let outlets = [Outlet::over(out.as_fd()), Outlet::over(err.as_fd())];

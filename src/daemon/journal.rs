@@ -7,7 +7,8 @@
 
 use super::line::{Added, event_line, kind_of};
 use super::names::Names;
-use super::readers::{Readers, Unit};
+use super::outbox::{Inlet, Unit};
+use super::readers::Readers;
 use super::{stamp, text, trace};
 use crate::spec::LogFormat;
 use crate::tree::{NodeId, Record, Seq};
@@ -15,7 +16,6 @@ use crate::wire::EventLine;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::mpsc::Sender;
 
 /// A record and what only the daemon knew when it was made.
 #[derive(Debug)]
@@ -123,9 +123,9 @@ impl Journal {
         }
     }
 
-    /// Lets one more follow; `false`: there are too many.
-    pub(crate) fn follow(&mut self, kinds: Kinds, lines: Sender<Arc<str>>) -> bool {
-        self.readers.add(kinds, lines)
+    /// Lets one more follow.
+    pub(crate) fn follow(&mut self, kinds: Kinds, lines: Inlet) {
+        self.readers.add(kinds, lines);
     }
 
     /// Ends every stream.
@@ -136,11 +136,6 @@ impl Journal {
     /// Lines that readers had no room for.
     pub(crate) fn missed(&self) -> u64 {
         self.readers.missed()
-    }
-
-    /// How many follow.
-    pub(crate) fn followers(&mut self) -> usize {
-        self.readers.count()
     }
 
     /// What came after `seq` and is of these kinds; first the numbers that are no longer kept.
@@ -208,9 +203,9 @@ impl Journal {
 
 #[cfg(test)]
 mod tests {
+    use super::super::outbox::{outbox, tests::read};
     use super::*;
     use crate::tree::{Time, What};
-    use tokio::sync::mpsc;
 
     fn kept(seq: u64, cause: Option<u64>, what: What) -> Kept {
         Kept {
@@ -253,14 +248,15 @@ mod tests {
     fn a_reader_of_one_kind_gets_nothing_else() {
         let names = Names::default();
         let mut journal = journal(10);
-        let (send, mut receive) = mpsc::channel(9);
+        let (to, from) = outbox();
         let kinds = Kinds(vec!["node".to_owned(), "command".to_owned()]);
-        assert!(journal.follow(kinds, send));
+        journal.follow(kinds, to);
         journal.push(kept(1, None, What::Added), &names);
         journal.push(kept(2, None, What::Health { health: "up" }), &names);
         journal.push(kept(3, None, What::Removed), &names);
-        let seqs: Vec<u64> = std::iter::from_fn(|| receive.try_recv().ok())
-            .map(|l| serde_json::from_str::<EventLine>(&l).expect("a line").seq)
+        let seqs: Vec<u64> = read(&from)
+            .iter()
+            .map(|l| serde_json::from_str::<EventLine>(l).expect("a line").seq)
             .collect();
         assert_eq!(seqs, [1, 3]);
     }

@@ -10,6 +10,7 @@
 //! about a service.
 
 use super::cut::complete;
+use super::outbox::Inlet;
 use super::outlet::Outlet;
 use super::passing::{Counts, Follow, Loud, Passing, Speaker, log_line};
 use super::ring::{Ring, Stamp, Stream, Wanted};
@@ -26,7 +27,6 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use tokio::sync::mpsc::Sender;
 
 /// Bytes read from one pipe in one turn: what a pipe holds by default (pipe(7)).
 const BUDGET: usize = 64 << 10;
@@ -262,14 +262,9 @@ impl Logs {
         Some((source, source.heard.as_deref()?))
     }
 
-    /// Lets one more follow; `false`: there are too many.
-    pub(crate) fn follow(&mut self, whose: Follow, lines: Sender<Arc<str>>) -> bool {
-        self.passing.follow(whose, lines)
-    }
-
-    /// How many follow.
-    pub(crate) fn followers(&mut self) -> usize {
-        self.passing.followers()
+    /// Lets one more follow.
+    pub(crate) fn follow(&mut self, whose: Follow, lines: Inlet) {
+        self.passing.follow(whose, lines);
     }
 
     /// Ends every stream.

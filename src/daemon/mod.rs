@@ -25,6 +25,7 @@ mod logs;
 mod names;
 mod note;
 mod orphans;
+mod outbox;
 mod outlet;
 mod panics;
 mod passing;

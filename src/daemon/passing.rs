@@ -7,8 +7,9 @@
 //! nothing that it would obey reaches it, unless lines are asked for raw. It never waits.
 
 use super::cut::{CUT_MARK, Piece, Pieces};
+use super::outbox::{Inlet, Unit};
 use super::outlet::{Flow, Outlet, Room, Taken};
-use super::readers::{Readers, Unit};
+use super::readers::Readers;
 use super::ring::{Line, Stamp, Stream};
 use super::stamp;
 use super::token::Token;
@@ -19,7 +20,6 @@ use crate::wire::{LogLine, Word, visible};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use tokio::sync::mpsc::Sender;
 
 /// Where lines go besides the rings and the files.
 #[derive(Debug)]
@@ -107,14 +107,9 @@ impl Passing {
         };
     }
 
-    /// Lets one more follow; `false`: there are too many.
-    pub(crate) fn follow(&mut self, whose: Follow, lines: Sender<Arc<str>>) -> bool {
-        self.readers.add(whose, lines)
-    }
-
-    /// How many follow.
-    pub(crate) fn followers(&mut self) -> usize {
-        self.readers.count()
+    /// Lets one more follow.
+    pub(crate) fn follow(&mut self, whose: Follow, lines: Inlet) {
+        self.readers.add(whose, lines);
     }
 
     /// Ends every stream.

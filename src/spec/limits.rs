@@ -39,7 +39,12 @@ pub const LOG_LINE_MAX: usize = 16 << 10;
 pub const REQUEST_MAX: usize = 64 << 10;
 /// Clients connected at one time.
 pub const CLIENTS_MAX: usize = 64;
+/// Bytes that wait for one reader of a stream; what does not fit is missed, and told as a gap. A
+/// thousand events, or what a shouting service writes while a reader is away for a moment.
+pub const STREAM_BYTES: usize = 1 << 20;
 /// Streams (events, logs) open at one time.
 pub const STREAMS_MAX: usize = 16;
-/// Time a client has to send its request.
+/// Time a client has to send its request, head and body.
 pub const REQUEST_TIME: Duration = Duration::from_secs(10);
+/// Time in which a client must take something of its answer.
+pub const ANSWER_TIME: Duration = Duration::from_secs(30);

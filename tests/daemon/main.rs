@@ -7,6 +7,7 @@
     reason = "tests start the daemon and read its log in a thread"
 )]
 
+mod bounds;
 mod control;
 mod harness;
 mod life;

@@ -148,12 +148,18 @@ const ROWS: &[Row] = &[
     (
         58,
         "nonsense on the control socket",
-        "it ends that connection alone",
+        "it is answered in words, and ends that connection alone",
     ),
     (
         59,
         "a flood of clients that say nothing, or half of something",
-        "those beyond the limit are told so; restarts go on; afterwards there is room again",
+        "those beyond the limit are told so; restarts go on; afterwards there is room again. A \
+         reader that never reads is told what it missed",
+    ),
+    (
+        60,
+        "clients die before their answer, in it, or with a command under way",
+        "their seats are free at once, nothing else changes",
     ),
     (
         62,

@@ -1,33 +1,76 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! hyper's traits over tokio's types: a stream, a timer, and the body of an answer.
+//! hyper's traits over tokio's types: a client's connection, and the body of an answer.
 //!
-//! A streamed body never waits for its reader: the loop offers lines, those that find no room are
-//! counted as a gap. Nothing is decided here.
+//! A client that does not take its answer is given up after a while; the reader of a stream is
+//! not, because its lines wait for it in a bounded place of their own. Nothing else is decided
+//! here.
 
 use super::Lines;
+use super::seats::Seat;
 use crate::daemon::stamp;
+use crate::spec::limits::ANSWER_TIME;
 use crate::wire::Heartbeat;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
-use hyper::rt::{Read, ReadBufCursor, Sleep, Timer, Write};
+use hyper::rt::{Read, ReadBufCursor, Write};
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::net::UnixStream;
+use tokio::sync::Notify;
+use tokio::time::{Instant, Sleep, sleep};
 
 /// From one sign of life on a stream to the next (INTERFACES, "The socket").
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Bytes taken from a client at one time.
 const READ: usize = 8 << 10;
 
-/// A client's connection.
+/// What the two sides of a connection know about each other.
+#[derive(Debug, Default)]
+pub(super) struct Mood {
+    /// The whole request was read; nobody reads any more.
+    pub asked: Notify,
+    /// The answer is a stream, whose reader may be slow.
+    pub streams: AtomicBool,
+    /// Something the client sends will not be read.
+    pub unread: AtomicBool,
+}
+
+/// A client's connection; what was read from it before comes first.
 #[derive(Debug)]
-pub(super) struct Io(pub UnixStream);
+pub(super) struct Io {
+    stream: Arc<UnixStream>,
+    mood: Arc<Mood>,
+    begun: Bytes,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl Io {
+    /// The connection after its head was read.
+    pub(super) fn new(stream: Arc<UnixStream>, mood: Arc<Mood>, head: Vec<u8>) -> Self {
+        Self {
+            stream,
+            mood,
+            begun: head.into(),
+            stalled: None,
+        }
+    }
+
+    /// Whether nothing was taken for too long.
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.mood.streams.load(Ordering::Relaxed) {
+            return Poll::Pending;
+        }
+        let stalled = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(sleep(ANSWER_TIME)));
+        stalled.as_mut().poll(cx)
+    }
+}
 
 impl Read for Io {
     fn poll_read(
@@ -35,15 +78,23 @@ impl Read for Io {
         cx: &mut Context<'_>,
         mut into: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut bytes = [0; READ];
         let most = into.remaining().min(READ);
-        let mut buffer = ReadBuf::new(&mut bytes[..most]);
-        match Pin::new(&mut self.0).poll_read(cx, &mut buffer) {
-            Poll::Ready(Ok(())) => {
-                into.put_slice(buffer.filled());
-                Poll::Ready(Ok(()))
+        if !self.begun.is_empty() {
+            let most = most.min(self.begun.len());
+            into.put_slice(&self.begun.split_to(most));
+            return Poll::Ready(Ok(()));
+        }
+        let mut bytes = [0; READ];
+        loop {
+            ready!(self.stream.poll_read_ready(cx))?;
+            match self.stream.try_read(&mut bytes[..most]) {
+                Ok(read) => {
+                    into.put_slice(&bytes[..read]);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) => return Poll::Ready(Err(e)),
             }
-            other => other,
         }
     }
 }
@@ -54,42 +105,32 @@ impl Write for Io {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
+        loop {
+            match self.stream.poll_write_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
+                Poll::Pending => {
+                    ready!(self.poll_stalled(cx));
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+            }
+            match self.stream.try_write(bytes) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                done => {
+                    self.stalled = None;
+                    return Poll::Ready(done);
+                }
+            }
+        }
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
-}
-
-/// hyper's clock.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Clock;
-
-#[derive(Debug)]
-struct Nap(Pin<Box<tokio::time::Sleep>>);
-
-impl Future for Nap {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.as_mut().poll(cx)
-    }
-}
-
-impl Sleep for Nap {}
-
-impl Timer for Clock {
-    fn sleep(&self, span: Duration) -> Pin<Box<dyn Sleep>> {
-        Box::pin(Nap(Box::pin(tokio::time::sleep(span))))
-    }
-
-    fn sleep_until(&self, at: Instant) -> Pin<Box<dyn Sleep>> {
-        Box::pin(Nap(Box::pin(tokio::time::sleep_until(at.into()))))
+    /// The server shuts the connection down, after it has read what is still to come.
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -106,34 +147,35 @@ pub(super) enum Answered {
 #[derive(Debug)]
 pub(super) struct Streamed {
     lines: Lines,
-    beat: Pin<Box<tokio::time::Sleep>>,
+    beat: Pin<Box<Sleep>>,
     seq: Arc<AtomicU64>,
+    _seat: Option<Seat>,
 }
 
 impl Streamed {
     /// The lines, with a sign of life whenever there is none for 15 s.
-    pub(super) fn new(lines: Lines, seq: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(lines: Lines, seq: Arc<AtomicU64>, seat: Option<Seat>) -> Self {
         Self {
             lines,
-            beat: Box::pin(tokio::time::sleep(HEARTBEAT)),
+            beat: Box::pin(sleep(HEARTBEAT)),
             seq,
+            _seat: seat,
         }
     }
 
     fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let line = match self.lines.first.pop_front() {
             Some(line) => Poll::Ready(Some(line)),
-            None => self.lines.rest.poll_recv(cx),
+            None => self.lines.rest.poll_line(cx),
         };
-        let deadline = tokio::time::Instant::now() + HEARTBEAT;
         match line {
             Poll::Ready(Some(line)) => {
-                self.beat.as_mut().reset(deadline);
+                self.beat.as_mut().reset(Instant::now() + HEARTBEAT);
                 Poll::Ready(Some(with_newline(&line)))
             }
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending if self.beat.as_mut().poll(cx).is_ready() => {
-                self.beat.as_mut().reset(deadline);
+                self.beat.as_mut().reset(Instant::now() + HEARTBEAT);
                 let now = stamp::rfc3339(stamp::wall_us());
                 let beat = Heartbeat::new(self.seq.load(Ordering::Relaxed), now);
                 let line = serde_json::to_string(&beat).unwrap_or_default();

@@ -4,21 +4,21 @@
 //! Each client is a task of its own that reads one request within its bounds, sends the loop one
 //! question and writes one answer. It has no part in the tree: a client that is slow, silent or
 //! gone costs its own task and nothing else. Bounds: 64 clients, 16 streams, 64 KiB of head and of
-//! body, 10 s for both.
+//! body, 10 s for both, 30 s for a client that takes nothing of its answer.
 
 pub(crate) mod access;
+pub(crate) mod head;
 mod io;
+mod seats;
 pub(crate) mod server;
 
+use super::outbox::Outbox;
 use crate::tree::{ProbeAnswer, RunId};
 use crate::wire::{ErrorBody, Query, Route};
 use access::Peer;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
-
-/// Lines that wait for one reader of a stream; beyond it there is a gap.
-pub(crate) const STREAM_LINES: usize = 1024;
+use tokio::sync::oneshot;
 
 /// What reaches the loop from other tasks.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ pub(crate) struct Lines {
     /// To begin with.
     pub first: VecDeque<Arc<str>>,
     /// As they come.
-    pub rest: mpsc::Receiver<Arc<str>>,
+    pub rest: Outbox,
 }
 
 /// An answer.

@@ -2,34 +2,46 @@
 //! Accepting clients, reading one request of each, writing one answer.
 //!
 //! Decides who is let in and what is too large or too slow; what the answer is, the loop decides.
+//!
+//! ```text
+//! accept ─> seat ─> head ─> role ─> (seat of a stream) ─> hyper: body ─> the loop ─> answer
+//!            429     4xx     403         429                 4xx
+//! ```
+//!
+//! One request a connection: there is no idle connection to keep a seat, and nothing to be said
+//! about the order of answers.
 
 use super::access::{Access, Peer, Role};
-use super::io::{Answered, Clock, Io, Streamed};
+use super::head::{self, Asked, Heard, Refusal, bad, too_large};
+use super::io::{Answered, Io, Mood, Streamed};
+use super::seats::{Guest, Seat, Seats};
 use super::{Answer, Message, Patience, Request};
-use crate::spec::limits::{CLIENTS_MAX, CONFIG_FILE_MAX, REQUEST_MAX, REQUEST_TIME};
-use crate::wire::{
-    CommandReply, ErrorBody, JSON, NDJSON, NoRoute, OPENMETRICS, Query, Route, Word,
-};
+use crate::spec::limits::{CLIENTS_MAX, REQUEST_MAX, REQUEST_TIME, STREAMS_MAX};
+use crate::wire::{CommandReply, ErrorBody, JSON, NDJSON, OPENMETRICS, Route, Word};
 use crate::wire::{code, outcome, query, span};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Response, StatusCode};
 use std::convert::Infallible;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout, timeout_at};
 
-/// How long a command waits for its effect when the client does not say.
-const WAIT: Duration = Duration::from_secs(30);
-/// The longest wait a client can ask for; beyond a day it has forgotten that it asked.
-const WAIT_MAX: Duration = Duration::from_secs(86_400);
 /// After a failed accept (no descriptors left) the next one is tried after this time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+/// How long a client that was refused may go on sending, so that it comes to read why; closing on
+/// what is unread would break its connection.
+const LINGER: Duration = Duration::from_secs(1);
+/// And how much.
+const LINGER_MAX: u64 = 1 << 20;
 
 /// What every client's task shares.
 #[derive(Debug, Clone)]
@@ -40,25 +52,28 @@ pub(crate) struct Gate {
     pub to_loop: mpsc::Sender<Message>,
     /// The last event's number, for heartbeats.
     pub seq: Arc<AtomicU64>,
-    /// One permit for each client.
-    pub clients: Arc<Semaphore>,
+    clients: Seats,
+    streams: Seats,
+    /// For those who are turned away, until they have heard why.
+    porch: Seats,
 }
 
 impl Gate {
     /// A gate that lets `CLIENTS_MAX` in.
-    pub(crate) fn new(access: Access, to_loop: mpsc::Sender<Message>) -> Self {
+    pub(crate) fn new(access: Access, to_loop: mpsc::Sender<Message>, seq: Arc<AtomicU64>) -> Self {
         Self {
             access: Arc::new(access),
             to_loop,
-            seq: Arc::new(AtomicU64::new(0)),
-            clients: Arc::new(Semaphore::new(CLIENTS_MAX)),
+            seq,
+            clients: Seats::new(CLIENTS_MAX),
+            streams: Seats::new(STREAMS_MAX),
+            porch: Seats::new(CLIENTS_MAX),
         }
     }
 
     /// Waits until every client has its answer, but not longer than `at_most`.
     pub(crate) async fn drained(&self, at_most: Duration) {
-        let all = u32::try_from(CLIENTS_MAX).unwrap_or(u32::MAX);
-        let _late = tokio::time::timeout(at_most, self.clients.acquire_many(all)).await;
+        let _late = timeout(at_most, self.clients.empty()).await;
     }
 }
 
@@ -69,189 +84,295 @@ pub(crate) async fn serve(listener: UnixListener, gate: Gate) {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        match Arc::clone(&gate.clients).try_acquire_owned() {
-            Ok(permit) => {
-                let gate = gate.clone();
-                tokio::spawn(async move {
-                    client(stream, gate).await;
-                    drop(permit);
-                });
-            }
-            Err(_) => turn_away(&stream),
-        }
+        let Ok(peer) = super::peer_of(&stream) else {
+            continue;
+        };
+        let guest = Guest::of(&gate.access, &peer);
+        let Some(seat) = gate.clients.take(guest) else {
+            turn_away(stream, &gate.porch);
+            continue;
+        };
+        let visit = Visit {
+            peer,
+            guest,
+            gate: gate.clone(),
+            until: Instant::now() + REQUEST_TIME,
+        };
+        tokio::spawn(async move {
+            client(stream, visit).await;
+            drop(seat);
+        });
     }
 }
 
-/// Says that there are too many; a client that cannot take 200 bytes at once hears nothing.
-fn turn_away(stream: &UnixStream) {
-    let body = ErrorBody::new(code::BUSY, "too many clients are connected")
-        .hint("try again, or close a `supctl events -f` or `supctl logs -f`");
-    let json = serde_json::to_string(&body).unwrap_or_default();
-    let head = format!(
-        "HTTP/1.1 429 Too Many Requests\r\ncontent-type: {JSON}\r\ncontent-length: {}\r\n\
-         connection: close\r\n\r\n",
-        json.len()
-    );
-    let _gone = stream.try_write(format!("{head}{json}").as_bytes());
+/// A client, from the connection to its answer.
+#[derive(Debug)]
+struct Visit {
+    peer: Peer,
+    guest: Guest,
+    gate: Gate,
+    /// When its request must be here.
+    until: Instant,
 }
 
-async fn client(stream: UnixStream, gate: Gate) {
-    let Ok(peer) = super::peer_of(&stream) else {
+/// Says that there are too many. In a flood some only hear it if they listen at once.
+fn turn_away(stream: UnixStream, porch: &Seats) {
+    let answer = Answer::error(429, code::BUSY, "too many clients are connected")
+        .hint("try again, or close a `supctl events -f` or `supctl logs -f`");
+    let refusal = Refusal::from(answer);
+    let Some(seat) = porch.take(Guest::Root) else {
+        let _gone = stream.try_write(&whole(&refusal));
         return;
     };
-    let answer = service_fn(|request| {
-        let (gate, peer) = (gate.clone(), peer.clone());
-        async move { Ok::<_, Infallible>(respond(request, peer, gate).await) }
+    tokio::spawn(async move {
+        refuse(stream, &refusal).await;
+        drop(seat);
     });
-    let _gone = http1::Builder::new()
-        .timer(Clock)
-        .header_read_timeout(REQUEST_TIME)
-        .max_buf_size(REQUEST_MAX)
-        .keep_alive(false)
-        .serve_connection(Io(stream), answer)
-        .await;
 }
 
-async fn respond(request: hyper::Request<Incoming>, peer: Peer, gate: Gate) -> Response<Answered> {
-    let seq = Arc::clone(&gate.seq);
-    let answer = match ask(request, peer, gate).await {
-        Ok(answer) => answer,
-        Err(refused) => refused,
+/// A refusal as hyper would write it.
+fn whole(refusal: &Refusal) -> Vec<u8> {
+    let Answer::Error { status, body } = &refusal.answer else {
+        return Vec::new();
     };
-    let (status, media, body) = match answer {
-        Answer::Json { status, json } => (status, JSON, Answered::Whole(Some(json.into()))),
-        Answer::List(text) => (200, NDJSON, Answered::Whole(Some(text.into()))),
-        Answer::Metrics(text) => (200, OPENMETRICS, Answered::Whole(Some(text.into()))),
+    let json = serde_json::to_string(body).unwrap_or_default();
+    let reason = StatusCode::from_u16(*status).ok();
+    let reason = reason.and_then(|s| s.canonical_reason()).unwrap_or("Error");
+    let allow = refusal.allow.as_ref();
+    let allow = allow.map_or_else(String::new, |a| format!("allow: {a}\r\n"));
+    let length = json.len();
+    format!(
+        "HTTP/1.1 {status} {reason}\r\ncontent-type: {JSON}\r\ncontent-length: {length}\r\n\
+         {allow}connection: close\r\n\r\n{json}"
+    )
+    .into_bytes()
+}
+
+async fn client(stream: UnixStream, visit: Visit) {
+    let (asked, head) = match head::hear(&stream, visit.until).await {
+        Heard::Asked(asked, head) => (asked, head),
+        Heard::Refused(refusal) => return refuse(stream, &refusal).await,
+        Heard::Nothing => return,
+    };
+    let seat = match visit.admit(&asked) {
+        Ok(seat) => seat,
+        Err(refused) => return refuse(stream, &refused.into()).await,
+    };
+    let (stream, mood) = (Arc::new(stream), Arc::new(Mood::default()));
+    let io = Io::new(Arc::clone(&stream), Arc::clone(&mood), head);
+    // One request: whoever asks twice on one connection finds nothing here.
+    let todo = Mutex::new(Some((visit, asked, seat)));
+    let answer = service_fn(|request| {
+        let todo = todo.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mood = Arc::clone(&mood);
+        async move { Ok::<_, Infallible>(respond(request, todo, &mood).await) }
+    });
+    let served = http1::Builder::new()
+        .half_close(true)
+        .keep_alive(false)
+        // The head was measured; hyper measures what it holds at a time.
+        .max_buf_size(REQUEST_MAX * 2)
+        .serve_connection(io, answer);
+    tokio::select! {
+        _served = served => {}
+        () = gone(&stream, &mood) => return,
+    }
+    if mood.unread.load(Ordering::Relaxed)
+        && let Some(stream) = Arc::into_inner(stream)
+    {
+        linger(stream).await;
+    }
+}
+
+/// Says why not, even to a client that is still talking.
+async fn refuse(mut stream: UnixStream, refusal: &Refusal) {
+    let said = timeout(LINGER, stream.write_all(&whole(refusal))).await;
+    if let Ok(Ok(())) = said {
+        linger(stream).await;
+    }
+}
+
+/// Hears a client out that was answered before it had finished.
+async fn linger(mut stream: UnixStream) {
+    let _gone = stream.shutdown().await;
+    let mut rest = stream.take(LINGER_MAX);
+    let hear = async {
+        let mut bytes = [0; 4096];
+        while rest.read(&mut bytes).await.is_ok_and(|n| n > 0) {}
+    };
+    let _late = timeout(LINGER, hear).await;
+}
+
+/// Returns when the client has closed both directions while it waits for its answer. One that has
+/// only said that it will send no more still wants it; the two look the same to who reads.
+async fn gone(stream: &UnixStream, mood: &Mood) {
+    mood.asked.notified().await;
+    let unchanged = || Err::<(), _>(std::io::ErrorKind::WouldBlock.into());
+    while let Ok(ready) = stream.ready(Interest::READABLE).await {
+        if ready.is_read_closed() {
+            break;
+        }
+        let _until_more_comes = stream.try_io(Interest::READABLE, unchanged);
+    }
+    let twin = stream.as_fd().try_clone_to_owned();
+    let twin = twin.map(std::os::unix::net::UnixStream::from);
+    // A second look at the same connection, so that what is taken here is not missed by the writer.
+    let Ok(twin) = twin.and_then(UnixStream::from_std) else {
+        return std::future::pending().await;
+    };
+    while let Ok(ready) = twin.ready(Interest::WRITABLE).await {
+        if ready.is_write_closed() {
+            return;
+        }
+        let _until_it_changes = twin.try_io(Interest::WRITABLE, unchanged);
+    }
+}
+
+impl Visit {
+    /// Whether the request is let through; a stream takes a seat of its own.
+    fn admit(&self, asked: &Asked) -> Result<Option<Seat>, Answer> {
+        let route = &asked.route;
+        let needed = if route.is_read() {
+            Role::Reader
+        } else {
+            Role::Operator
+        };
+        let role = self.gate.access.role(&self.peer);
+        if role < needed {
+            return Err(forbidden(&self.peer, role, route));
+        }
+        let streams = matches!(route, Route::Events | Route::Logs(_));
+        if !streams || !asked.query.is_on(query::FOLLOW) {
+            return Ok(None);
+        }
+        let seat = self.gate.streams.take(self.guest);
+        seat.map(Some).ok_or_else(|| {
+            Answer::error(429, code::BUSY, "too many streams are open")
+                .hint("close a `supctl events -f` or `supctl logs -f`")
+        })
+    }
+}
+
+fn forbidden(peer: &Peer, role: Role, route: &Route) -> Answer {
+    let what = if route.is_read() { "read" } else { "do" };
+    let message = format!("uid {} may not {what} this", peer.uid);
+    let hint = match role {
+        Role::Reader => {
+            "`[supd] socket.read_group` only reads: be root, supd's own user, or a \
+                         member of `socket.group`"
+        }
+        Role::Nobody | Role::Operator => {
+            "be root, supd's own user, or a member of `[supd] socket.group`"
+        }
+    };
+    Answer::error(403, code::FORBIDDEN, message).hint(hint)
+}
+
+async fn respond(
+    request: hyper::Request<Incoming>,
+    todo: Option<(Visit, Asked, Option<Seat>)>,
+    mood: &Mood,
+) -> Response<Answered> {
+    let Some((visit, asked, seat)) = todo else {
+        return response(400, JSON, Answered::Whole(None));
+    };
+    let seq = Arc::clone(&visit.gate.seq);
+    let answer = match body_of(request, &asked, visit.until).await {
+        Ok(body) => {
+            mood.asked.notify_one();
+            ask(visit, asked, body).await
+        }
+        Err(refused) => {
+            mood.unread.store(true, Ordering::Relaxed);
+            refused
+        }
+    };
+    match answer {
+        Answer::Json { status, json } => response(status, JSON, Answered::Whole(Some(json.into()))),
+        Answer::List(text) => response(200, NDJSON, Answered::Whole(Some(text.into()))),
+        Answer::Metrics(text) => response(200, OPENMETRICS, Answered::Whole(Some(text.into()))),
         Answer::Stream(lines) => {
-            let stream = Streamed::new(lines, seq);
-            (200, NDJSON, Answered::Stream(Box::new(stream)))
+            mood.streams.store(true, Ordering::Relaxed);
+            let stream = Streamed::new(lines, seq, seat);
+            response(200, NDJSON, Answered::Stream(Box::new(stream)))
         }
-        Answer::Error { status, body } => {
-            let json = serde_json::to_string(&body).unwrap_or_default();
-            (status, JSON, Answered::Whole(Some(Bytes::from(json))))
-        }
-    };
+        Answer::Error { status, body } => response(status, JSON, error(&body)),
+    }
+}
+
+fn error(body: &ErrorBody) -> Answered {
+    let json = serde_json::to_string(body).unwrap_or_default();
+    Answered::Whole(Some(Bytes::from(json)))
+}
+
+fn response(status: u16, media: &'static str, body: Answered) -> Response<Answered> {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
-    if status == 405 {
-        headers.insert(ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
-    }
+    let media = HeaderValue::from_static(media);
+    response.headers_mut().insert(CONTENT_TYPE, media);
     response
 }
 
 /// One question to the loop, and its answer in time.
-async fn ask(request: hyper::Request<Incoming>, peer: Peer, gate: Gate) -> Result<Answer, Answer> {
-    let route = route_of(&request)?;
-    allowed(&gate.access, &peer, &route)?;
-    let query = Query::parse(request.uri().query().unwrap_or_default())
-        .ok_or_else(|| bad("the parameters hold a broken escape"))?;
-    let wait = wait_of(&query)?;
-    let body = body_of(request, &route).await?;
+async fn ask(visit: Visit, asked: Asked, body: Vec<u8>) -> Answer {
     let (reply, answered) = oneshot::channel();
-    let patience = if wait.is_zero() {
+    let patience = if asked.wait.is_zero() {
         Patience::None
     } else {
         Patience::UntilDone
     };
-    let is_read = route.is_read();
+    let is_read = asked.route.is_read();
     let request = Request {
-        peer,
-        route,
-        query,
+        peer: visit.peer,
+        route: asked.route,
+        query: asked.query,
         body,
         patience,
         reply,
     };
-    let stopping = || Answer::error(503, code::STOPPING, "supd is going down");
-    gate.to_loop
-        .send(Message::Request(request))
-        .await
-        .map_err(|_| stopping())?;
-    // Reads and `wait=0` are answered in the loop's next turn.
-    if is_read || wait.is_zero() {
-        return answered.await.map_err(|_| stopping());
+    let stopping = || {
+        Answer::error(503, code::STOPPING, "supd is going down")
+            .hint("wait for its end; what runs supd decides whether it comes back")
+    };
+    let sent = visit.gate.to_loop.send(Message::Request(request)).await;
+    if sent.is_err() {
+        return stopping();
     }
-    match tokio::time::timeout(wait, answered).await {
-        Ok(answer) => answer.map_err(|_| stopping()),
-        Err(_) => Ok(Answer::json(
+    // Reads and `wait=0` are answered in the loop's next turn.
+    if is_read || asked.wait.is_zero() {
+        return answered.await.unwrap_or_else(|_| stopping());
+    }
+    match timeout(asked.wait, answered).await {
+        Ok(answer) => answer.unwrap_or_else(|_| stopping()),
+        Err(_) => Answer::json(
             202,
             &CommandReply {
                 ok: false,
                 outcome: Word::Borrowed(outcome::PENDING),
-                message: Some(format!("not done after {}; it goes on", span::format(wait))),
+                message: Some(format!(
+                    "not done after {}; it goes on",
+                    span::format(asked.wait)
+                )),
                 ..CommandReply::default()
             },
-        )),
+        ),
     }
 }
 
-fn route_of(request: &hyper::Request<Incoming>) -> Result<Route, Answer> {
-    let method = match request.method().as_str() {
-        "HEAD" => "GET",
-        other => other,
-    };
-    let path = request.uri().path();
-    Route::parse(method, path).map_err(|e| match e {
-        NoRoute::NotFound => {
-            Answer::error(404, code::NO_SUCH_ROUTE, format!("there is no `{path}`"))
-                .hint("GET /v1/openapi.json lists what there is")
-        }
-        NoRoute::Method(allow) => {
-            let message = format!("`{path}` cannot be asked with {method}");
-            Answer::error(405, code::METHOD, message).hint(format!("it takes {allow}"))
-        }
-        NoRoute::Encoding => bad("the path holds a broken escape"),
-    })
-}
-
-fn allowed(access: &Access, peer: &Peer, route: &Route) -> Result<(), Answer> {
-    let needed = if route.is_read() {
-        Role::Reader
-    } else {
-        Role::Operator
-    };
-    if access.role(peer) >= needed {
-        return Ok(());
-    }
-    let what = if route.is_read() { "read" } else { "do" };
-    let message = format!("uid {} may not {what} this", peer.uid);
-    let hint = "be root, supd's own user, or a member of `[supd] socket.group`";
-    Err(Answer::error(403, code::FORBIDDEN, message).hint(hint))
-}
-
-fn wait_of(query: &Query) -> Result<Duration, Answer> {
-    let Some(text) = query.get(query::WAIT) else {
-        return Ok(WAIT);
-    };
-    let wait = span::parse(text).ok_or_else(|| {
-        bad("`wait` is no span of time").hint("write it as `?wait=30s`, or `?wait=0`")
-    })?;
-    Ok(wait.min(WAIT_MAX))
-}
-
-async fn body_of(request: hyper::Request<Incoming>, route: &Route) -> Result<Vec<u8>, Answer> {
-    let most = match route {
-        Route::Plan | Route::Apply | Route::AddChild(_) => CONFIG_FILE_MAX,
-        _ => REQUEST_MAX,
-    };
-    let collected = Limited::new(request.into_body(), most).collect();
-    match tokio::time::timeout(REQUEST_TIME, collected).await {
+async fn body_of(
+    request: hyper::Request<Incoming>,
+    asked: &Asked,
+    until: Instant,
+) -> Result<Vec<u8>, Answer> {
+    let collected = Limited::new(request.into_body(), asked.body_max).collect();
+    match timeout_at(until, collected).await {
         Ok(Ok(body)) => Ok(body.to_bytes().to_vec()),
-        Ok(Err(e)) if e.is::<http_body_util::LengthLimitError>() => {
-            let message = format!("the body is larger than {most} bytes");
-            Err(Answer::error(413, code::TOO_LARGE, message))
-        }
-        Ok(Err(e)) => Err(bad(format!("the body cannot be read: {e}"))),
-        Err(_) => Err(Answer::error(
-            408,
-            code::TIMEOUT,
-            "the body did not come in time",
-        )),
+        Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large(asked.body_max)),
+        Ok(Err(e)) => Err(bad(format!("the body cannot be read: {e}"))
+            .hint("send as many bytes as `content-length` says")),
+        Err(_) => Err(
+            Answer::error(408, code::TIMEOUT, "the body did not come in time")
+                .hint("send it within 10 s of the connection"),
+        ),
     }
-}
-
-fn bad(message: impl Into<String>) -> Answer {
-    Answer::error(400, code::BAD_REQUEST, message)
 }

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT OR Apache-2
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The metrics page of a daemon with real processes, read as strictly as the format is written.
 
 use super::harness::Supd;

@@ -14,7 +14,7 @@ use super::task::TaskKind;
 use std::collections::BTreeMap;
 
 /// An apply whose effects are not all there yet.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Applying {
     id: CommandId,
     /// Nodes that are to be gone, and services that are to be started, each with the starts it

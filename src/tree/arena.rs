@@ -11,7 +11,7 @@ use std::ops::{Index, IndexMut};
 const SLOT_BITS: u32 = 16;
 const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Slot {
     generation: u16,
     node: Option<Box<Node>>,
@@ -19,7 +19,7 @@ struct Slot {
 
 /// All nodes of a tree. At most 65 536 at a time (`limits::SERVICES_MAX` and their supervisors
 /// are far below).
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Arena {
     slots: Vec<Slot>,
     free: Vec<u32>,

@@ -16,11 +16,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The names of all that leaves.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Leavers(BTreeMap<Name, Taken>);
 
 /// A name that is not free yet.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Taken {
     /// By these, which leave.
     by: Vec<NodeId>,

@@ -26,6 +26,7 @@ mod classify;
 mod command;
 mod effect;
 mod event;
+mod foresee;
 mod group;
 mod halt;
 mod helper;
@@ -49,6 +50,7 @@ pub use event::{
     Actor, Applied, ChildStatus, Command, CommandId, Counts, Event, Haste, NodeId, Outcome,
     ProbeAnswer, RunId, Time,
 };
+pub use foresee::{Fate, Foresight};
 pub use node::LastExit;
 pub use record::{
     Argument, Budget, Class, Culprit, Decision, Exit, How, Phase, Record, Seq, StartWhy, StopWhy,
@@ -67,7 +69,7 @@ use supervisor::Notice;
 use timers::Timers;
 
 /// A supervision tree and everything it remembers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Tree {
     spec: Arc<Spec>,
     nodes: Arena,
@@ -97,7 +99,7 @@ pub struct Tree {
 }
 
 /// The starts that are under way in the whole tree.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Starts {
     in_flight: u32,
     queue: VecDeque<RunId>,

@@ -139,7 +139,7 @@ pub(super) enum Ending {
 }
 
 /// The inner side of a supervisor.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Sup {
     pub(super) reign: Reign,
     /// In start order.
@@ -165,7 +165,7 @@ pub(super) struct Sup {
 }
 
 /// The two kinds of node.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Body {
     Service(Life),
     Supervisor(Box<Sup>),
@@ -198,7 +198,7 @@ pub struct LastExit {
 }
 
 /// A node of the tree.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Node {
     pub(super) id: NodeId,
     pub(super) parent: Option<NodeId>,

@@ -30,7 +30,7 @@ pub(super) enum Purpose {
 }
 
 /// All deadlines of a tree.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Timers {
     order: BTreeSet<(Time, NodeId, Purpose)>,
     at: BTreeMap<(NodeId, Purpose), Time>,

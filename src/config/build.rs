@@ -4,6 +4,8 @@
 //! A branch hands its policy and its defaults down; a service lays its templates and its own
 //! table on top of them. Recursion is bounded by the depth of the outline, which is checked.
 
+use super::Describe;
+use super::describe::Merged;
 use super::diagnostic::{Report, Sink};
 use super::lint::{self, Lint};
 use super::outline::{self, Kind, NodeSource, Outline};
@@ -58,6 +60,9 @@ pub(super) struct Builder<'a> {
     pub(super) pools: RefCell<BTreeMap<String, PoolPlan>>,
     pub(super) services: Cell<usize>,
     pub(super) extended: RefCell<HashSet<Box<str>>>,
+    /// The tables that nodes are built from, for who wants to know what was written where.
+    pub(super) merged: RefCell<Merged>,
+    pub(super) describe: Describe,
 }
 
 /// Every name means something, to those who cannot know what.
@@ -80,6 +85,15 @@ struct Branch {
 }
 
 impl Builder<'_> {
+    /// Keeps a table, if anybody wants to know.
+    pub(super) fn describe<'t>(&self, what: impl FnOnce() -> (&'static str, &'t str, &'t Table)) {
+        if self.describe == Describe::Yes {
+            let (kind, name, table) = what();
+            let kept = (kind, name.to_owned(), table.clone());
+            self.merged.borrow_mut().0.push(kept);
+        }
+    }
+
     /// The whole tree; complete only when nothing was reported.
     pub(super) fn root(&self) -> Supervisor {
         let branch = Branch {
@@ -131,6 +145,7 @@ impl Builder<'_> {
 
     fn supervisor(&self, node: &NodeSource<'_>, outer: &Branch) -> Supervisor {
         let branch = self.branch(node, outer);
+        self.describe(|| ("supervisor", &node.name, node.table));
         let mut supervisor = self.bare(node, outer, branch.policy);
         if let (Kind::ImplicitRoot, Some(above)) = (node.kind, self.above) {
             // It stands for the supervisor that gets these children.
@@ -309,6 +324,7 @@ impl Builder<'_> {
             policy: branch.policy,
             stop_grace: self.grace,
         };
+        self.describe(|| ("service", &node.name, &table));
         self.lint.written_stop(&node.name, &table);
         if table.has("instances") {
             return self

@@ -111,13 +111,14 @@ impl Sources {
         u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX)
     }
 
-    /// What a running daemon keeps: megabytes of text are of no use to it.
-    pub(super) fn paths_only(&self) -> Self {
-        let mut kept = self.clone();
-        for file in &mut kept.files {
-            file.text = Arc::from("");
-        }
-        kept
+    /// Whether this value is a literal that looks like a secret.
+    pub(super) fn is_hidden(&self, at: At) -> bool {
+        self.hidden.contains(&at)
+    }
+
+    /// Every file and its text.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (&Path, &str)> {
+        self.files.iter().map(|f| (&*f.path, &*f.text))
     }
 
     pub(super) fn hide(&mut self, at: At) {

@@ -12,9 +12,11 @@
 mod build;
 mod codes;
 mod command;
+mod describe;
 mod diagnostic;
 mod disk;
 mod files;
+mod in_force;
 mod intern;
 mod interpolate;
 mod keys;
@@ -29,19 +31,26 @@ mod scale;
 mod schema;
 mod service;
 mod settings;
+mod spell;
+mod spell_process;
+mod spelling;
 mod split;
 mod timing;
 mod value;
 mod words;
 
 pub use codes::{codes, explain};
+pub use describe::{Described, Written};
 pub use diagnostic::{Diagnostic, Label, Severity, Sources};
 pub use disk::Disk;
+pub use in_force::InForce;
 pub use render::{Charset, Color, Style, render};
 pub use schema::accepted_keys;
+pub use spelling::Line;
 
 use crate::spec::{self, limits};
 use build::{Builder, PoolPlan};
+use describe::Merged;
 use diagnostic::{Report, Sink};
 use files::Files;
 use intern::Pools;
@@ -107,6 +116,8 @@ pub struct Options<'a> {
     /// The supervisor that will stand above what is read; `None`: nobody, it is a whole tree. Its
     /// policy and its flags hold for the nodes at the top of the text.
     pub above: Option<&'a spec::Supervisor>,
+    /// Whether the outcome tells where each key was written.
+    pub describe: Describe,
 }
 
 impl<'a> Options<'a> {
@@ -121,6 +132,7 @@ impl<'a> Options<'a> {
             },
             lints: Lints::Warn,
             above: None,
+            describe: Describe::No,
         }
     }
 }
@@ -163,11 +175,23 @@ pub enum Lints {
     Deny,
 }
 
+/// Whether the outcome tells where each key was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Describe {
+    /// Nobody wants to know: nothing is kept.
+    No,
+    /// [`Outcome::described`] is filled in.
+    Yes,
+}
+
 /// What came out of reading a configuration.
 #[derive(Debug)]
 pub struct Outcome {
     /// The tree, only when there are no errors.
     pub tree: Option<Loaded>,
+    /// What was written for each node, if [`Options::describe`] asked: `[supd]`, then the tree from
+    /// the top.
+    pub described: Vec<Described>,
     /// Errors first, then warnings, in the order of the text; the first twenty.
     pub diagnostics: Vec<Diagnostic>,
     /// How many more there are.
@@ -215,6 +239,11 @@ impl Loaded {
     pub fn hash(&self) -> String {
         let folded = (self.hash >> 32) ^ self.hash;
         format!("{:07x}", folded & 0x0fff_ffff)
+    }
+
+    /// Every file that was read, the main one first, and its text.
+    pub fn texts(&self) -> impl Iterator<Item = (&Path, &str)> {
+        self.sources.texts()
     }
 
     /// The names of all pools.
@@ -282,15 +311,20 @@ pub fn load(path: &Path, source: &dyn Source, options: &Options<'_>) -> Outcome 
         files.digest(value.as_bytes());
     }
     let (sources, hash) = (files.sources, files.hash);
+    let mut described = Vec::new();
     let loaded = read.and_then(|(top, names)| {
-        let (tree, plans) = assemble(&top, &names, (source, options), (&sink, &sources));
+        let built = assemble(&top, &names, (source, options), (&sink, &sources));
+        let (tree, plans, merged) = built;
+        if options.describe == Describe::Yes {
+            described = describe::describe(&top, &merged, &sources);
+        }
         let errors = sink.has_errors();
         (!errors).then(|| Loaded {
             tree,
             files: sources.paths().map(Path::to_path_buf).collect(),
             plans,
             names: names.freeze(),
-            sources: sources.paths_only(),
+            sources: sources.clone(),
             hash,
         })
     });
@@ -300,6 +334,7 @@ pub fn load(path: &Path, source: &dyn Source, options: &Options<'_>) -> Outcome 
     let refused = diagnostics.iter().any(|d| d.severity == Severity::Error);
     Outcome {
         tree: loaded.filter(|_| !refused),
+        described,
         diagnostics,
         omitted,
         sources,
@@ -324,13 +359,14 @@ fn read<'e>(
 }
 
 type Plans = BTreeMap<String, PoolPlan>;
+type Built = (spec::Tree, Plans, Merged);
 
 fn assemble(
     top: &Table,
     names: &Live<'_>,
     (source, options): (&dyn Source, &Options<'_>),
     (sink, sources): (&Sink, &Sources),
-) -> (spec::Tree, Plans) {
+) -> Built {
     let pools = Pools::default();
     let reader = Reader {
         sink,
@@ -354,7 +390,10 @@ fn assemble(
         pools: RefCell::default(),
         services: Cell::new(0),
         extended: RefCell::default(),
+        merged: RefCell::default(),
+        describe: options.describe,
     };
+    builder.describe(|| ("supd", "", top.table("supd").unwrap_or(&empty)));
     let root = builder.root();
     builder.unused_templates();
     // What is wrong is left out of the tree: sums over it would mislead.
@@ -365,7 +404,11 @@ fn assemble(
         settings: Arc::new(settings),
         root: Arc::new(root),
     };
-    (tree, builder.pools.into_inner())
+    (
+        tree,
+        builder.pools.into_inner(),
+        builder.merged.into_inner(),
+    )
 }
 
 fn check_exit_code(

@@ -188,14 +188,14 @@ fn stdin(reader: &Reader<'_>, field: Field<'_>) -> Option<Stdin> {
 
 /// What a resource is counted in.
 #[derive(Clone, Copy)]
-enum Unit {
+pub(super) enum Unit {
     Bytes,
     Count,
     Seconds,
     Microseconds,
 }
 
-const RESOURCES: [(&str, Resource, Unit); 14] = [
+pub(super) const RESOURCES: [(&str, Resource, Unit); 14] = [
     ("as", Resource::As, Unit::Bytes),
     ("core", Resource::Core, Unit::Bytes),
     ("cpu", Resource::Cpu, Unit::Seconds),

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From a specification back to the language: every key that is in force, defaults included.
+//!
+//! What comes out can be read again and means the same tree (`tests/config.rs` proves it for every
+//! key); a plan compares two configurations by it, `supctl show` shows it. Every field is taken
+//! apart by name, so that a new one cannot be forgotten here. Secrets are marked, and shown as
+//! stars by whoever asks for text.
+
+use super::spell_process;
+use super::spelling::{Flag, Line, Lines, array, path, quoted, spell};
+use crate::spec::{
+    AutoShutdown, Backoff, BackoffCurve, ChildLines, ExitCodePolicy, Jitter, LogFormat, LogLevel,
+    Node, Policy, Probe, ProbeTarget, Ready, Reload, Restart, Scope, Service, ServiceKind,
+    Settings, Shutdown, SocketSpec, StartMode, Stop, StopStep, Strategy, Supervisor,
+    SupervisorKind,
+};
+use std::time::Duration;
+
+/// A service, and as the pattern of a pool the keys that an instance has.
+pub(super) fn service(service: &Service, policy: Policy) -> Vec<Line> {
+    let Service {
+        name: _,
+        kind,
+        restart,
+        significant,
+        required,
+        enabled,
+        backoff,
+        success_codes,
+        success_signals,
+        ready,
+        start_timeout,
+        stop,
+        reload,
+        process,
+    } = service;
+    let mut lines = Lines::default();
+    spell_process::program(&mut lines, &process.command);
+    let oneshot = *kind == ServiceKind::Oneshot;
+    lines.text("type", if oneshot { "oneshot" } else { "daemon" });
+    lines.text("restart", restart_word(*restart));
+    lines.flag("significant", Flag(*significant));
+    lines.flag("required", Flag(*required));
+    lines.flag("enabled", Flag(*enabled));
+    if policy == Policy::Supd {
+        spell_backoff(&mut lines, backoff);
+    }
+    let codes = success_codes.iter().map(ToString::to_string);
+    lines.put("success_codes", array(codes));
+    let signals = success_signals.iter().map(|s| quoted(&s.to_string()));
+    lines.put("success_signals", array(signals));
+    spell_ready(&mut lines, ready);
+    let limit = if oneshot { "timeout" } else { "start_timeout" };
+    lines.patience(limit, *start_timeout);
+    spell_stop(&mut lines, stop);
+    match reload {
+        None => {}
+        Some(Reload::Signal(signal)) => lines.text("reload.signal", &signal.to_string()),
+        Some(Reload::Command(command)) => {
+            lines.put("reload.command", spell_process::command(command));
+        }
+    }
+    spell_process::surroundings(&mut lines, process);
+    lines.0
+}
+
+fn restart_word(restart: Restart) -> &'static str {
+    match restart {
+        Restart::Permanent => "permanent",
+        Restart::Transient => "transient",
+        Restart::Temporary => "temporary",
+    }
+}
+
+fn spell_backoff(lines: &mut Lines, backoff: &Backoff) {
+    match backoff {
+        Backoff::None => lines.text("backoff", "none"),
+        // A list has no `reset_after` of its own in the language.
+        Backoff::List {
+            delays,
+            reset_after: _,
+        } => {
+            let delays = delays.iter().map(|d| format!("\"{}\"", spell(*d)));
+            lines.put("backoff", array(delays));
+        }
+        Backoff::Curve(curve) => spell_curve(lines, curve),
+    }
+}
+
+fn spell_curve(lines: &mut Lines, curve: &BackoffCurve) {
+    let BackoffCurve {
+        initial,
+        factor,
+        max,
+        jitter,
+        reset_after,
+    } = curve;
+    lines.time("backoff.initial", *initial);
+    lines.put("backoff.factor", factor.to_string());
+    lines.time("backoff.max", *max);
+    let word = match jitter {
+        Jitter::None => "none",
+        Jitter::Full => "full",
+        Jitter::Equal => "equal",
+        Jitter::Decorrelated => "decorrelated",
+    };
+    lines.text("backoff.jitter", word);
+    if let Some(time) = reset_after {
+        lines.time("backoff.reset_after", *time);
+    }
+}
+
+fn spell_ready(lines: &mut Lines, ready: &Ready) {
+    match ready {
+        // A successful exec has no word: it is what holds without `ready`.
+        Ready::Exec => {}
+        Ready::Notify => lines.flag("ready.notify", Flag(true)),
+        Ready::Fd(number) => lines.put("ready.fd", number.to_string()),
+        Ready::After(time) => lines.time("ready.after", *time),
+        Ready::Probe(probe) => {
+            let Probe {
+                target,
+                every,
+                timeout,
+            } = &**probe;
+            spell_target(lines, target);
+            lines.time("ready.every", *every);
+            lines.time("ready.timeout", *timeout);
+        }
+    }
+}
+
+fn spell_target(lines: &mut Lines, target: &ProbeTarget) {
+    match target {
+        ProbeTarget::Exec(command) => lines.put("ready.exec", spell_process::command(command)),
+        ProbeTarget::Tcp { host, port } if host.contains(':') => {
+            lines.text("ready.tcp", &format!("[{host}]:{port}"));
+        }
+        ProbeTarget::Tcp { host, port } => lines.text("ready.tcp", &format!("{host}:{port}")),
+        ProbeTarget::Unix(at) => lines.put("ready.unix", path(at)),
+        ProbeTarget::File(at) => lines.put("ready.file", path(at)),
+    }
+}
+
+fn spell_stop(lines: &mut Lines, stop: &Stop) {
+    let Stop {
+        command,
+        steps,
+        scope,
+    } = stop;
+    let patience = |time: Option<Duration>| time.map_or("infinity".to_owned(), spell);
+    match &**steps {
+        [] => lines.text("stop.signal", "KILL"),
+        [StopStep { signal, timeout }] => {
+            lines.text("stop.signal", &signal.to_string());
+            lines.patience("stop.timeout", *timeout);
+        }
+        // Only a list has several steps, and a list has neither a command nor a scope.
+        steps => {
+            let steps = steps.iter().map(|StopStep { signal, timeout }| {
+                let timeout = patience(*timeout);
+                format!("{{ signal = \"{signal}\", timeout = \"{timeout}\" }}")
+            });
+            return lines.put("stop", array(steps));
+        }
+    }
+    if let Some(command) = command {
+        lines.put("stop.command", spell_process::command(command));
+    }
+    let word = match scope {
+        Scope::Tree => "tree",
+        Scope::Group => "group",
+        Scope::Leader => "leader",
+    };
+    lines.text("stop.scope", word);
+}
+
+/// A supervisor that is no pool; the root has nobody above it.
+pub(super) fn supervisor(supervisor: &Supervisor, place: Place) -> Vec<Line> {
+    let Supervisor {
+        name: _,
+        restart,
+        significant,
+        required,
+        shutdown,
+        strategy,
+        start,
+        policy,
+        max_restarts,
+        period,
+        auto_shutdown,
+        backoff,
+        kind: _,
+        children,
+    } = supervisor;
+    let mut lines = Lines::default();
+    let word = match strategy {
+        Strategy::OneForOne => "one_for_one",
+        Strategy::OneForAll => "one_for_all",
+        Strategy::RestForOne => "rest_for_one",
+    };
+    lines.text("strategy", word);
+    intensity(&mut lines, (*max_restarts, *period));
+    let names = children.iter().map(|child| quoted(child.name()));
+    lines.put("children", array(names));
+    let word = match start {
+        StartMode::Ordered => "ordered",
+        StartMode::Parallel => "parallel",
+    };
+    lines.text("start", word);
+    let word = match policy {
+        Policy::Supd => "supd",
+        Policy::Otp => "otp",
+    };
+    lines.text("policy", word);
+    let word = match auto_shutdown {
+        AutoShutdown::Never => "never",
+        AutoShutdown::AnySignificant => "any_significant",
+        AutoShutdown::AllSignificant => "all_significant",
+    };
+    lines.text("auto_shutdown", word);
+    if place == Place::Root {
+        return lines.0;
+    }
+    lines.text("restart", restart_word(*restart));
+    lines.flag("significant", Flag(*significant));
+    lines.flag("required", Flag(*required));
+    let within = match shutdown {
+        Shutdown::Infinity => None,
+        Shutdown::Within(time) => Some(*time),
+    };
+    lines.patience("shutdown", within);
+    let own = lines.0.len();
+    spell_backoff(&mut lines, backoff);
+    lines.inherited(own);
+    lines.0
+}
+
+/// Where a supervisor stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// At the top.
+    Root,
+    /// Below another one.
+    Inside,
+}
+
+/// A pool: what its instances have, and what the pool has of its own.
+pub(super) fn pool(pool: &Supervisor, pattern: &Service) -> Vec<Line> {
+    let pool_only = ["significant"];
+    let mut lines = Lines(service(pattern, pool.policy));
+    lines.0.retain(|line| !pool_only.contains(&&*line.key));
+    lines.put("instances", pool.children.len().to_string());
+    lines.text("pool_restart", restart_word(pool.restart));
+    intensity(&mut lines, (pool.max_restarts, pool.period));
+    lines.0
+}
+
+fn intensity(lines: &mut Lines, (max, period): (u32, Duration)) {
+    lines.put("max_restarts", max.to_string());
+    lines.put("max_seconds", period.as_secs_f64().to_string());
+}
+
+/// Which of the two a node is in the language: a pool is a service.
+pub(super) fn table_of(node: &Node) -> &'static str {
+    match node {
+        Node::Service(_) => "service",
+        Node::Supervisor(sup) => match sup.kind {
+            SupervisorKind::Pool => "service",
+            SupervisorKind::Tree => "supervisor",
+        },
+    }
+}
+
+/// `[supd]`.
+pub(super) fn settings(settings: &Settings) -> Vec<Line> {
+    let Settings {
+        socket,
+        log_format,
+        log_level,
+        log_children,
+        log_timestamps,
+        shutdown_timeout,
+        exit_code,
+        exit_delay,
+        exit_on_term,
+        start_parallelism,
+        events_kept,
+    } = settings;
+    let mut lines = Lines::default();
+    let SocketSpec {
+        path: at,
+        group,
+        read_group,
+    } = socket;
+    if let Some(at) = at {
+        lines.put("socket.path", path(at));
+    }
+    for (key, who) in [("socket.group", group), ("socket.read_group", read_group)] {
+        if let Some(who) = who {
+            lines.put(key, spell_process::user(who));
+        }
+    }
+    match log_format {
+        None => {}
+        Some(LogFormat::Text) => lines.text("log.format", "text"),
+        Some(LogFormat::Json) => lines.text("log.format", "json"),
+    }
+    let word = match log_level {
+        LogLevel::Debug => "debug",
+        LogLevel::Info => "info",
+        LogLevel::Warn => "warn",
+        LogLevel::Error => "error",
+    };
+    lines.text("log.level", word);
+    let word = match log_children {
+        ChildLines::Prefix => "prefix",
+        ChildLines::Raw => "raw",
+        ChildLines::Json => "json",
+        ChildLines::Off => "off",
+    };
+    lines.text("log.children", word);
+    lines.flag("log.timestamps", Flag(*log_timestamps));
+    lines.time("shutdown_timeout", *shutdown_timeout);
+    match exit_code {
+        ExitCodePolicy::Cause => lines.text("exit_code", "cause"),
+        ExitCodePolicy::Service(name) => lines.text("exit_code", name),
+        ExitCodePolicy::Fixed(code) => lines.put("exit_code", code.to_string()),
+    }
+    lines.time("exit_delay", *exit_delay);
+    lines.put("exit_on_term", exit_on_term.to_string());
+    lines.put("start_parallelism", start_parallelism.to_string());
+    lines.put("events_kept", events_kept.to_string());
+    lines.0
+}

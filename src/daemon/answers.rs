@@ -40,9 +40,9 @@ impl Daemon {
             Route::Delete(name) => return self.with_node(request, &name, Self::delete),
             Route::AddChild(name) => return self.with_node(request, &name, Self::add_child),
             Route::Shutdown => return self.shut_down(request),
-            Route::Reload => return self.configure(request, None),
+            Route::Reload => return self.configure(request, &ConfigRequest::default()),
             Route::Apply => match body::<ConfigRequest>(&request.body) {
-                Ok(asked) => return self.configure(request, asked.toml.as_deref()),
+                Ok(asked) => return self.configure(request, &asked),
                 Err(refused) => refused,
             },
             Route::Tree => self
@@ -64,11 +64,8 @@ impl Daemon {
                 json: OPENAPI.to_owned(),
             },
             Route::Metrics => Answer::Metrics(self.metrics()),
-            Route::Plan | Route::Config => {
-                let message = format!("`{}` is not in this version", request.route.path());
-                Answer::error(501, code::UNSUPPORTED, message)
-                    .hint("supctl check FILE reads a configuration without a daemon")
-            }
+            Route::Plan => return self.plan(request),
+            Route::Config => self.told(&request.query),
         };
         answer(request.reply, reply);
     }
@@ -85,7 +82,7 @@ impl Daemon {
         }
     }
 
-    fn configure(&mut self, request: Request, text: Option<&str>) {
+    fn configure(&mut self, request: Request, asked: &ConfigRequest) {
         let by = actor(&request);
         let reply = match request.patience {
             Patience::UntilDone => Some(request.reply),
@@ -99,7 +96,7 @@ impl Daemon {
                 None
             }
         };
-        self.take_up(by, text, reply);
+        self.take_up(by, asked, reply);
     }
 
     /// The node of this name or path; else who has a similar one.

@@ -8,10 +8,10 @@ use super::control::Answer;
 use super::desk::answer;
 use super::run::Daemon;
 use super::{note, stamp};
-use crate::config::{self, Disk, Loaded, Options, Source, Style};
+use crate::config::{self, Disk, InForce, Loaded, Options, Source, Style};
 use crate::spec::{Name, Node, Service, Supervisor, Tree as Spec};
 use crate::tree::Actor;
-use crate::wire::{ConfigView, ReloadReply, code};
+use crate::wire::{ConfigRequest, ConfigView, ReloadReply, code};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -117,7 +117,7 @@ impl Config {
 
     /// The one that comes after it; `in_force` is the tree that the engine has now, with what was
     /// ordered since.
-    fn followed_by(&self, loaded: Loaded, in_force: &Spec) -> Self {
+    pub(crate) fn followed_by(&self, loaded: Loaded, in_force: &Spec) -> Self {
         let tree = loaded.keeping_scale(&self.loaded, in_force);
         Self {
             tree: Arc::new(tree),
@@ -133,6 +133,43 @@ impl Config {
     /// Names it.
     pub(crate) fn hash(&self) -> String {
         self.loaded.hash()
+    }
+
+    /// Reads what is to come after it: what stands in its files now, or this text instead of the
+    /// main one.
+    pub(crate) fn read_new(&self, text: Option<&str>) -> Result<Read, Refused> {
+        let path = &self.origin.path;
+        match text {
+            None => read(&self.origin, &Disk, Style::PLAIN),
+            Some(text) => read(&self.origin, &Instead { path, text }, Style::PLAIN),
+        }
+    }
+
+    /// Every table as it holds, with what was added since.
+    pub(crate) fn in_force(&self) -> Vec<InForce> {
+        let mut all = self.loaded.in_force();
+        for loaded in self.added.values() {
+            let mut child = loaded.in_force();
+            // What stands above a child is not its own.
+            child.retain(|table| table.parent.is_some());
+            all.extend(child);
+        }
+        all
+    }
+
+    /// The same as one text; what was added since is not in it.
+    pub(crate) fn to_toml(&self) -> String {
+        self.loaded.to_toml()
+    }
+
+    /// Everything that was read, the file first, each with where it is from.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&Loaded, Origin)> {
+        let child = |loaded: &'_ Loaded| Origin {
+            path: loaded.files.first().cloned().unwrap_or_default(),
+            vars: self.origin.vars.clone(),
+        };
+        let first = std::iter::once((&self.loaded, self.origin.clone()));
+        first.chain(self.added.values().map(move |l| (l, child(l))))
     }
 
     /// Instances 1 to `count` of a pool.
@@ -224,21 +261,28 @@ impl Config {
 impl Daemon {
     /// Reads the configuration again, by order of a signal.
     pub(crate) fn reload(&mut self, by: Actor) {
-        self.take_up(by, None, None);
+        self.take_up(by, &ConfigRequest::default(), None);
     }
 
-    /// Reads the configuration again, or this text instead of its main file.
-    pub(crate) fn take_up(&mut self, by: Actor, text: Option<&str>, reply: Option<Sender<Answer>>) {
-        let origin = self.desk.config.origin.clone();
-        let result = match text {
-            None => read(&origin, &Disk, Style::PLAIN),
-            Some(text) => {
-                let path = &origin.path;
-                read(&origin, &Instead { path, text }, Style::PLAIN)
-            }
-        };
-        match result {
+    /// Reads the configuration again, or takes the one that is asked for.
+    pub(crate) fn take_up(
+        &mut self,
+        by: Actor,
+        asked: &ConfigRequest,
+        reply: Option<Sender<Answer>>,
+    ) {
+        match self.desk.config.read_new(asked.toml.as_deref()) {
             Ok(read) => {
+                let planned = asked.hash.as_ref();
+                if planned.is_some_and(|hash| *hash != read.loaded.hash()) {
+                    let message = "the configuration has changed since it was planned";
+                    let stale = Answer::error(409, code::CONFLICT, message);
+                    let stale = stale.hint("look at the new plan: supctl plan");
+                    if let Some(to) = reply {
+                        answer(to, stale);
+                    }
+                    return;
+                }
                 self.put_in_force(read.loaded, &read.warnings);
                 let warnings = Some(read.warnings).filter(|w| !w.is_empty());
                 self.order_apply(by, reply, warnings.into_iter().collect());

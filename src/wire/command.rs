@@ -80,26 +80,6 @@ pub struct ChildRequest {
     pub instance: Option<String>,
 }
 
-/// `POST /v1/plan` and `POST /v1/apply`: the configuration to compare or to put in force.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConfigRequest {
-    /// Its text; absent: what stands in the daemon's files now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub toml: Option<String>,
-}
-
-/// What `GET /v1/config` answers.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConfigText {
-    /// Names this configuration.
-    pub hash: String,
-    /// The files it was read from, the main one first.
-    #[serde(default)]
-    pub files: Vec<String>,
-    /// The effective configuration; secrets are redacted.
-    pub toml: String,
-}
-
 /// The answer to every command that was understood and allowed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CommandReply {

@@ -11,10 +11,12 @@
 //! `tree` into these types is the daemon's work, showing them is `ctl`'s.
 
 mod command;
+mod config;
 mod error;
 mod event;
 mod log;
 pub mod paths;
+mod plan;
 pub mod query;
 pub mod socket_path;
 pub mod span;
@@ -23,15 +25,17 @@ mod stream;
 pub mod visible;
 
 pub use command::{
-    ChildRequest, CommandReply, ConfigRequest, ConfigText, ReloadReply, RestartRequest,
-    ScaleRequest, ShutdownRequest, SignalRequest, outcome,
+    ChildRequest, CommandReply, ReloadReply, RestartRequest, ScaleRequest, ShutdownRequest,
+    SignalRequest, outcome,
 };
+pub use config::{ConfigNode, ConfigRequest, ConfigText, InForceKey, WrittenKey};
 pub use error::{ErrorBody, ErrorDetail, code};
 pub use event::{
     BudgetLine, CulpritLine, DecisionLine, EventLine, FailureLine, RusageLine, WhoLine, kind,
 };
 pub use log::LogLine;
 pub use paths::{NoRoute, Route, Verb};
+pub use plan::{Because, Change, KeyChange, Plan, effect, op};
 pub use query::Query;
 pub use status::{ConfigView, DaemonView, Health, LastExit, NodeKind, NodeView, Status, StoppedBy};
 pub use stream::{Gap, Heartbeat, LogItem, Snapshot, StreamItem};

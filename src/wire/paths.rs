@@ -27,7 +27,7 @@ pub enum Route {
     Delete(String),
     /// `GET /v1/events`: a stream of [`StreamItem`](super::StreamItem)s.
     Events,
-    /// `POST /v1/plan` with [`ConfigRequest`](super::ConfigRequest).
+    /// `POST /v1/plan` with [`ConfigRequest`](super::ConfigRequest): [`Plan`](super::Plan).
     Plan,
     /// `POST /v1/apply` with [`ConfigRequest`](super::ConfigRequest).
     Apply,
@@ -141,9 +141,10 @@ impl Route {
         }
     }
 
-    /// Whether it only reads; the roles of the socket are checked by it. `plan` changes nothing.
+    /// Whether it only reads; the roles of the socket are checked by it. `plan` changes nothing,
+    /// but it reads files and the environment in supd's name, as the text it is given asks for.
     pub fn is_read(&self) -> bool {
-        self.method() == "GET" || *self == Self::Plan
+        self.method() == "GET"
     }
 
     /// The path of its request, without parameters.

@@ -20,6 +20,9 @@ pub const KIND: &str = "kind";
 /// Which question `GET /v1/health` answers with its status: `live` or `ready`.
 pub const LEVEL: &str = "level";
 
+/// Only this node's configuration.
+pub const NODE: &str = "node";
+
 /// The parameters of a request, in their order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Query(Vec<(String, String)>);

@@ -8,6 +8,7 @@
 )]
 
 mod bounds;
+mod change;
 mod control;
 mod harness;
 mod life;

@@ -254,8 +254,13 @@ fn others<'a>(events: &'a [EventLine], name: &str) -> Vec<&'a str> {
 pub(crate) fn reload(client: &Client, screen: &mut Screen) -> Result<u8, Failure> {
     let doing = Doing("reload the configuration");
     let reply: ReloadReply = client.order(&Route::Reload, "{}", doing)?;
+    report_reload(screen, &reply)
+}
+
+/// What a new configuration has changed.
+pub(crate) fn report_reload(screen: &mut Screen, reply: &ReloadReply) -> Result<u8, Failure> {
     if screen.json {
-        screen.json_value(&reply)?;
+        screen.json_value(reply)?;
     } else {
         for diagnostic in &reply.diagnostics {
             for line in diagnostic.lines() {

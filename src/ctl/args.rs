@@ -10,8 +10,9 @@ use std::time::Duration;
 
 const EXIT_CODES: &str = "\
 Exit codes, below 64 about the tree, from 64 about the tool:
-  0 done, yes   1 no, failed   3 not running or not ready   4 no such name
-  5 waited in vain   64 usage   65 invalid configuration   69 no daemon
+  0 done, yes   1 no, failed   2 changes are pending (plan --exit-code)
+  3 not running or not ready   4 no such name   5 waited in vain
+  64 usage   65 invalid configuration   69 no daemon
   75 busy   77 not permitted";
 
 /// Show and drive a tree of services that supd supervises
@@ -107,6 +108,16 @@ pub(crate) enum Command {
     IsReady(OneName),
     /// Check a configuration, without a daemon; exit 65 when it is invalid
     Check(CheckArgs),
+    /// Show what a new configuration would change, and which restarts follow from it
+    Plan(PlanArgs),
+    /// Show what a new configuration would change, ask, and put it in force
+    ///
+    /// All of it or nothing. On a terminal it asks first; elsewhere it does not.
+    Apply(ApplyArgs),
+    /// Show what is written for nodes, and where
+    Cat(NameList),
+    /// Show what is in force for nodes, defaults included, and where it comes from
+    Show(NameList),
     /// Send one request to the daemon and print the answer
     Api(ApiArgs),
     /// Explain a diagnostic, a class, a state, an exit code or an error code
@@ -282,6 +293,26 @@ pub(crate) struct CheckArgs {
 pub(crate) enum CheckFormat {
     Text,
     Github,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// Take this text instead of the daemon's main file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Exit 2 when something would change
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArgs {
+    /// Take this text instead of the daemon's main file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]

@@ -79,16 +79,44 @@ impl Client {
 
     /// The text of an answer to a `GET`.
     pub(crate) fn get(&self, route: &Route, doing: Doing<'_>) -> Result<String, Failure> {
+        self.get_with(route, &Query::default(), doing)
+    }
+
+    /// The same with parameters.
+    pub(crate) fn get_with(
+        &self,
+        route: &Route,
+        parameters: &Query,
+        doing: Doing<'_>,
+    ) -> Result<String, Failure> {
+        let target = format!("{}{parameters}", route.path());
+        let request = Request {
+            method: route.method(),
+            target: &target,
+            body: None,
+        };
+        self.answered(&request, doing)
+    }
+
+    /// The text of an answer to a `POST` that waits for nothing.
+    pub(crate) fn post(
+        &self,
+        route: &Route,
+        body: &str,
+        doing: Doing<'_>,
+    ) -> Result<String, Failure> {
+        let request = Request {
+            method: route.method(),
+            target: &route.path(),
+            body: Some(body),
+        };
+        self.answered(&request, doing)
+    }
+
+    fn answered(&self, request: &Request<'_>, doing: Doing<'_>) -> Result<String, Failure> {
         let (place, stream) = self.connect()?;
-        let answer = send(
-            (&place, stream),
-            &Request {
-                method: route.method(),
-                target: &route.path(),
-                body: None,
-            },
-            self.timeout.unwrap_or(PATIENCE),
-        )?;
+        let patience = self.timeout.unwrap_or(PATIENCE);
+        let answer = send((&place, stream), request, patience)?;
         let success = answer.is_success();
         let text = answer.text().map_err(|source| lost(&place, source))?;
         if success {

@@ -22,10 +22,12 @@ mod explain;
 mod failure;
 mod follow;
 mod http;
+mod keys;
 mod look;
 mod mark;
 mod names;
 pub mod picture;
+mod plan;
 mod reference;
 mod screen;
 pub mod story;
@@ -44,6 +46,8 @@ use std::ffi::OsString;
 pub const DONE: u8 = 0;
 /// No, or failed.
 pub const NO: u8 = 1;
+/// Changes are pending (`plan --exit-code`).
+pub const PENDING: u8 = 2;
 /// Not running or not ready.
 pub const NOT_READY: u8 = 3;
 /// No such name.
@@ -111,6 +115,10 @@ fn dispatch(cli: &Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::Shutdown(a) => act::shutdown(&client, screen, a),
         Command::Check(a) => check::check(screen, a),
         Command::Metrics => api::metrics(&client, screen),
+        Command::Plan(a) => plan::plan(&client, screen, a),
+        Command::Apply(a) => plan::apply(&client, screen, a),
+        Command::Cat(a) => keys::keys(&client, screen, (a, keys::Side::Written)),
+        Command::Show(a) => keys::keys(&client, screen, (a, keys::Side::InForce)),
         Command::Api(a) => api::api(&client, screen, a),
         Command::Explain(a) => explain::explain(screen, &a.word),
         Command::Completions(a) => reference::completions(screen, a.shell),

@@ -2,6 +2,8 @@
 //! A daemon that is none: a thread behind a Unix socket that gives prepared answers and remembers
 //! what it was asked. One connection at a time, in order, as supctl uses them.
 
+#![allow(dead_code, reason = "not every test program uses all of it")]
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;

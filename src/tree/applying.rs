@@ -24,12 +24,17 @@ pub(super) struct Applying {
 }
 
 impl Tree {
-    /// A new apply; the one before is answered as far as it has come.
+    /// A new apply; the one before is answered as far as it has come, and what is left of it is
+    /// waited for by this one.
     pub(super) fn begin_apply(&mut self, id: CommandId) {
-        self.end_apply();
+        let before = self.applying.take();
+        let pending = before.map_or_else(BTreeMap::new, |before| {
+            self.reply(before.id, Outcome::Applied(before.done));
+            before.pending
+        });
         self.applying = Some(Applying {
             id,
-            pending: BTreeMap::new(),
+            pending,
             done: Applied::default(),
         });
     }
@@ -110,7 +115,7 @@ impl Tree {
         let in_turn = node
             .parent
             .and_then(|sup| self.task(sup))
-            .is_some_and(|task| task.kind == TaskKind::Apply);
+            .is_some_and(|task| task.kind == TaskKind::Apply || task.start.contains(&id));
         let due = matches!(node.rest(), Some(Rest::Fresh | Rest::Off));
         node.again.is_some() || in_turn || due
     }

@@ -151,6 +151,7 @@ impl Tree {
             Command::Pin(node) => {
                 self.nodes[node].pinned = true;
                 self.nodes[node].again = None;
+                self.spare_from_task(node);
                 self.timers.clear(node, Purpose::Backoff);
                 let pending = matches!(
                     self.nodes[node].rest(),
@@ -430,6 +431,22 @@ impl Tree {
             }
         }
         self.reply(id, Outcome::Done);
+    }
+
+    /// What a group has begun goes on without a child that is pinned now (default policy).
+    fn spare_from_task(&mut self, child: NodeId) {
+        let Some(sup) = self.nodes[child].parent else {
+            return;
+        };
+        if self.policy_of(sup) == Policy::Otp {
+            return;
+        }
+        if let Some(task) = self.task_mut(sup)
+            && task.kind != TaskKind::Terminate
+        {
+            task.stop.retain(|id| *id != child);
+            task.start.retain(|id| *id != child);
+        }
     }
 
     fn unpin(&mut self, id: CommandId, node: NodeId) {

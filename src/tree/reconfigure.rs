@@ -48,7 +48,7 @@ impl Tree {
         let Some(old) = self.sup_spec(sup).cloned() else {
             return;
         };
-        if old == *new && !self.has_dynamic(sup) {
+        if old == *new && self.is_as_specified(sup) {
             return;
         }
         self.nodes[sup].replaced = false;
@@ -72,12 +72,16 @@ impl Tree {
         works.push((sup, work));
     }
 
-    fn has_dynamic(&self, sup: NodeId) -> bool {
+    /// Whether nothing was added or deleted by command, here and below. OTP's `code_change` does
+    /// not ask for what is missing: a temporary child that has ended is forgotten.
+    fn is_as_specified(&self, sup: NodeId) -> bool {
         let children = self.children(sup);
-        children.iter().any(|child| {
-            self.nodes[*child].origin == Origin::Dynamic
-                || (self.nodes[*child].sup().is_some() && self.has_dynamic(*child))
-        })
+        let own = |id: &NodeId| self.nodes[*id].origin == Origin::Configured;
+        let below = |id: &NodeId| self.nodes[*id].sup().is_none() || self.is_as_specified(*id);
+        let named = self.sup_spec(sup).map_or(0, |spec| spec.children.len());
+        let stays = children.iter().filter(|id| !self.nodes[**id].leaving);
+        let complete = self.policy_of(sup) == Policy::Otp || stays.count() == named;
+        complete && children.iter().all(|id| own(id) && below(id))
     }
 
     /// Brings the list of children in line and says what has to be done about it.

@@ -44,6 +44,15 @@ impl Leavers {
         taken.by.first().copied()
     }
 
+    /// Names that are taken, and who waits for one.
+    #[cfg(any(test, feature = "test-hooks"))]
+    pub(super) fn len(&self) -> usize {
+        let entries = self.0.values();
+        entries
+            .map(|taken| taken.by.len() + taken.heirs.len())
+            .sum()
+    }
+
     /// This node is gone. Who may have its name now?
     fn gone(&mut self, id: NodeId, name: &Name) -> Vec<NodeId> {
         let Some(taken) = self.0.get_mut(name) else {

@@ -44,6 +44,8 @@ mod supervisor;
 mod task;
 mod task_end;
 mod timers;
+#[cfg(any(test, feature = "test-hooks"))]
+mod under_test;
 
 pub use effect::{Defeat, Effect, Effects, Halt};
 pub use event::{
@@ -57,6 +59,8 @@ pub use record::{
     What,
 };
 pub use snapshot::{NodeView, Snapshot, State};
+#[cfg(any(test, feature = "test-hooks"))]
+pub use under_test::Burden;
 
 use crate::spec::{Name, Tree as Spec};
 use answer::Waiter;

@@ -5,6 +5,9 @@
 //! It never asks the engine what it thinks (but for the status people see, law 23), so that a
 //! mistake of the engine cannot be shared by its judges.
 
+use super::law_bounds::Helper;
+use super::law_reload::Reload;
+use super::law_scope::Group;
 use super::truth::{Fact, Truth};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -48,6 +51,8 @@ pub(crate) struct File {
     pub(crate) announced: Option<(RunId, StartWhy)>,
     /// A restart was decided and has not begun.
     pub(crate) owed: bool,
+    /// It was stopped for its group and has not been started with it.
+    pub(crate) grouped: bool,
     /// An operator's stop was acknowledged.
     pub(crate) kept_down: bool,
     /// The operator's last word about it.
@@ -67,6 +72,10 @@ pub(crate) struct File {
 #[derive(Debug, Default)]
 pub(crate) struct Reign {
     pub(crate) begun: bool,
+    /// Incarnations so far.
+    pub(crate) number: u32,
+    /// Whom the restart of a child concerns.
+    pub(crate) group: Option<Group>,
     pub(crate) up: bool,
     pub(crate) ending: bool,
     pub(crate) window: Vec<Time>,
@@ -92,8 +101,8 @@ pub(crate) struct Court {
     pub(crate) truth: Truth,
     pub(crate) files: Vec<File>,
     pub(crate) ids: BTreeMap<NodeId, Fact>,
-    /// Runs that work for a service, and whether they were killed.
-    pub(crate) helpers: BTreeMap<RunId, bool>,
+    /// Runs that work for a service.
+    pub(crate) helpers: BTreeMap<RunId, Helper>,
     pub(crate) given: BTreeMap<CommandId, Given>,
     pub(crate) actors: BTreeSet<i32>,
     pub(crate) unanswered: usize,
@@ -108,6 +117,7 @@ pub(crate) struct Court {
     pub(crate) signals: Vec<RunId>,
     /// Restarts decided because of the event at hand, and which of its window each was.
     pub(crate) tokens: Vec<(u32, Fact)>,
+    pub(crate) reload: Reload,
     pub(crate) violations: Vec<Violation>,
 }
 
@@ -130,6 +140,7 @@ impl Court {
             told: None,
             signals: Vec::new(),
             tokens: Vec::new(),
+            reload: Reload::default(),
             violations: Vec::new(),
         }
     }
@@ -180,9 +191,7 @@ impl Court {
         }
         match effect {
             Effect::Spawn { run, .. } => self.spawn(*run),
-            Effect::SpawnHelper { run, .. } => {
-                self.helpers.insert(*run, false);
-            }
+            Effect::SpawnHelper { run, .. } => self.helper_begins(*run),
             Effect::Signal { run, signal, .. } => self.signal(*run, *signal),
             Effect::Reply { id, outcome } => self.reply(*id, outcome),
             Effect::Record(record) => self.record(record),
@@ -194,6 +203,7 @@ impl Court {
     /// Everything that follows from one event has been performed.
     pub(crate) fn adjourn(&mut self) {
         self.count_tokens();
+        self.helpers_in_time();
         if let Some((live, _)) = self.told.take() {
             self.accuse(12, format!("the end of {} left no record", live.run));
         }
@@ -215,7 +225,10 @@ impl Court {
         };
         self.ids.insert(id, fact);
         match &record.what {
-            What::Starting { run, why, .. } => self.starting(fact, *run, *why),
+            What::Starting { run, why, .. } => {
+                self.group_starts(fact, *why);
+                self.starting(fact, *run, *why);
+            }
             What::Ready { run: Some(run), .. } => self.ready(fact, *run),
             What::Ready { run: None, .. } => self.files[fact].reign.up = true,
             What::Exited(exit) => {
@@ -235,11 +248,16 @@ impl Court {
                 run: Some(run),
                 why,
             } => self.stopping(fact, *run, *why),
-            What::Stopping { run: None, .. } => self.ending(fact),
+            What::Stopping { run: None, why } => self.ending(fact, *why),
             What::Signalled { run, .. } => self.signals.push(*run),
-            What::Stopped { .. } | What::SupervisorStopped { .. } => self.stopped(fact),
+            What::Stopped { why } | What::SupervisorStopped { why, .. } => {
+                self.stopped(fact, *why);
+            }
             What::Unkillable { .. } => self.unkillable(fact),
-            What::SupervisorStarting { .. } => self.reign_begins(fact),
+            What::SupervisorStarting { why, .. } => {
+                self.group_starts(fact, *why);
+                self.reign_begins(fact);
+            }
             What::Exhausted { .. } => self.exhausted(fact),
             What::Escalated { class, .. } => self.escalated(fact, *class),
             What::StartFailed { .. } => {
@@ -249,8 +267,8 @@ impl Court {
             What::Added => self.files[fact].successor = Some(id),
             What::Removed => self.removed(fact, id),
             What::Command { by, .. } => self.command_recorded(fact, *by),
+            What::Strategy { child, scope, .. } => self.scope_recorded(*child, scope),
             What::Backoff { .. }
-            | What::Strategy { .. }
             | What::Changed
             | What::ShuttingDown { .. }
             | What::Health { .. }
@@ -307,8 +325,9 @@ impl Court {
                 .all(|at| self.files[at].reign.begun);
             let file = &self.files[fact];
             if file.owed && reachable && !file.pinned {
+                let law = if file.grouped { 5 } else { 9 };
                 let text = format!("{} was to be restarted and is forgotten", self.name(fact));
-                self.accuse(9, text);
+                self.accuse(law, text);
                 return;
             }
         }

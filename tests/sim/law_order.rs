@@ -5,7 +5,7 @@
 use super::court::Court;
 use super::truth::Fact;
 use std::time::Duration;
-use supd::spec::{Policy, Supervisor};
+use supd::spec::Policy;
 use supd::tree::{Haste, RunId, StartWhy, StopWhy};
 
 /// `shutdown_timeout` of every simulated tree; what comes after it is no order any more.
@@ -123,19 +123,6 @@ impl Court {
                 self.name(sibling)
             );
             self.accuse(4, text);
-        }
-    }
-
-    /// An apply gives the children of these supervisors another order. One that is in the middle
-    /// of a stop or a start goes on with it in the order it had.
-    pub(crate) fn order_changes(&mut self, root: &Supervisor) {
-        let ending = self.truth.find(&root.name);
-        if ending.is_none_or(|fact| self.files[fact].reign.ending) {
-            return;
-        }
-        for sup in self.truth.reorder(root) {
-            let reign = &mut self.files[sup].reign;
-            reign.disturbed |= reign.ending || !reign.up;
         }
     }
 

@@ -80,11 +80,8 @@ impl Court {
         }
         // Effects are performed in order: what was to be executed is there for a later signal,
         // though its start is reported afterwards.
-        let helper = self.helpers.get_mut(&run).map(|killed| {
-            *killed |= signal == Signal::KILL;
-            true
-        });
-        if helper.is_none() && self.live_of(run).is_none() {
+        let helper = self.helper_signalled(run, signal);
+        if !helper && self.live_of(run).is_none() {
             self.accuse(3, format!("{signal} goes to {run}, which has no process"));
         }
     }
@@ -100,7 +97,7 @@ impl Court {
             self.accuse(24, text);
         }
         // One that was killed is reaped by whoever ends the daemon.
-        let helper = self.helpers.iter().find(|(_, killed)| !**killed);
+        let helper = self.helpers.iter().find(|(_, helper)| !helper.killed);
         if let Some((run, _)) = helper {
             self.accuse(24, format!("{halt:?} while the helper {run} lives"));
         }

@@ -115,6 +115,7 @@ impl Court {
 
     pub(super) fn stopping(&mut self, fact: Fact, run: RunId, why: StopWhy) {
         self.caused_by(&why);
+        self.is_concerned(fact, why);
         self.in_stop_order(fact, run, why);
         let live = self.files[fact]
             .live
@@ -132,9 +133,10 @@ impl Court {
         }
     }
 
-    pub(super) fn stopped(&mut self, fact: Fact) {
+    pub(super) fn stopped(&mut self, fact: Fact, why: StopWhy) {
         self.files[fact].owed = false;
         self.files[fact].announced = None;
+        self.group_owes(fact, why);
         if self.truth.rules(fact).is_some() {
             self.reign_ends(fact);
         }
@@ -190,6 +192,9 @@ impl Court {
             self.files[guest].guest = true;
         }
         let Some(fact) = target else { return };
+        if let Command::Scale(_, kept) = command {
+            self.scaled(fact, kept);
+        }
         self.wish(id, fact, command);
     }
 
@@ -202,6 +207,7 @@ impl Court {
                 self.files[fact].kept_down = false;
             }
             Command::Pin(_) => {
+                self.spared(fact);
                 self.files[fact].pinned = true;
                 self.files[fact].owed = false;
             }
@@ -244,6 +250,9 @@ impl Court {
         if changes && !recorded {
             let text = format!("{:?} was done and nobody wrote down by whom", given.command);
             self.accuse(20, text);
+        }
+        if target.is_none() {
+            self.reload_is_done(id);
         }
         let Some(fact) = target else { return };
         if stop {

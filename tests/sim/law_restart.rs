@@ -5,7 +5,7 @@
 use super::court::Court;
 use super::truth::Fact;
 use supd::spec::Restart;
-use supd::tree::{Budget, Class, Decision, RunId, StartWhy};
+use supd::tree::{Budget, Class, Decision, RunId, StartWhy, StopWhy};
 
 impl Court {
     pub(super) fn starting(&mut self, fact: Fact, run: RunId, why: StartWhy) {
@@ -20,6 +20,7 @@ impl Court {
         }
         let file = &mut self.files[fact];
         file.owed = false;
+        file.grouped = false;
         file.finished = false;
         if let Some((before, _)) = file.announced.replace((run, why)) {
             self.accuse(12, format!("{run} is announced while {before} waits"));
@@ -42,6 +43,7 @@ impl Court {
         match decision {
             Decision::Restart { .. } => {
                 self.files[fact].owed = true;
+                self.group_decided(fact);
                 // In OTP whatever ends before it is ready is a failed start, tried again.
                 let literal = self.files[fact].failed_start && !self.stop_lasts(fact);
                 if normal && restart == Restart::Transient && !literal {
@@ -165,8 +167,13 @@ impl Court {
             let text = format!("{} starts though it runs", self.name(sup));
             self.accuse(12, text);
         }
+        self.truth.begin(sup);
+        self.open_files();
         let file = &mut self.files[sup];
         file.owed = false;
+        file.grouped = false;
+        file.reign.number += 1;
+        file.reign.group = None;
         file.failed_start = false;
         file.reign.begun = true;
         file.reign.up = false;
@@ -187,7 +194,12 @@ impl Court {
         }
     }
 
-    pub(super) fn ending(&mut self, sup: Fact) {
+    pub(super) fn ending(&mut self, sup: Fact, why: StopWhy) {
+        // One that ends by itself gives the same reason as one that goes with its supervisor.
+        if why != StopWhy::Supervisor && self.truth.entry(sup).parent.is_some() {
+            self.is_concerned(sup, why);
+        }
+        self.files[sup].reign.group = None;
         self.files[sup].reign.ending = true;
         self.forgive_debts(sup);
     }

@@ -13,10 +13,13 @@
 mod court;
 mod dice;
 mod forest;
+mod law_bounds;
 mod law_order;
 mod law_processes;
 mod law_records;
+mod law_reload;
 mod law_restart;
+mod law_scope;
 pub(crate) mod mutant;
 pub(crate) mod plan;
 mod truth;

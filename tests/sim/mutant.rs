@@ -3,14 +3,16 @@
 //! specification, so that the whole looks like an engine with one mistake. The simulator is worth
 //! something only if each of them is caught, by the law it breaks.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use supd::spec::{
-    ExitFacts, ExitStatus, Node, Restart, Scope, Signal, StartMode, Supervisor, Tree as Spec,
+    ExitFacts, ExitStatus, Node, Process, Restart, Scope, Service, Signal, StartMode, Strategy,
+    Supervisor, Tree as Spec,
 };
 use supd::tree::{
-    Actor, Command, CommandId, Effect, Event, Halt, Outcome, RunId, Time, Tree, What,
+    Actor, Command, CommandId, Effect, Event, Halt, Outcome, RunId, State, Time, Tree, What,
 };
 
 /// A planted bug, named by what it does.
@@ -36,17 +38,27 @@ pub(crate) enum Mutant {
     RollsItsOwnDice,
     LosesAnExit,
     HaltsEarly,
+    TouchesTooMany,
+    TouchesTooFew,
+    TouchesThePinned,
+    ReloadsTheUntouched,
+    ForgetsTheReload,
+    LetsHelpersRun,
+    HoardsWaiters,
 }
 
 /// Every mutant and the invariant that catches it.
-pub(crate) const MUTANTS: [(Mutant, u8); 20] = [
+pub(crate) const MUTANTS: [(Mutant, u8); 27] = [
     (Mutant::SpawnsTwice, 1),
     (Mutant::ReapsTwice, 2),
     (Mutant::SignalsTheDead, 3),
     (Mutant::StartsAllAtOnce, 4),
+    (Mutant::TouchesTooMany, 5),
+    (Mutant::TouchesTooFew, 5),
     (Mutant::AllowsOneRestartMore, 6),
     (Mutant::IsDownTooSoon, 7),
     (Mutant::StartsWhatWasStopped, 8),
+    (Mutant::TouchesThePinned, 8),
     (Mutant::LosesDeadlines, 9),
     (Mutant::RestartsTemporaries, 10),
     (Mutant::ChangesFacts, 11),
@@ -54,13 +66,20 @@ pub(crate) const MUTANTS: [(Mutant, u8); 20] = [
     (Mutant::DropsASignal, 12),
     (Mutant::ReadsTheWallClock, 13),
     (Mutant::RollsItsOwnDice, 14),
+    (Mutant::ReloadsTheUntouched, 15),
+    (Mutant::ForgetsTheReload, 15),
+    (Mutant::LetsHelpersRun, 16),
     (Mutant::AnswersEarly, 18),
     (Mutant::AnswersTwice, 18),
     (Mutant::LeavesAGap, 19),
     (Mutant::ForgetsWho, 20),
+    (Mutant::HoardsWaiters, 22),
     (Mutant::LosesAnExit, 23),
     (Mutant::HaltsEarly, 24),
 ];
+
+/// Commands and runs from here on are a mutant's own.
+const HIDDEN: u64 = 1 << 40;
 
 /// What no engine may have: something that is outside of its arguments.
 static THROWS: AtomicU64 = AtomicU64::new(1);
@@ -74,6 +93,8 @@ pub(crate) struct Engine {
     next_seq: u64,
     hidden: u64,
     silent: Option<CommandId>,
+    /// Probes and commands of services.
+    helpers: BTreeSet<RunId>,
 }
 
 /// An event as the engine was given it, and what it wants.
@@ -91,8 +112,9 @@ impl Engine {
             mutant,
             count: 0,
             next_seq: 1,
-            hidden: 1 << 40,
+            hidden: HIDDEN,
             silent: None,
+            helpers: BTreeSet::new(),
         }
     }
 
@@ -120,10 +142,16 @@ impl Engine {
             _ => now,
         };
         let mut turns = Vec::new();
+        // What somebody wants is known to the judges, however the engine misunderstands it.
+        let meant = event.clone();
         for event in self.told(mutant, event) {
             let effects = self.tree.handle(now, event.clone()).0;
             let effects = self.wanted(mutant, &event, effects);
-            turns.push((event, effects));
+            let asked = matches!(event, Event::Command { .. });
+            turns.push((if asked { meant.clone() } else { event }, effects));
+        }
+        if mutant == Mutant::HoardsWaiters {
+            self.ask_behind_the_back(now, &mut turns);
         }
         if mutant == Mutant::StartsWhatWasStopped {
             self.start_behind_the_back(now, &mut turns);
@@ -137,10 +165,44 @@ impl Engine {
             (Mutant::LosesAnExit, Event::Exited { run, .. })
                 if self.count.is_multiple_of(3)
                     && self.tree.view(run.node).is_some_and(|view| {
-                        view.run == Some(run) && view.state == supd::tree::State::Ready
+                        view.run == Some(run) && view.state == State::Ready
                     }) =>
             {
                 Vec::new()
+            }
+            (
+                Mutant::TouchesThePinned,
+                Event::Command {
+                    id,
+                    by,
+                    command: Command::Pin(node),
+                },
+            ) => {
+                let command = Command::Unpin(node);
+                vec![Event::Command { id, by, command }]
+            }
+            (
+                Mutant::ForgetsTheReload,
+                Event::Command {
+                    id,
+                    by,
+                    command: Command::Apply(_),
+                },
+            ) => {
+                let command = Command::Apply(Arc::clone(self.tree.spec()));
+                vec![Event::Command { id, by, command }]
+            }
+            (
+                Mutant::ReloadsTheUntouched,
+                Event::Command {
+                    id,
+                    by,
+                    command: Command::Apply(spec),
+                },
+            ) => {
+                let spec = Arc::new(with_another_program(&spec, self.count));
+                let command = Command::Apply(spec);
+                vec![Event::Command { id, by, command }]
             }
             (
                 _,
@@ -206,6 +268,13 @@ impl Engine {
             (Mutant::DropsASignal, Effect::Signal { signal, .. }) if *signal == Signal::TERM => {
                 return;
             }
+            (_, Effect::Reply { id, .. }) if id.0 > HIDDEN => return,
+            (Mutant::LetsHelpersRun, Effect::SpawnHelper { run, .. }) => {
+                self.helpers.insert(*run);
+            }
+            (Mutant::LetsHelpersRun, Effect::Signal { run, .. }) if self.helpers.contains(run) => {
+                return;
+            }
             (Mutant::AnswersEarly, Effect::Reply { id, .. }) if self.silent == Some(*id) => return,
             (Mutant::AnswersTwice, Effect::Reply { .. }) => out.push(effect.clone()),
             (_, Effect::Record(record)) => match (mutant, &mut record.what) {
@@ -240,6 +309,31 @@ impl Engine {
                 record.seq.0 = self.next_seq;
                 record.cause = None;
                 self.next_seq += 1;
+            }
+        }
+    }
+
+    /// Somebody nobody knows waits for whatever is starting.
+    fn ask_behind_the_back(&mut self, now: Time, turns: &mut [Turn]) {
+        let nodes = self.tree.snapshot().nodes;
+        let Some(view) = nodes.iter().find(|view| view.state == State::Starting) else {
+            return;
+        };
+        for _ in 0..4 {
+            self.hidden += 1;
+            let id = CommandId(self.hidden);
+            let by = Actor::Supd;
+            let command = Command::Start(view.id);
+            let event = Event::Command { id, by, command };
+            let effects = self.tree.handle(now, event.clone()).0;
+            let unknown = |effect: &Effect| match effect {
+                Effect::Record(record) => !matches!(record.what, What::Command { .. }),
+                _ => true,
+            };
+            let effects = effects.into_iter().filter(unknown).collect();
+            let effects = self.wanted(Mutant::HoardsWaiters, &event, effects);
+            if let Some((_, last)) = turns.last_mut() {
+                last.extend(effects);
             }
         }
     }
@@ -299,6 +393,12 @@ fn lie_about(sup: &Supervisor, mutant: Mutant) -> Supervisor {
     match mutant {
         Mutant::StartsAllAtOnce => copy.start = StartMode::Parallel,
         Mutant::AllowsOneRestartMore => copy.max_restarts += 1,
+        Mutant::TouchesTooMany if copy.strategy == Strategy::RestForOne => {
+            copy.strategy = Strategy::OneForAll;
+        }
+        Mutant::TouchesTooFew if copy.strategy == Strategy::OneForAll => {
+            copy.strategy = Strategy::RestForOne;
+        }
         _ => {}
     }
     for child in &mut copy.children {
@@ -317,6 +417,32 @@ fn lie_about(sup: &Supervisor, mutant: Mutant) -> Supervisor {
         }
     }
     copy
+}
+
+/// The specification of a reload, where a service nobody has touched has another program.
+fn with_another_program(spec: &Spec, number: u64) -> Spec {
+    fn change(sup: &Supervisor, program: &Arc<Process>) -> Supervisor {
+        let mut copy = sup.clone();
+        if let Some(child) = copy.children.first_mut() {
+            match child {
+                Node::Supervisor(inner) => *inner = Arc::new(change(inner, program)),
+                Node::Service(service) => {
+                    let process = Arc::clone(program);
+                    let changed = Service {
+                        process,
+                        ..(**service).clone()
+                    };
+                    *service = Arc::new(changed);
+                }
+            }
+        }
+        copy
+    }
+    let program = Arc::new(super::forest::process(&format!("mutant {number}")));
+    Spec {
+        settings: Arc::clone(&spec.settings),
+        root: Arc::new(change(&spec.root, &program)),
+    }
 }
 
 fn answers(effects: &[Effect], command: CommandId) -> bool {

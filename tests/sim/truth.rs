@@ -33,6 +33,7 @@ pub(crate) enum Kind {
 #[derive(Debug)]
 pub(crate) struct Rules {
     pub(crate) policy: Policy,
+    pub(crate) strategy: Strategy,
     pub(crate) max_restarts: usize,
     pub(crate) period: Duration,
     /// Its children start and stop one after another.
@@ -50,6 +51,8 @@ pub(crate) struct Rules {
 pub(crate) struct Truth {
     entries: Vec<Entry>,
     by_name: BTreeMap<Name, Fact>,
+    /// Specifications that hold from the next start on (OTP's `code_change`).
+    later: BTreeMap<Fact, Arc<Supervisor>>,
 }
 
 impl Truth {
@@ -118,51 +121,83 @@ impl Truth {
         }
     }
 
-    /// Takes over the order of the children, here and below; those that are not named stand last.
-    /// Returns the supervisors whose order is another one now.
-    pub(crate) fn reorder(&mut self, sup: &Supervisor) -> Vec<Fact> {
+    /// A new specification of a supervisor and of everything below it. Returns the supervisors
+    /// whose order is another one now.
+    pub(crate) fn adopt(&mut self, new: &Supervisor) -> Vec<Fact> {
+        let Some(sup) = self.find(&new.name) else {
+            return Vec::new();
+        };
         let mut changed = Vec::new();
-        let Some(fact) = self.find(&sup.name) else {
-            return changed;
-        };
-        let Some(rules) = self.rules(fact) else {
-            return changed;
-        };
-        let all = rules.children.clone();
-        let mut order: Vec<Fact> = sup
+        if let Kind::Supervisor(rules) = &mut self.entries[sup].kind {
+            let children = std::mem::take(&mut rules.children);
+            *rules = rules_of(new, children);
+        }
+        for child in &new.children {
+            let Some(fact) = self.find(child.name()) else {
+                self.learn(sup, child);
+                continue;
+            };
+            if self.entries[fact].parent != Some(sup) {
+                self.move_below(fact, sup);
+                changed.push(sup);
+            }
+            self.entries[fact].restart = child.restart();
+            match child {
+                Node::Service(service) => {
+                    self.entries[fact].kind = Kind::Service(Arc::clone(service));
+                }
+                Node::Supervisor(below) if new.policy == Policy::Otp => {
+                    self.later.insert(fact, Arc::clone(below));
+                }
+                Node::Supervisor(below) => changed.extend(self.adopt(below)),
+            }
+        }
+        changed.extend(self.reorder(sup, new));
+        changed
+    }
+
+    /// A supervisor starts: whatever was to hold from here on does.
+    pub(crate) fn begin(&mut self, sup: Fact) {
+        if let Some(new) = self.later.remove(&sup) {
+            self.adopt(&new);
+        }
+    }
+
+    fn move_below(&mut self, fact: Fact, sup: Fact) {
+        let before = self.entries[fact].parent.replace(sup);
+        for (at, here) in [(before, false), (Some(sup), true)] {
+            let Some(Kind::Supervisor(rules)) = at.map(|at| &mut self.entries[at].kind) else {
+                continue;
+            };
+            rules.children.retain(|child| *child != fact);
+            if here {
+                rules.children.push(fact);
+            }
+        }
+    }
+
+    /// Takes over the order of the children; those that are not named stand last.
+    fn reorder(&mut self, fact: Fact, sup: &Supervisor) -> Option<Fact> {
+        let all = self.rules(fact)?.children.clone();
+        let named = sup
             .children
             .iter()
-            .filter_map(|child| self.find(child.name()))
-            .filter(|child| all.contains(child))
-            .collect();
+            .filter_map(|child| self.find(child.name()));
+        let mut order: Vec<Fact> = named.filter(|child| all.contains(child)).collect();
         let rest: Vec<Fact> = all.iter().copied().filter(|f| !order.contains(f)).collect();
         order.extend(rest);
+        let mut changed = None;
         for (place, child) in order.into_iter().enumerate() {
             if self.entries[child].place != place {
                 self.entries[child].place = place;
-                changed.push(fact);
-            }
-        }
-        for child in &sup.children {
-            if let Node::Supervisor(below) = child {
-                changed.extend(self.reorder(below));
+                changed = Some(fact);
             }
         }
         changed
     }
 
     fn learn_supervisor(&mut self, parent: Option<Fact>, sup: &Supervisor) {
-        let pool = sup.kind == SupervisorKind::Pool;
-        let rules = Rules {
-            policy: sup.policy,
-            max_restarts: usize::try_from(sup.max_restarts).unwrap_or(usize::MAX),
-            period: sup.period,
-            ordered: sup.start == StartMode::Ordered && !pool,
-            exclusive: sup.policy == Policy::Otp || (sup.strategy != Strategy::OneForOne && !pool),
-            pool,
-            hasty: sup.shutdown != Shutdown::Infinity,
-            children: Vec::new(),
-        };
+        let rules = rules_of(sup, Vec::new());
         let fact = self.enter(parent, &sup.name, sup.restart, Kind::Supervisor(rules));
         for child in &sup.children {
             self.learn(fact, child);
@@ -186,5 +221,20 @@ impl Truth {
             kind,
         });
         fact
+    }
+}
+
+fn rules_of(sup: &Supervisor, children: Vec<Fact>) -> Rules {
+    let pool = sup.kind == SupervisorKind::Pool;
+    Rules {
+        policy: sup.policy,
+        strategy: sup.strategy,
+        max_restarts: usize::try_from(sup.max_restarts).unwrap_or(usize::MAX),
+        period: sup.period,
+        ordered: sup.start == StartMode::Ordered && !pool,
+        exclusive: sup.policy == Policy::Otp || (sup.strategy != Strategy::OneForOne && !pool),
+        pool,
+        hasty: sup.shutdown != Shutdown::Infinity,
+        children,
     }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use supd::spec::{
     AutoShutdown, ExitFacts, ExitStatus, Name, Node, Policy, ProbeFault, Ready, Service,
-    ServiceKind, Signal,
+    ServiceKind, Signal, Tree,
 };
 use supd::tree::{
     Actor, Command, CommandId, Effect, Event, NodeId, ProbeAnswer, RunId, State, Time,
@@ -239,6 +239,7 @@ impl<'a> World<'a> {
             self.court.accuse(0, complaint);
         }
         if self.events.is_multiple_of(16) {
+            self.court.is_bounded(self.engine.tree.burden());
             self.compare_status();
         }
     }
@@ -532,15 +533,25 @@ impl<'a> World<'a> {
                 Some(child) => Command::Add(node, child),
                 None => return,
             },
-            Verb::Apply(number) => {
-                let tree = Arc::new(self.plan.variant(number));
-                self.court.order_changes(&tree.root);
-                Command::Apply(tree)
-            }
+            Verb::Apply(number) => return self.apply(&Arc::new(self.plan.variant(number))),
         };
         let by = self.somebody();
         let id = CommandId(self.commands);
         self.give(Event::Command { id, by, command });
+    }
+
+    /// A reload; what people are shown before and after it is compared.
+    fn apply(&mut self, tree: &Arc<Tree>) {
+        let before = self.engine.tree.snapshot().nodes;
+        let by = self.somebody();
+        let id = CommandId(self.commands);
+        let command = Command::Apply(Arc::clone(tree));
+        self.court.reload(id, &tree.root);
+        self.give(Event::Command { id, by, command });
+        let after = self.engine.tree.snapshot().nodes;
+        if !self.court.halted && self.court.violations.is_empty() {
+            self.court.reload_keeps(&before, &after, &tree.root);
+        }
     }
 
     /// The pool's first instance under these numbers.

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Law 15: a reload is all or nothing. What it changes is changed when it is answered; who is not
+//! concerned keeps process, counters and history.
+
+use super::court::Court;
+use super::truth::Fact;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use supd::spec::{Name, Node, Policy, Ready, Service, Strategy, Supervisor};
+use supd::tree::{CommandId, NodeView, RunId, State};
+
+/// What the reloads so far allow and ask for.
+#[derive(Debug, Default)]
+pub(crate) struct Reload {
+    /// The newest one, until it is answered.
+    id: Option<CommandId>,
+    /// Who may be stopped by a configuration; whoever stands below may, too.
+    concerned: BTreeSet<Fact>,
+    /// Who has a new program, and the process that has the old one.
+    outdated: Vec<(Fact, RunId)>,
+    /// Who is to be gone.
+    leaving: Vec<Fact>,
+}
+
+/// What must not change about somebody who is not concerned.
+#[derive(Debug, PartialEq)]
+struct Kept {
+    run: Option<RunId>,
+    state: State,
+    starts: u32,
+    restarts: u32,
+    pinned: bool,
+    stopped: bool,
+    /// Of a supervisor: the restarts of this incarnation.
+    recorded: Option<u32>,
+}
+
+impl Court {
+    /// A reload on its way to the engine. The judges learn the new specification, and whom it
+    /// concerns.
+    pub(crate) fn reload(&mut self, id: CommandId, root: &Supervisor) {
+        if self.is_going_down(&root.name) {
+            return;
+        }
+        let before = std::mem::take(&mut self.reload);
+        // What an earlier one has begun goes on.
+        self.reload.concerned = before.concerned;
+        self.reload.id = Some(id);
+        let mut changed = Vec::new();
+        self.compare(root, &mut changed);
+        for sup in self.truth.adopt(root) {
+            let reign = &mut self.files[sup].reign;
+            reign.disturbed |= reign.ending || !reign.up;
+        }
+        self.open_files();
+        for fact in changed {
+            self.concern_for(fact);
+        }
+    }
+
+    fn is_going_down(&self, root: &Name) -> bool {
+        let fact = self.truth.find(root);
+        fact.is_none_or(|fact| self.files[fact].reign.ending || !self.files[fact].reign.begun)
+    }
+
+    /// One supervisor and everything below it.
+    fn compare(&mut self, new: &Supervisor, changed: &mut Vec<Fact>) {
+        let Some(sup) = self.truth.find(&new.name) else {
+            return;
+        };
+        self.files[sup].reign.group = None;
+        if new.policy == Policy::Otp {
+            // OTP's code_change starts and stops nobody.
+            return;
+        }
+        self.compare_children(sup, new);
+        for child in &new.children {
+            match child {
+                Node::Supervisor(below) => self.compare(below, changed),
+                Node::Service(service) => self.compare_service(sup, service, changed),
+            }
+        }
+    }
+
+    fn compare_children(&mut self, sup: Fact, new: &Supervisor) {
+        let Some(rules) = self.truth.rules(sup) else {
+            return;
+        };
+        let (exclusive, children) = (rules.exclusive, rules.children.clone());
+        let stays = |fact: &Fact| {
+            let name = &self.truth.entry(*fact).name;
+            new.children.iter().any(|child| child.name() == name)
+        };
+        let gone: Vec<Fact> = children.iter().copied().filter(|f| !stays(f)).collect();
+        // A supervisor that is in the middle of something takes the rest of it along.
+        let busy = children.iter().any(|fact| self.is_unsettled(*fact));
+        if exclusive && (busy || !self.files[sup].reign.up) {
+            self.reload.concerned.extend(&children);
+        }
+        self.reload.concerned.extend(&gone);
+        // One that a command is to add later is added after this, and not by it.
+        let here = |at: &Fact| self.files[*at].live.is_some() || self.files[*at].reign.begun;
+        let gone = gone.into_iter().filter(here).collect::<Vec<_>>();
+        self.reload.leaving.extend(gone);
+    }
+
+    fn is_unsettled(&self, fact: Fact) -> bool {
+        let file = &self.files[fact];
+        let moving = |live: &super::court::Live| !live.ready || live.stopping.is_some();
+        let reign = &file.reign;
+        let reigning = reign.begun && (!reign.up || reign.ending);
+        file.owed || file.live.as_ref().is_some_and(moving) || reigning
+    }
+
+    fn compare_service(&mut self, sup: Fact, new: &Arc<Service>, changed: &mut Vec<Fact>) {
+        let Some(fact) = self.truth.find(&new.name) else {
+            return;
+        };
+        let moved = self.truth.entry(fact).parent != Some(sup);
+        if moved {
+            self.reload.leaving.retain(|at| *at != fact);
+            self.reload.concerned.remove(&fact);
+        }
+        if moved && self.is_unsettled(fact) {
+            // It cannot be moved as it is: the old one leaves.
+            self.reload.concerned.insert(fact);
+        }
+        let Some(old) = self.truth.service(fact) else {
+            return;
+        };
+        if started_with(old) == started_with(new) {
+            return;
+        }
+        changed.push(fact);
+        let file = &self.files[fact];
+        let at_rest = !file.pinned && !self.is_unsettled(fact);
+        if let Some(live) = file.live.as_ref().filter(|_| at_rest && !moved) {
+            self.reload.outdated.push((fact, live.run));
+        }
+    }
+
+    /// A service with another program is restarted as by order: with whom the strategy names.
+    fn concern_for(&mut self, fact: Fact) {
+        self.reload.concerned.insert(fact);
+        let group = self
+            .truth
+            .rules_above(fact)
+            .is_some_and(|(_, rules)| rules.exclusive && rules.strategy != Strategy::OneForOne);
+        if group {
+            let scope = self.scope(fact);
+            self.reload.concerned.extend(scope);
+        }
+    }
+
+    /// A pool is made smaller: these may go.
+    pub(super) fn scaled(&mut self, pool: Fact, kept: &[Arc<Service>]) {
+        let children = self.truth.rules(pool).map(|rules| rules.children.clone());
+        for fact in children.unwrap_or_default() {
+            let name = &self.truth.entry(fact).name;
+            if kept.iter().all(|service| service.name != *name) {
+                self.reload.concerned.insert(fact);
+            }
+        }
+    }
+
+    /// Whether it concerns this node, or one above it.
+    fn is_reload_about(&self, fact: Fact) -> bool {
+        let mut above = self.truth.lineage(fact);
+        above.any(|at| self.reload.concerned.contains(&at))
+    }
+
+    /// Somebody is stopped by the configuration.
+    pub(super) fn is_reloaded(&mut self, fact: Fact) {
+        if !self.is_reload_about(fact) {
+            let text = format!(
+                "{} is stopped by a reload that changed nothing of it",
+                self.name(fact)
+            );
+            self.accuse(15, text);
+        }
+    }
+
+    /// A reload is answered: all of it has happened.
+    pub(super) fn reload_is_done(&mut self, id: CommandId) {
+        if self.reload.id != Some(id) || self.halted || self.haste.is_some() {
+            return;
+        }
+        let reload = std::mem::take(&mut self.reload);
+        for (fact, run) in reload.outdated {
+            let file = &self.files[fact];
+            let same = file.live.as_ref().filter(|live| live.run == run);
+            // Whoever goes down with its supervisor is waited for by nobody.
+            let above = |at: Fact| self.files[at].reign.ending || !self.files[at].reign.begun;
+            let goes = file.wish.is_some() || self.truth.lineage(fact).skip(1).any(above);
+            if same.is_some_and(|live| !live.unkillable) && !file.pinned && !goes {
+                let text = format!("{} still runs its old program", self.name(fact));
+                self.accuse(15, text);
+            }
+        }
+        for fact in reload.leaving {
+            // Its supervisor may leave, too, and its name be another one's by now.
+            if let Some(run) = self.alive_below(fact) {
+                let text = format!("{} was to leave, and {run} lives", self.name(fact));
+                self.accuse(15, text);
+            }
+        }
+        self.reload.concerned = reload.concerned;
+    }
+
+    /// Compares what people are shown before and after the reload was given.
+    pub(crate) fn reload_keeps(
+        &mut self,
+        before: &[NodeView],
+        after: &[NodeView],
+        new: &Supervisor,
+    ) {
+        let after = by_name(after);
+        for (name, old) in by_name(before) {
+            let Some(fact) = self.truth.find(name) else {
+                continue;
+            };
+            if self.is_reload_about(fact) || self.is_unsettled(fact) {
+                continue;
+            }
+            let kept = |views: &[&NodeView]| views.iter().map(|view| kept(view)).collect();
+            let was: Vec<Kept> = kept(&old);
+            let is: Vec<Kept> = after.get(name).map_or(Vec::new(), |views| kept(views));
+            if was != is {
+                let text = format!("{name} was not concerned: it was {was:?}, is {is:?}");
+                return self.accuse(15, text);
+            }
+        }
+        if self.reload.id.is_some() {
+            self.reload_arrives(new, &after);
+        }
+    }
+
+    /// Whatever the new specification names is there, as it says.
+    fn reload_arrives(&mut self, sup: &Supervisor, after: &ByName<'_>) {
+        for child in &sup.children {
+            let is_it = |view: &&NodeView| match (&view.spec, child) {
+                (Node::Service(is), Node::Service(new)) => is.process == new.process,
+                (Node::Supervisor(_), Node::Supervisor(_)) => true,
+                (Node::Service(_), Node::Supervisor(_))
+                | (Node::Supervisor(_), Node::Service(_)) => false,
+            };
+            let there = after.get(child.name());
+            if !there.is_some_and(|views| views.iter().any(is_it)) {
+                let text = format!("{} is not what the configuration says", child.name());
+                return self.accuse(15, text);
+            }
+            match child {
+                Node::Supervisor(below) if below.policy == Policy::Supd => {
+                    self.reload_arrives(below, after);
+                }
+                Node::Supervisor(_) | Node::Service(_) => {}
+            }
+        }
+    }
+}
+
+/// What a process was started with.
+fn started_with(service: &Service) -> impl PartialEq {
+    let handed = match &service.ready {
+        Ready::Notify => Some(None),
+        Ready::Fd(fd) => Some(Some(*fd)),
+        Ready::Exec | Ready::After(_) | Ready::Probe(_) => None,
+    };
+    (Arc::clone(&service.process), service.kind, handed)
+}
+
+fn kept(view: &NodeView) -> Kept {
+    Kept {
+        run: view.run,
+        state: match view.state {
+            // A supervisor's own state follows from those below.
+            State::Degraded | State::Starting if view.recorded.is_some() => State::Up,
+            other => other,
+        },
+        starts: view.starts,
+        restarts: view.restarts,
+        pinned: view.pinned,
+        stopped: view.stopped_by.is_some(),
+        recorded: view.recorded.map(|(restarts, _)| restarts),
+    }
+}
+
+/// There may be several nodes of one name: those that leave, and the one that stays.
+type ByName<'a> = BTreeMap<&'a Name, Vec<&'a NodeView>>;
+
+fn by_name(views: &[NodeView]) -> ByName<'_> {
+    let mut found = ByName::new();
+    for view in views {
+        found.entry(view.spec.name()).or_default().push(view);
+    }
+    found
+}

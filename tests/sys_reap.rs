@@ -79,7 +79,8 @@ fn a_child_is_still_a_zombie_when_it_is_peeked_at() {
     let world = World::new("zombie");
     let child = world.spawn(&script(&["exit", "7"])).expect("a child");
     let mut state = None;
-    let look = &mut |pid| state = leftovers::look_at(pid).map(|seen| seen.state);
+    let look =
+        &mut |dead: &reap::Reaped| state = leftovers::look_at(dead.pid).map(|seen| seen.state);
     let reaped = reap::wait_for(child.pid, look).expect("a dead child");
     assert_eq!(state, Some('Z'));
     assert_eq!(reaped.facts.status, code(7));
@@ -102,7 +103,9 @@ fn the_rest_of_a_group_can_be_killed_while_the_leader_is_a_zombie() {
     drop(write);
     let mut procs = Procs::new();
     procs.insert(child.pid, 1, child.pidfd);
-    let kill = &mut |_| procs.signal(1, Signal::KILL, Scope::Group).expect("sent");
+    let kill = &mut |_: &reap::Reaped| {
+        procs.signal(1, Signal::KILL, Scope::Group).expect("sent");
+    };
     reap::wait_for(child.pid, kill).expect("a dead child");
     // The end comes only when the descendant, which has the pipe, is gone.
     let said = world::read_all(&read);

@@ -11,6 +11,7 @@
 //! await-dead | exec WORD …                 a dead child, left unreaped; become another program
 //! print TEXT | print-err TEXT | write MB   output
 //! eat MB | touch PATH | append PATH TEXT   memory, files
+//! await PATH | lock PATH                   until it exists; flock(2) until the end, held: exit 73
 //! counter-file PATH                        a number above 0 in it: count it down, exit 1
 //! report PATH                              a JSON object about itself; `-` is standard output
 //! obey PATH                                read such words line by line from a FIFO or a socket
@@ -186,6 +187,8 @@ fn speak(verb: &str, script: &mut Script<'_>, reactions: &Reactions) -> Done {
         }
         "touch" => Ok(std::fs::write(script.word()?, "")?),
         "append" => append(script.word()?, script.word()?),
+        "await" => await_file(script.word()?, reactions),
+        "lock" => lock(script.word()?),
         "counter-file" => count_down(script.word()?),
         "report" => report(script.word()?),
         _ => Err(End::Mistake(verb.to_owned())),
@@ -334,6 +337,23 @@ fn eat(megabytes: usize) {
 fn append(path: &str, text: &str) -> Done {
     let mut file = OpenOptions::new().create(true).append(true).open(path)?;
     Ok(file.write_all(format!("{text}\n").as_bytes())?)
+}
+
+fn await_file(path: &str, reactions: &Reactions) -> Done {
+    while !std::path::Path::new(path).exists() {
+        wait(Some(2), reactions)?;
+    }
+    Ok(())
+}
+
+/// Whoever comes from us has the lock as well.
+fn lock(path: &str) -> Done {
+    let kind = nix::fcntl::FlockArg::LockExclusiveNonblock;
+    let Ok(lock) = nix::fcntl::Flock::lock(File::create(path)?, kind) else {
+        return Err(End::Exit(73));
+    };
+    Box::leak(Box::new(lock));
+    Ok(())
 }
 
 fn count_down(path: &str) -> Done {

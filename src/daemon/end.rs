@@ -144,7 +144,7 @@ impl Daemon {
         let until = now() + LAST_REAPING;
         let space = OwnNamespace::find();
         loop {
-            while self.world.reap(None).is_some() {}
+            while self.world.reap(None, now()).is_some() {}
             let left = match &space {
                 Some(space) => space.signal(Signal::KILL),
                 None => self.kill_leftovers(),
@@ -164,7 +164,7 @@ impl Daemon {
             return false;
         }
         let mut found = our_children();
-        found.retain(|p| !self.world.strangers.contains(&(p.pid, p.started)));
+        found.retain(|p| !self.world.strays.strangers.contains(&(p.pid, p.started)));
         for p in found.iter().filter(|p| p.state != 'Z') {
             if leftovers::signal(p, Signal::KILL).is_ok() {
                 let detail = format!("killed `{}` (pid {}), left by a service", p.name, p.pid);

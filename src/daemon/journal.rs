@@ -28,6 +28,8 @@ pub(crate) struct Kept {
     pub pid: Option<i32>,
     /// What it wrote last.
     pub last_lines: Box<[String]>,
+    /// Who was left of it.
+    pub left: Box<[String]>,
 }
 
 /// Which events a reader wants: kinds by their beginnings, or all.
@@ -195,6 +197,7 @@ impl Journal {
             ts: stamp::rfc3339(kept.wall_us),
             pid: kept.pid,
             last_lines: kept.last_lines.to_vec(),
+            leftovers: kept.left.to_vec(),
             boot: self.boot.clone(),
         };
         event_line(&kept.record, names, added)
@@ -221,6 +224,7 @@ mod tests {
             wall_us: i64::try_from(seq).expect("small") * 1_000_000,
             pid: None,
             last_lines: Box::default(),
+            left: Box::default(),
         }
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct Added {
     pub pid: Option<i32>,
     /// What it wrote last.
     pub last_lines: Vec<String>,
+    /// Who was left of it.
+    pub leftovers: Vec<String>,
     /// The life of the daemon.
     pub boot: String,
 }
@@ -38,6 +40,7 @@ pub(crate) fn event_line(record: &Record, names: &Names, added: Added) -> EventL
         boot: added.boot,
         pid: added.pid,
         last_lines: added.last_lines,
+        leftovers: added.leftovers,
         incident: record.incident.map(|i| format!("i{}", i.0)),
         cause: record.cause.map(|c| c.0),
         node: record.name.as_ref().map(ToString::to_string),

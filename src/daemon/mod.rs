@@ -17,6 +17,7 @@ mod cut;
 mod desk;
 mod end;
 mod exposition;
+mod graves;
 #[cfg(feature = "test-hooks")]
 mod hooks;
 mod journal;
@@ -39,6 +40,7 @@ mod run;
 mod signals;
 mod socket;
 mod stamp;
+mod strays;
 mod tally;
 mod text;
 mod token;

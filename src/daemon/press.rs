@@ -4,11 +4,12 @@
 //! Records are collected while effects are performed and published after them, in their order, so
 //! that a restart does not wait for its own description. Names of nodes are kept up to date here.
 
+use super::graves::Dead;
 use super::journal::{Journal, Kept};
 use super::names::Names;
 use super::tally::Tally;
 use super::trace;
-use super::world::{Dead, World};
+use super::world::World;
 use crate::spec::{LogFormat, Settings};
 use crate::tree::{Record, RunId, Time, Tree, What};
 
@@ -62,11 +63,15 @@ impl Press {
 
     /// Takes a record with what is known about its process now.
     pub(crate) fn take(&mut self, record: Record, world: &mut World) {
-        let Dead { pid, last_lines } = match &record.what {
+        let Dead {
+            pid,
+            last_lines,
+            left,
+        } = match &record.what {
             What::Exited(exit) => world.take_dead(exit.run),
             what => Dead {
                 pid: run_of(what).and_then(|run| world.pid_of(run)),
-                last_lines: Box::default(),
+                ..Dead::default()
             },
         };
         self.waiting.push(Kept {
@@ -74,6 +79,7 @@ impl Press {
             record,
             pid,
             last_lines,
+            left,
         });
     }
 

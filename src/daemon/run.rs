@@ -19,12 +19,14 @@ use super::orphans::{Orphans, Whose};
 use super::press::Press;
 use super::signals::Orders;
 use super::token::Token;
-use super::world::{Order, Runaway, World};
+use super::world::{Order, World};
 use super::{note, stamp};
 use crate::sys::clock;
 use crate::sys::epoll::Poller;
 use crate::sys::signals::{Arrived, Signals};
-use crate::tree::{Actor, CommandId, Effect, Event, Halt, Outcome, Record, Time, Tree, What};
+use crate::tree::{
+    Actor, CommandId, Effect, Event, Halt, Outcome, Record, RunId, Time, Tree, What,
+};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -180,6 +182,8 @@ impl Daemon {
         self.take_deadline();
         self.settle();
         self.say_whom_we_wait_for();
+        self.world.look_for_strays(self.turn.now);
+        self.tell_who_was_left();
         self.finish_turn();
         let more_tokens = self.has_more_tokens();
         #[cfg(feature = "test-hooks")]
@@ -254,17 +258,21 @@ impl Daemon {
 
     /// Reaps who is dead and posts their ends in start order.
     fn take_exits(&mut self) {
+        let now = self.turn.now;
         if self.turn.exits == Exits::None {
+            if self.world.graves.next_look().is_some_and(|at| at <= now) {
+                self.world.close_graves(now);
+                self.tell_who_was_left();
+            }
             return;
         }
-        let mut ended = Vec::new();
         let mut orphans = Orphans::default();
         // With many children the kernel takes long to find a dead one unless it is named:
         // the named one is replaced first.
         let named = self.turn.hint.take().filter(|_| self.world.count() > MANY);
-        match named.and_then(|pid| self.world.reap(Some(pid))) {
-            Some((reaped, Whose::Ours(run))) => {
-                self.world.bury(run, reaped);
+        match named.and_then(|pid| self.world.reap(Some(pid), now)) {
+            Some((_, Whose::Ours(_))) => {
+                self.world.close_graves(now);
                 self.settle();
             }
             Some((_, Whose::Orphan(left_by))) => orphans.count(left_by),
@@ -272,30 +280,31 @@ impl Daemon {
         }
         self.turn.exits = Exits::Perhaps;
         for _ in 0..EXITS {
-            match self.world.reap(None) {
+            match self.world.reap(None, now) {
                 None => {
                     self.turn.exits = Exits::None;
                     break;
                 }
                 Some((_, Whose::Orphan(left_by))) => orphans.count(left_by),
-                Some((reaped, Whose::Ours(run))) => {
-                    ended.push((self.tree.start_order(run.node), run, reaped));
-                }
+                Some((_, Whose::Ours(_))) => {}
             }
         }
-        ended.sort_by_key(|(order, run, _)| (*order, *run));
-        for (_, run, reaped) in ended {
-            self.world.bury(run, reaped);
-        }
-        for Runaway { run, found } in std::mem::take(&mut self.world.runaways) {
-            let service = self.press.names.name(run.node);
-            let (name, pid) = (&found.name, found.pid);
-            let detail = format!("killed `{name}` (pid {pid}), which {service} had left behind");
-            self.note(note::LEFTOVER, detail);
-        }
+        let tree = &self.tree;
+        let order = |run: RunId| tree.start_order(run.node);
+        self.world.graves.sort_by_key(order);
+        self.world.close_graves(now);
+        self.world.strays.expect(now);
+        self.tell_who_was_left();
         self.press.tally.orphans += orphans.number();
         if let Some(detail) = orphans.told(&self.press.names) {
             self.note(note::ORPHAN, detail);
+        }
+    }
+
+    fn tell_who_was_left(&mut self) {
+        for runaway in std::mem::take(&mut self.world.runaways) {
+            let detail = runaway.told(self.press.names.name(runaway.run.node));
+            self.note(note::LEFTOVER, detail);
         }
     }
 
@@ -310,7 +319,9 @@ impl Daemon {
     fn next_deadline(&self) -> Option<Time> {
         let engine = self.tree.next_deadline();
         let engine = engine.map(|t| t.max(self.turn.not_before));
-        [engine, self.turn.say_at].into_iter().flatten().min()
+        let looks = [self.world.graves.next_look(), self.world.strays.due()];
+        let own = looks.into_iter().chain([self.turn.say_at]);
+        own.chain([engine]).flatten().min()
     }
 
     fn take_message(&mut self, message: Message) {

@@ -52,12 +52,18 @@ fn close(branch: &mut Vec<(usize, NodeView)>, depth: usize) {
 fn one(seen: &Seen, at: Time, light: Light<'_>) -> NodeView {
     let pid = seen.run.and_then(|run| light.world.pid_of(run));
     let message = seen.run.and_then(|run| light.world.said(run.life));
+    // Its process is reaped; the engine hears of it when nothing of it is left.
+    let ending = seen.run.is_some_and(|run| light.world.graves.holds(run));
     let mut view = NodeView {
         name: seen.spec.name().to_string(),
         path: seen.path.clone(),
-        state: Word::Borrowed(seen.state.as_str()),
+        state: Word::Borrowed(if ending {
+            State::Stopping.as_str()
+        } else {
+            seen.state.as_str()
+        }),
         since_ms: millis(at.since(seen.since)),
-        ready: matches!(seen.state, State::Ready | State::Up | State::Done),
+        ready: matches!(seen.state, State::Ready | State::Up | State::Done) && !ending,
         pid,
         restarts: u64::from(seen.restarts),
         last_exit: last_exit(seen, at, light),

@@ -3,26 +3,24 @@
 //! started and signalled.
 //!
 //! Performs what the engine asks for and says what came of it as events. It never decides what to
-//! start or whom to signal; the one thing it does by itself is to kill what is left of a process
-//! group whose leader is dead, while the dead leader still keeps the number from others.
+//! start or whom to signal. How runs end is in `graves`, what they leave behind in `strays`.
 
 use super::control::Message;
+use super::graves::{Dead, Graves, Runaway};
 use super::logs::{Handles, Logs};
-use super::orphans::Whose;
 use super::probes::Probes;
 use super::ring::Stream;
+use super::strays::{Strays, mark};
 use super::token::Token;
 use crate::spec::{Command, HandOver, Scope, Service, Signal, SpawnFailure, Stage};
 use crate::sys::epoll::{Interest, Poller};
 use crate::sys::init::Inherited;
-use crate::sys::leftovers::{self, Leftover};
 use crate::sys::logpipe::{Chunk, LogReader, pair};
 use crate::sys::notify::{Field, NotifySocket};
 use crate::sys::procs::Procs;
-use crate::sys::reap::{self, Reaped};
 use crate::sys::spawn::{Child, Plan, Spawner, Stdio, Surroundings};
 use crate::tree::{Event, NodeId, RunId};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -45,43 +43,26 @@ pub(crate) enum Role {
 
 /// A process of ours, from its spawn to its reaping.
 #[derive(Debug)]
-struct Running {
+pub(super) struct Running {
     run: RunId,
-    role: Role,
+    /// What it is for.
+    pub role: Role,
+    /// Whom a stop reaches.
+    pub scope: Scope,
+    /// How far its stop has reached.
+    pub reach: Reach,
     notify: Option<Box<NotifySocket>>,
     ready: Option<LogReader>,
     said: Option<Box<str>>,
-    reach: Reach,
 }
 
 /// How far the signals of its stop have reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reach {
+pub(super) enum Reach {
     /// At most its group.
     Group,
     /// Everything of the run: who ran away from the group is looked for at its end.
     Tree,
-}
-
-/// A process that had left its service's group and was killed.
-#[derive(Debug)]
-pub(crate) struct Runaway {
-    /// Whose it was.
-    pub run: RunId,
-    /// The process.
-    pub found: Leftover,
-}
-
-/// Children by pid and start time that are not ours to kill.
-pub(crate) type Strangers = BTreeSet<(i32, u64)>;
-
-/// What is remembered of a run between its reaping and its record.
-#[derive(Debug, Default)]
-pub(crate) struct Dead {
-    /// The number it had.
-    pub pid: Option<i32>,
-    /// Its last lines.
-    pub last_lines: Box<[String]>,
 }
 
 /// What a spawn is about.
@@ -103,22 +84,28 @@ pub(crate) struct World {
     poller: Rc<Poller>,
     spawner: Spawner,
     inherited: Inherited,
-    procs: Procs<RunId>,
-    running: BTreeMap<u64, Running>,
-    dead: BTreeMap<RunId, Dead>,
+    /// Unreaped processes of ours.
+    pub(super) procs: Procs<RunId>,
+    /// The same by life, with what belongs to each, until its end is told.
+    pub(super) running: BTreeMap<u64, Running>,
+    /// What is remembered for records of ends.
+    pub(super) dead: BTreeMap<RunId, Dead>,
+    /// Ends that are not told yet.
+    pub graves: Graves,
+    /// Children that we have not started.
+    pub strays: Strays,
     /// Output of services.
     pub logs: Logs,
     /// Probes of our own.
     pub probes: Probes,
     /// What has happened and was not handed to the engine yet.
     pub events: VecDeque<Event>,
-    /// Who was found and killed, to be told.
+    /// Who was left behind, to be told.
     pub runaways: Vec<Runaway>,
-    /// Children we had before we started any.
-    pub strangers: Strangers,
     looking: Looking,
     socket: Option<String>,
-    boot: String,
+    /// The life of the daemon.
+    pub(super) boot: String,
 }
 
 /// Whether runaways are looked for at the end of a run.
@@ -157,11 +144,12 @@ impl World {
             procs: Procs::new(),
             running: BTreeMap::new(),
             dead: BTreeMap::new(),
+            graves: Graves::default(),
+            strays: Strays::at_start(),
             logs: parts.logs,
             probes: Probes::new(parts.answers),
             events: VecDeque::new(),
             runaways: Vec::new(),
-            strangers: children(),
             looking: Looking::Yes,
             socket: parts.socket,
             boot: parts.boot,
@@ -185,6 +173,7 @@ impl World {
         })?;
         let child = self.execute(order, &running, ready_end.as_ref())?;
         self.procs.insert(child.pid, order.run, child.pidfd);
+        self.strays.know(order.run.node, running.scope);
         self.running.insert(order.run.life, running);
         Ok(())
     }
@@ -196,10 +185,11 @@ impl World {
         let mut running = Running {
             run: order.run,
             role: Role::Service,
+            scope: order.service.stop.scope,
+            reach: Reach::Group,
             notify: None,
             ready: None,
             said: None,
-            reach: Reach::Group,
         };
         if order.helper.is_some() {
             running.role = Role::Helper;
@@ -232,13 +222,14 @@ impl World {
     ) -> Result<Child, SpawnFailure> {
         let service = order.service;
         let name = &*service.name;
-        let (run, pid) = (mark(&self.boot, order.run), self.about(order));
+        let (mark, pid) = (mark(&self.boot, order.run), self.about(order));
+        let run = mark.strip_prefix("SUPD_RUN=").unwrap_or_default();
         let instance = name.rsplit_once('.').map_or("1", |(_, number)| number);
         let mut env = vec![
             ("SUPD_NAME", name),
             ("SUPD_PATH", order.path),
             ("SUPD_INSTANCE", instance),
-            ("SUPD_RUN", &run),
+            ("SUPD_RUN", run),
         ];
         if let Some(socket) = &running.notify {
             env.push(("NOTIFY_SOCKET", socket.address()));
@@ -292,8 +283,10 @@ impl World {
     pub(crate) fn signal(&mut self, run: RunId, signal: Signal, scope: Scope) {
         if let (Scope::Tree, Looking::Yes, Some(running)) =
             (scope, self.looking, self.running.get_mut(&run.life))
+            && running.reach == Reach::Group
         {
             running.reach = Reach::Tree;
+            self.remember_kin(run);
         }
         let _gone = self.procs.signal(run, signal, scope);
     }
@@ -324,48 +317,9 @@ impl World {
         self.procs.len()
     }
 
-    /// Reaps one dead child: this one if a number is given, else whichever there is. The rest of
-    /// its process group is killed while the dead leader still keeps the number from strangers.
-    pub(crate) fn reap(&mut self, hint: Option<i32>) -> Option<(Reaped, Whose)> {
-        let (mut peeked, mut left_by) = (None, None);
-        let (procs, running, strangers) = (&self.procs, &self.running, &self.strangers);
-        let boot = &self.boot;
-        let mut at_peek = |pid: i32| {
-            let Some(run) = procs.run_of(pid) else {
-                // A service leads a session, and who leaves it mostly stays in there.
-                left_by = leftovers::session_of(pid).and_then(|leader| procs.run_of(leader));
-                return;
-            };
-            // Usually nobody is left: ESRCH.
-            let _nobody = procs.signal(run, Signal::KILL, Scope::Group);
-            let far = running.get(&run.life).map(|r| r.reach) == Some(Reach::Tree);
-            if far && has_unknown_child(procs, strangers) {
-                let mark = format!("SUPD_RUN={}", mark(boot, run));
-                peeked = Some((run, leftovers::of_run(pid, &mark)));
-            }
-        };
-        let reaped = match hint {
-            Some(pid) => reap::one(pid, &mut at_peek),
-            None => reap::next(&mut at_peek),
-        }?;
-        if let Some((run, found)) = peeked {
-            self.kill_runaways(run, found);
-        }
-        let run = self.procs.take(reaped.pid);
-        Some((reaped, run.map_or(Whose::Orphan(left_by), Whose::Ours)))
-    }
-
-    /// Whether there may be a child that no spawn of ours made.
-    pub(crate) fn has_unknown_child(&self) -> bool {
-        has_unknown_child(&self.procs, &self.strangers)
-    }
-
-    fn kill_runaways(&mut self, run: RunId, found: Vec<Leftover>) {
-        for found in found {
-            if leftovers::signal(&found, Signal::KILL).is_ok() {
-                self.runaways.push(Runaway { run, found });
-            }
-        }
+    /// Whether who runs away is looked for.
+    pub(super) fn is_looking(&self) -> bool {
+        self.looking == Looking::Yes
     }
 
     /// From now on nobody is looked for at the end of a run: everything goes down, and the end of
@@ -375,21 +329,6 @@ impl World {
             running.reach = Reach::Group;
         }
         self.looking = Looking::No;
-    }
-
-    /// A run has ended: what it said before comes first, then its end.
-    pub(crate) fn bury(&mut self, run: RunId, reaped: Reaped) {
-        self.hear(run.life);
-        self.hear_ready(run.life);
-        let role = self.running.remove(&run.life).map(|r| r.role);
-        self.logs.finish(run.node);
-        if role == Some(Role::Service) {
-            let last_lines = self.logs.last_words(run.node, LAST_LINES);
-            let pid = Some(reaped.pid);
-            self.dead.insert(run, Dead { pid, last_lines });
-        }
-        let facts = reaped.facts;
-        self.events.push_back(Event::Exited { run, facts });
     }
 
     /// Takes the datagrams of a run. Who else may know the address, only the run's own process
@@ -457,34 +396,4 @@ impl World {
     pub(crate) fn begin_run(&mut self, node: NodeId, name: &Arc<str>, number: u32) {
         self.logs.begin(node, name, number);
     }
-}
-
-/// What a run's processes carry in their environment.
-fn mark(boot: &str, run: RunId) -> String {
-    format!("{boot}.{run}")
-}
-
-/// Every child of ours now, by pid and start time.
-fn children() -> Strangers {
-    if child_pids().is_some_and(|pids| pids.is_empty()) {
-        return Strangers::new();
-    }
-    let own = i32::try_from(std::process::id()).unwrap_or_default();
-    let found = leftovers::children_of(own);
-    found.iter().map(|p| (p.pid, p.started)).collect()
-}
-
-/// Our children from one short file instead of a walk through all of /proc; `None` where the
-/// kernel has no such file (`CONFIG_PROC_CHILDREN`).
-fn child_pids() -> Option<Vec<i32>> {
-    let text = std::fs::read_to_string("/proc/thread-self/children").ok()?;
-    let words = text.split_ascii_whitespace();
-    Some(words.filter_map(|w| w.parse().ok()).collect())
-}
-
-/// Whether we have a child that no spawn of ours made: who runs away from a dead leader becomes
-/// one. Where it cannot be known cheaply it is assumed.
-fn has_unknown_child(procs: &Procs<RunId>, strangers: &Strangers) -> bool {
-    let known = |pid: i32| procs.run_of(pid).is_some() || strangers.iter().any(|(p, _)| *p == pid);
-    child_pids().is_none_or(|pids| !pids.into_iter().all(known))
 }

@@ -15,6 +15,9 @@ pub struct ExitFacts {
     pub system_us: u64,
     /// Largest resident set, KiB.
     pub maxrss_kb: u64,
+    /// Processes of the run that were still alive at its end. After a clean end everybody is
+    /// looked for, after a stop those that had left the process group, else nobody.
+    pub left_behind: u32,
 }
 
 impl ExitFacts {
@@ -25,6 +28,7 @@ impl ExitFacts {
             user_us: 0,
             system_us: 0,
             maxrss_kb: 0,
+            left_behind: 0,
         }
     }
 }

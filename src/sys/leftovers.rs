@@ -12,7 +12,10 @@
 
 use super::raw::{arg, io_error, syscall};
 use crate::spec::Signal;
+use nix::errno::Errno;
+use nix::sys::signal::killpg;
 use nix::unistd::Pid;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -20,6 +23,11 @@ use std::os::fd::{FromRawFd, OwnedFd};
 /// Bytes of a process's environment that are searched; the kernel's own limit is larger, but what
 /// we set stands in the first strings.
 const ENVIRON_MAX: u64 = 256 << 10;
+
+/// How the environment of a service's processes says whose they are.
+const MARK: &str = "SUPD_RUN=";
+/// Descendants of one process that are looked at.
+const DESCENDANTS_MAX: usize = 1024;
 
 /// A process that is still there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,15 +50,103 @@ pub struct Leftover {
 
 /// Processes that are not dead yet and belong to the run whose leader had this pid: in its session
 /// or its group, or with `mark` (`SUPD_RUN=3.17`) in their environment as far as we may read it.
-/// Empty where /proc is absent. Never contains ourselves.
+/// Empty where /proc is absent. Never contains ourselves, and nobody who does not descend from us
+/// where that can be known.
+///
+/// To be asked while the leader is a zombie, or later: the kernel gives its number to nobody as
+/// long as a session or a group has it, so that a living process of this number means that both
+/// are gone.
 pub fn of_run(leader: i32, mark: &str) -> Vec<Leftover> {
-    let mut found = everybody();
+    let mut found = descendants_of_ours();
+    let again = found.iter().any(|p| p.pid == leader && p.is_alive());
+    let inside = |p: &Leftover| !again && (p.sid == leader || p.pgid == leader);
     found.retain(|p| {
-        p.state != 'Z'
+        p.is_alive()
             && p.pid != leader
-            && (p.sid == leader || p.pgid == leader || has_mark(p.pid, mark))
+            && (inside(p) || (!mark.is_empty() && mark_of(p.pid).as_deref() == Some(mark)))
     });
     found
+}
+
+/// Everybody below us: who runs away from its parent becomes our child, if orphans come to us. If
+/// they do not, everybody there is.
+fn descendants_of_ours() -> Vec<Leftover> {
+    let all = everybody();
+    let own = Pid::this().as_raw();
+    if own != 1 && nix::sys::prctl::get_child_subreaper() != Ok(true) {
+        return all;
+    }
+    below(own, all)
+}
+
+/// Who descends from `top`.
+fn below(top: i32, all: Vec<Leftover>) -> Vec<Leftover> {
+    let mut children: BTreeMap<i32, Vec<Leftover>> = BTreeMap::new();
+    for p in all {
+        children.entry(p.ppid).or_default().push(p);
+    }
+    let (mut found, mut open) = (Vec::new(), vec![top]);
+    while let Some(parent) = open.pop() {
+        let born = children.remove(&parent).unwrap_or_default();
+        open.extend(born.iter().map(|p| p.pid));
+        found.extend(born);
+    }
+    found
+}
+
+/// Living processes below this one that are not in its session: who leaves it and cleans its
+/// environment is known only as long as its parents live (`/proc/PID/task/TID/children`).
+pub fn far_descendants(pid: i32) -> Vec<Leftover> {
+    let (mut found, mut open) = (Vec::new(), children_listed(pid));
+    while let Some(child) = open.pop() {
+        if found.len() >= DESCENDANTS_MAX {
+            break;
+        }
+        open.extend(children_listed(child));
+        found.extend(look_at(child));
+    }
+    found.retain(|p| p.sid != pid && p.is_alive());
+    found
+}
+
+/// Children of all threads of a process; empty where the kernel has no such lists.
+fn children_listed(pid: i32) -> Vec<i32> {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
+    let lists = tasks.filter_map(Result::ok);
+    let texts = lists.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    texts.flat_map(|text| numbers(&text)).collect()
+}
+
+fn numbers(text: &str) -> Vec<i32> {
+    let words = text.split_ascii_whitespace();
+    words.filter_map(|word| word.parse().ok()).collect()
+}
+
+/// Our children from one short file instead of a walk through all of /proc; `None` where the
+/// kernel has no such file (`CONFIG_PROC_CHILDREN`). For a process with one thread.
+pub fn own_children() -> Option<Vec<i32>> {
+    let text = fs::read_to_string("/proc/thread-self/children").ok()?;
+    Some(numbers(&text))
+}
+
+/// Whether nobody is in the group of this leader any more, dead but unreaped ones included. To be
+/// asked right after the leader was reaped, and as long as the answer is no.
+pub fn is_group_gone(leader: i32) -> bool {
+    leader <= 1 || killpg(Pid::from_raw(leader), None) == Err(Errno::ESRCH)
+}
+
+impl Leftover {
+    /// Whether it can still do anything: a zombie cannot.
+    pub fn is_alive(&self) -> bool {
+        !matches!(self.state, 'Z' | 'X')
+    }
+
+    /// Whether this very process is still alive, as /proc shows it.
+    pub fn lives_on(&self) -> bool {
+        look_at(self.pid).is_some_and(|p| p.started == self.started && p.is_alive())
+    }
 }
 
 /// Children of this process, dead or not, as /proc shows them.
@@ -105,16 +201,16 @@ fn parse_stat(bytes: &[u8]) -> Option<Leftover> {
     })
 }
 
-fn has_mark(pid: i32, mark: &str) -> bool {
+/// The run that a process was started for, as its environment says (`SUPD_RUN=…`, the whole
+/// string), if we may read it and it was not overwritten.
+pub fn mark_of(pid: i32) -> Option<String> {
     use std::io::Read;
-    let Ok(file) = fs::File::open(format!("/proc/{pid}/environ")) else {
-        return false;
-    };
+    let file = fs::File::open(format!("/proc/{pid}/environ")).ok()?;
     let mut bytes = Vec::new();
-    if file.take(ENVIRON_MAX).read_to_end(&mut bytes).is_err() {
-        return false;
-    }
-    !mark.is_empty() && bytes.split(|b| *b == 0).any(|v| v == mark.as_bytes())
+    file.take(ENVIRON_MAX).read_to_end(&mut bytes).ok()?;
+    let mut strings = bytes.split(|b| *b == 0);
+    let mark = strings.find(|v| v.starts_with(MARK.as_bytes()))?;
+    String::from_utf8(mark.to_vec()).ok()
 }
 
 /// Signals a finding, if it is still the same process. `ESRCH`: it is gone.

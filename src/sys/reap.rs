@@ -30,34 +30,34 @@ enum Whom {
     Pid(i32),
 }
 
-/// Reaps one dead child, if there is one, whoever it is. `at_peek` is called with its pid while it
-/// is still a zombie. Call it until it returns `None`: signals coalesce.
-pub fn next(at_peek: &mut dyn FnMut(i32)) -> Option<Reaped> {
-    let pid = peek(Whom::Anybody)?;
-    at_peek(pid);
-    reap(pid)
+/// Reaps one dead child, if there is one, whoever it is. `at_peek` is called with it while it is
+/// still a zombie. Call it until it returns `None`: signals coalesce.
+pub fn next(at_peek: &mut dyn FnMut(&Reaped)) -> Option<Reaped> {
+    let seen = peek(Whom::Anybody)?;
+    at_peek(&seen);
+    reap(seen.pid)
 }
 
 /// Like [`next`] for one child, a hint that came with SIGCHLD: with thousands of children much
 /// cheaper than asking for anybody. A pid that is no dead child of ours is `None`.
-pub fn one(pid: i32, at_peek: &mut dyn FnMut(i32)) -> Option<Reaped> {
+pub fn one(pid: i32, at_peek: &mut dyn FnMut(&Reaped)) -> Option<Reaped> {
     if pid <= 0 {
         return None;
     }
-    let pid = peek(Whom::Pid(pid))?;
-    at_peek(pid);
+    let seen = peek(Whom::Pid(pid))?;
+    at_peek(&seen);
     reap(pid)
 }
 
 /// Like [`one`], waiting for the end of this child: for who has nothing else to do.
-pub fn wait_for(pid: i32, at_peek: &mut dyn FnMut(i32)) -> Option<Reaped> {
-    wait(Whom::Pid(pid), libc::WEXITED | libc::WNOWAIT)?;
-    at_peek(pid);
+pub fn wait_for(pid: i32, at_peek: &mut dyn FnMut(&Reaped)) -> Option<Reaped> {
+    let seen = wait(Whom::Pid(pid), libc::WEXITED | libc::WNOWAIT)?;
+    at_peek(&seen);
     reap(pid)
 }
 
-fn peek(whom: Whom) -> Option<i32> {
-    wait(whom, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT).map(|seen| seen.pid)
+fn peek(whom: Whom) -> Option<Reaped> {
+    wait(whom, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)
 }
 
 fn reap(pid: i32) -> Option<Reaped> {
@@ -92,6 +92,7 @@ fn wait(whom: Whom, options: i32) -> Option<Reaped> {
         user_us: micros(usage.ru_utime),
         system_us: micros(usage.ru_stime),
         maxrss_kb: u64::try_from(usage.ru_maxrss).unwrap_or(0),
+        left_behind: 0,
     };
     Some(Reaped { pid, facts })
 }

@@ -142,6 +142,9 @@ pub struct EventLine {
     /// The last lines it wrote to its stderr. Not to be trusted by a terminal.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub last_lines: Vec<String>,
+    /// Processes of the run that were alive at its end: `name (pid N)`. They were killed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leftovers: Vec<String>,
     /// The `seq` of what caused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<u64>,

@@ -63,9 +63,14 @@ const ROWS: &[Row] = &[
         "told exactly, with the class of the table",
     ),
     (
+        16,
+        "the process of a service ends, and a copy of it in the background, or a worker, stays",
+        "it is killed and named, and its end awaited before the service is started again",
+    ),
+    (
         17,
-        "a descendant leaves the session and the group",
-        "it is found by its mark",
+        "a descendant leaves the session and the group, and perhaps cleans its environment",
+        "it is found by its mark or its ancestry and gone before the stop counts as done",
     ),
     (
         22,

@@ -204,3 +204,96 @@ fn fault_86_the_deaf_that_fork_at_term_five_levels_deep_are_gone_in_reverse_orde
     let mut forked = (1..=5).map(|n| supd.dir.path(&format!("forked{n}")));
     assert!(forked.any(|mark| mark.exists()), "they fork at TERM");
 }
+
+/// A service that goes into the background, as most daemons do when nobody tells them not to.
+const DAEMONIZES: &str = "[service.web]\nbackoff = [\"10m\"]\n\
+     command = \"CHILD double-fork [ setsid append DIR/up x sleep forever ] await DIR/up exit 0\"\n\
+     [service.good]\ncommand = \"CHILD sleep forever\"";
+
+#[test]
+fn fault_16_a_daemonized_copy_is_killed_and_named_in_the_record_of_the_end() {
+    let mut supd = Supd::start(DAEMONIZES);
+    let killed = supd.event("orphan.killed", "");
+    let message = killed["message"].as_str().expect("a message");
+    assert!(message.contains("which web had left behind"), "{message}");
+    let end = supd.event("service.exited", "web");
+    assert_eq!(end["class"], "clean", "{end}");
+    let left = end["leftovers"].as_array().expect("who was left");
+    assert_eq!(left.len(), 1, "{end}");
+    let left = left[0].as_str().expect("a name");
+    let pid = left.strip_prefix("supd-testchild (pid ").expect("its name");
+    let pid: i32 = pid.trim_end_matches(')').parse().expect("its number");
+    assert_eq!(state(pid), None, "it is gone before the end is told: {end}");
+    assert_eq!(supd.node("good")["restarts"], Value::Null);
+}
+
+#[test]
+fn fault_16_the_next_run_never_meets_a_process_of_the_last_one() {
+    // Each run holds a lock by a worker that is deaf to everything but SIGKILL.
+    let mut supd = Supd::start(
+        "[supervisor.root]\nmax_restarts = 1000\nchildren = [\"web\"]\n[service.web]\n\
+         backoff = \"none\"\ncommand = \"CHILD lock DIR/lock fork [ ignore TERM eat 64 sleep forever ] \
+         sleep forever\"",
+    );
+    for _ in 0..50 {
+        supd.event("service.ready", "web");
+        kill(supd.pid_of("web"), "SIGKILL");
+        let end = supd.event("service.exited", "web");
+        assert_eq!(end["signal"], "KILL", "the lock was free: {end}");
+    }
+}
+
+#[test]
+fn fault_17_who_left_the_session_and_its_environment_is_gone_at_the_stop() {
+    let mut supd = Supd::start(
+        "[service.web]\nready = { file = \"DIR/up\", every = \"20ms\" }\n\
+         command = \"CHILD fork [ setsid exec env -i CHILD touch DIR/up sleep forever ] sleep forever\"",
+    );
+    supd.event("service.ready", "web");
+    let web = supd.pid_of("web");
+    let [far] = children(web)[..] else {
+        panic!("one child of {web}")
+    };
+    assert_eq!(supctl(&supd, &["stop", "web"]).0, 0);
+    let end = supd.event("service.exited", "web");
+    assert_eq!(end["leftovers"][0], format!("supd-testchild (pid {far})"));
+    assert_eq!(state(far), None, "gone before the stop is answered");
+}
+
+#[test]
+fn a_scope_says_who_is_left_alone() {
+    let mut supd = Supd::start(
+        "[service.leader]\nstop = { scope = \"leader\" }\nready = { file = \"DIR/l\", every = \"20ms\" }\n\
+         command = \"CHILD fork [ touch DIR/l sleep forever ] sleep forever\"\n\
+         [service.group]\nstop = { scope = \"group\" }\nready = { file = \"DIR/g\", every = \"20ms\" }\n\
+         command = \"CHILD fork [ setsid touch DIR/g sleep forever ] fork [ sleep forever ] sleep forever\"",
+    );
+    supd.event("supervisor.ready", "root");
+    let worker = children(supd.pid_of("leader"))[0];
+    let group = children(supd.pid_of("group"));
+    assert_eq!(supctl(&supd, &["stop", "leader", "group"]).0, 0);
+    // Twice: what is left over is looked for after each end, a second apart.
+    for _ in 0..2 {
+        assert_eq!(supctl(&supd, &["start", "leader", "group"]).0, 0);
+        assert_eq!(supctl(&supd, &["stop", "leader", "group"]).0, 0);
+    }
+    assert_eq!(state(worker), Some('S'), "only the leader was meant");
+    assert_eq!(state(group[0]), Some('S'), "it had left the group");
+    assert_eq!(state(group[1]), None, "it was in the group");
+}
+
+#[test]
+fn fault_04_who_left_a_run_that_crashed_is_killed_soon_after() {
+    let mut supd = Supd::start(
+        "[service.web]\nbackoff = [\"10m\"]\nready = { file = \"DIR/up\", every = \"20ms\" }\n\
+         command = \"CHILD fork [ setsid touch DIR/up sleep forever ] sleep forever\"",
+    );
+    supd.event("service.ready", "web");
+    let web = supd.pid_of("web");
+    let far = children(web)[0];
+    kill(web, "SIGKILL");
+    let killed = supd.event("orphan.killed", "");
+    let wanted = format!("killed `supd-testchild` (pid {far}), which web had left behind");
+    assert_eq!(killed["message"], wanted);
+    eventually("its end", || state(far).is_none().then_some(()));
+}

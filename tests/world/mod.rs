@@ -124,7 +124,7 @@ pub(crate) fn read_all(read: &LogReader) -> String {
 /// Waits for the end of this child and reaps it.
 pub(crate) fn end_of(pid: i32) -> ExitFacts {
     let mut peeked = None;
-    let reaped = reap::wait_for(pid, &mut |pid| peeked = Some(pid)).expect("a dead child");
+    let reaped = reap::wait_for(pid, &mut |dead| peeked = Some(dead.pid)).expect("a dead child");
     assert_eq!((reaped.pid, peeked), (pid, Some(pid)));
     reaped.facts
 }

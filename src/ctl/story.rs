@@ -143,6 +143,12 @@ fn exited(event: &EventLine) -> String {
     if let Some(class) = &event.class {
         text.push_str(&format!("  {}", visible(class)));
     }
+    for qualifier in &event.qualifiers {
+        text.push_str(&format!(", {}", visible(qualifier)));
+    }
+    if !event.leftovers.is_empty() {
+        text.push_str(&format!("  left {}", names(&event.leftovers)));
+    }
     if let Some(probe) = &event.probe {
         text.push_str(&format!("  last probe: {}", visible(probe)));
     }

@@ -21,6 +21,11 @@ const HEAD: usize = 4;
 /// Lines of last words.
 const WORDS_MAX: usize = 3;
 
+/// The commonest first mistake.
+const DAEMONIZED: &str = "  it went into the background: its process ended well and left \
+     others, which were killed. Let it\n  stay in the foreground: a flag such as --foreground, \
+     --nodaemon or -g 'daemon off;', no `&` at its end";
+
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
 struct Why<'a> {
@@ -121,6 +126,10 @@ fn tell(screen: &mut Screen, node: &NodeView, story: &[&EventLine]) -> Result<()
         for words in &event.last_lines[from..] {
             screen.line(&format!("  last words{who}: {}", visible(words)))?;
         }
+    }
+    let exit = node.last_exit.as_ref();
+    if exit.is_some_and(|exit| exit.qualifiers.iter().any(|q| *q == "daemonized")) {
+        screen.line(DAEMONIZED)?;
     }
     if !story.is_empty() {
         screen.line("How it got here")?;

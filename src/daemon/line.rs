@@ -175,6 +175,7 @@ fn stopped(line: &mut EventLine, why: StopWhy, names: &Names) {
 fn exited(line: &mut EventLine, exit: &Exit, names: &Names) {
     line.run = Some(u64::from(exit.number));
     classed(line, exit.class);
+    line.qualifiers = exit.qualifiers.words().map(Word::Borrowed).collect();
     line.phase = Some(Word::Borrowed(words::phase(exit.phase)));
     line.uptime_ms = Some(millis(exit.uptime));
     if let Some(facts) = &exit.facts {

@@ -8,6 +8,7 @@ use super::names::Names;
 use super::words;
 use crate::spec::LogLevel;
 use crate::tree::{Actor, Budget, Class, Culprit, Decision, Exit, Record, StartWhy, StopWhy, What};
+use std::iter;
 
 /// How important a record is.
 pub(crate) fn level(what: &What) -> LogLevel {
@@ -138,9 +139,13 @@ fn exited(exit: &Exit, names: &Names) -> String {
     let class = exit.class.as_str();
     let how = match (&exit.facts, exit.failure) {
         (Some(facts), _) => format!(
-            "exited: {} after {} ({class})",
+            "exited: {} after {} ({})",
             words::status(facts.status),
-            words::span(exit.uptime)
+            words::span(exit.uptime),
+            iter::once(class)
+                .chain(exit.qualifiers.words())
+                .collect::<Vec<_>>()
+                .join(", ")
         ),
         (None, Some(failure)) => {
             format!("not started: {} ({class})", words::failure(failure, None))
@@ -231,7 +236,7 @@ fn stop_why(why: StopWhy, names: &Names) -> String {
 mod tests {
     use super::*;
     use crate::spec::{ExitFacts, ExitStatus, Signal};
-    use crate::tree::{NodeId, Phase, RunId, Seq, Time};
+    use crate::tree::{NodeId, Phase, Qualifiers, RunId, Seq, Time};
     use std::time::Duration;
 
     #[test]
@@ -245,6 +250,7 @@ mod tests {
             },
             number: 3,
             class: Class::Crash,
+            qualifiers: Qualifiers::default(),
             phase: Phase::Ready,
             uptime: Duration::from_millis(3210),
             facts: Some(ExitFacts::bare(ExitStatus::Signal {

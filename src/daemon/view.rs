@@ -129,6 +129,7 @@ fn last_exit(seen: &Seen, at: Time, light: Light<'_>) -> Option<LastExit> {
         class: Word::Borrowed(last.class.as_str()),
         base: Some(Word::Borrowed(last.class.as_str())),
         family: Some(Word::Borrowed(last.class.family())),
+        qualifiers: last.qualifiers.words().map(Word::Borrowed).collect(),
         ago_ms: Some(millis(at.since(last.at))),
         ts: Some(stamp::rfc3339(light.press.wall_of(last.at))),
         seq: Some(last.seq.0),

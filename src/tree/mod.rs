@@ -34,6 +34,7 @@ mod intensity;
 mod leaving;
 mod node;
 mod probe;
+mod qualifier;
 mod reconfigure;
 mod record;
 mod recover;
@@ -54,6 +55,7 @@ pub use event::{
 };
 pub use foresee::{Fate, Foresight};
 pub use node::LastExit;
+pub use qualifier::Qualifiers;
 pub use record::{
     Argument, Budget, Class, Culprit, Decision, Exit, How, Phase, Record, Seq, StartWhy, StopWhy,
     What,

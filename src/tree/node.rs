@@ -18,6 +18,7 @@
 
 use super::event::{Actor, NodeId, Time};
 use super::intensity::Window;
+use super::qualifier::Qualifiers;
 use super::record::{Class, Culprit, Seq, StartWhy, StopWhy};
 use super::supervisor::Message;
 use super::task::Task;
@@ -187,6 +188,8 @@ pub struct LastExit {
     pub at: Time,
     /// Its class.
     pub class: Class,
+    /// What else is to be said about it.
+    pub qualifiers: Qualifiers,
     /// The kernel's facts, if there was a process.
     pub facts: Option<ExitFacts>,
     /// The failed step, if there was none.

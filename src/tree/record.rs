@@ -5,6 +5,7 @@
 //! this one. They hold facts of the engine only: the daemon adds wall time, pids and last lines.
 
 use super::event::{Actor, NodeId, RunId, Time};
+use super::qualifier::Qualifiers;
 use crate::spec::{ExitFacts, ExitStatus, Name, ProbeFault, Signal, SpawnFailure, Strategy};
 use std::time::Duration;
 
@@ -200,6 +201,8 @@ pub struct Exit {
     pub phase: Phase,
     /// From the start to the end.
     pub uptime: Duration,
+    /// What else is to be said about it.
+    pub qualifiers: Qualifiers,
     /// The kernel's facts; `None` when there was no process.
     pub facts: Option<ExitFacts>,
     /// What failed when there was no process.

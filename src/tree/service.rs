@@ -395,6 +395,7 @@ impl Tree {
     /// Writes the end of a run into its service and into a record that says nothing about a
     /// decision yet.
     fn record_end(&mut self, id: NodeId, run: &Run, phase: Phase, end: End) -> Seq {
+        let qualifiers = self.qualify(id, end.class, end.facts.as_ref());
         let exit = Exit {
             run: RunId {
                 node: id,
@@ -402,6 +403,7 @@ impl Tree {
             },
             number: self.nodes[id].starts,
             class: end.class,
+            qualifiers,
             phase,
             uptime: self.now.since(run.since),
             facts: end.facts,
@@ -426,6 +428,7 @@ impl Tree {
         let last = LastExit {
             at: self.now,
             class: end.class,
+            qualifiers,
             facts: end.facts,
             failure: end.failure,
             probe: run.fault,

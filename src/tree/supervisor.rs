@@ -11,6 +11,7 @@ use super::command::Call;
 use super::effect::Effect;
 use super::event::NodeId;
 use super::node::{Ended, Ending, LastExit, Reign, Rest};
+use super::qualifier::Qualifiers;
 use super::record::{Budget, Class, Culprit, Decision, Seq, StartWhy, What};
 use super::service::calls_for_restart;
 use super::task::{Stage, TaskKind};
@@ -398,6 +399,7 @@ impl Tree {
         let last = LastExit {
             at,
             class,
+            qualifiers: Qualifiers::default(),
             facts: None,
             failure: None,
             probe: None,

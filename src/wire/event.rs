@@ -145,6 +145,9 @@ pub struct EventLine {
     /// Processes of the run that were alive at its end: `name (pid N)`. They were killed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leftovers: Vec<String>,
+    /// `daemonized`, `unclean`: what else is to be said about an end (SEMANTICS §5).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub qualifiers: Vec<Word>,
     /// The `seq` of what caused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<u64>,

@@ -186,6 +186,9 @@ pub struct LastExit {
     /// The signal's name without `SIG`, when one ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<Word>,
+    /// `daemonized`, `unclean`: what else is to be said about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub qualifiers: Vec<Word>,
     /// Whether it left a core.
     #[serde(default, skip_serializing_if = "is_false")]
     pub core: bool,

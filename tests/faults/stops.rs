@@ -3,7 +3,7 @@
 
 use super::harness::{Supd, kill};
 use super::rig::{children, eventually, init, state, supctl, supctl_at};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -218,13 +218,37 @@ fn fault_16_a_daemonized_copy_is_killed_and_named_in_the_record_of_the_end() {
     assert!(message.contains("which web had left behind"), "{message}");
     let end = supd.event("service.exited", "web");
     assert_eq!(end["class"], "clean", "{end}");
+    assert_eq!(end["qualifiers"], json!(["daemonized"]), "{end}");
     let left = end["leftovers"].as_array().expect("who was left");
     assert_eq!(left.len(), 1, "{end}");
     let left = left[0].as_str().expect("a name");
     let pid = left.strip_prefix("supd-testchild (pid ").expect("its name");
     let pid: i32 = pid.trim_end_matches(')').parse().expect("its number");
     assert_eq!(state(pid), None, "it is gone before the end is told: {end}");
+    let (_, text, _) = supctl(&supd, &["why", "web"]);
+    assert!(text.contains("clean, daemonized"), "{text}");
+    assert!(text.contains("foreground"), "{text}");
     assert_eq!(supd.node("good")["restarts"], Value::Null);
+}
+
+#[test]
+fn an_end_at_a_stop_that_is_neither_well_nor_by_its_signal_is_unclean() {
+    let stop = "ready = { notify = true }\nstop = { signal = \"USR1\" }\ncommand = \"CHILD ";
+    let mut supd = Supd::start(&format!(
+        "[service.well]\n{stop}on USR1 exit 0 ready sleep forever\"\n\
+         [service.sent]\n{stop}ready sleep forever\"\n\
+         [service.told]\n{stop}on USR1 exit 138 ready sleep forever\"\n\
+         [service.listed]\nsuccess_codes = [3]\n{stop}on USR1 exit 3 ready sleep forever\"\n\
+         [service.badly]\n{stop}on USR1 exit 3 ready sleep forever\""
+    ));
+    supd.event("supervisor.ready", "root");
+    supd.signal("SIGTERM");
+    assert_eq!(supd.wait().code(), Some(0));
+    for end in supd.events.iter().filter(|e| e["kind"] == "service.exited") {
+        let unclean = end["qualifiers"] == json!(["unclean"]);
+        assert_eq!(end["class"], "requested", "{end}");
+        assert_eq!(unclean, end["node"] == "badly", "{end}");
+    }
 }
 
 #[test]

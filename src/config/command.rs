@@ -10,6 +10,7 @@ use super::reader::Reader;
 use super::scalar;
 use super::split::{self, Fault};
 use super::value::{At, Field, Item, Table};
+use super::words;
 use crate::spec::Command;
 use std::path::Path;
 
@@ -30,6 +31,8 @@ pub(super) fn program(reader: &Reader<'_>, table: &Table, node_at: At) -> Option
             );
             None
         }
+        // What was meant is told where the key stands.
+        (None, None) if table.entries.iter().any(|e| is_meant(&e.key)) => None,
         (None, None) => {
             reader.report(
                 Report::new(codes::NO_COMMAND, "a service has a `command` or a `shell`")
@@ -39,6 +42,14 @@ pub(super) fn program(reader: &Reader<'_>, table: &Table, node_at: At) -> Option
             None
         }
     }
+}
+
+/// Whether an unknown key was probably meant to say what is run.
+fn is_meant(key: &str) -> bool {
+    let known = super::schema::SERVICE.keys.iter().any(|k| k.name == key);
+    let foreign = words::foreign(key).is_some_and(|f| f.ours == "`command`");
+    let near = || words::nearest(key, super::schema::SERVICE.keys.iter().map(|k| k.name));
+    !known && (foreign || matches!(near(), Some("command" | "shell")))
 }
 
 fn script(reader: &Reader<'_>, field: Field<'_>) -> Option<Command> {

@@ -23,6 +23,7 @@ const PM2: &str = "pm2";
 const OTP: &str = "Erlang and Elixir";
 
 const FOREIGN: &[Foreign] = &[
+    of("circus", "cmd", "`command`"),
     of(SUPERVISORD, "program", "`[service.NAME]`"),
     of(SUPERVISORD, "autorestart", "`restart`"),
     of(SUPERVISORD, "autostart", "`enabled`"),

@@ -12,7 +12,33 @@ const EVENTS: &str = include_str!("ctl/events.ndjson");
 
 fn with_tree() -> Script {
     let one_line: serde_json::Value = serde_json::from_str(TREE).expect("a tree");
-    Script::default().json("GET /v1/tree", 200, &one_line.to_string())
+    let mut script = Script::default().json("GET /v1/tree", 200, &one_line.to_string());
+    for name in ["wbe", "zzz", "nobody"] {
+        let missing =
+            format!(r#"{{"error":{{"code":"no_such_node","message":"no node `{name}`"}}}}"#);
+        script = script.json(&format!("GET /v1/nodes/{name}"), 404, &missing);
+    }
+    add_nodes(&one_line["root"], script)
+}
+
+/// Each node of the tree can be asked for alone.
+fn add_nodes(node: &serde_json::Value, script: Script) -> Script {
+    let name = node["name"].as_str().expect("a name");
+    let script = script.json(&format!("GET /v1/nodes/{name}"), 200, &node.to_string());
+    let children = node["children"].as_array().into_iter().flatten();
+    children.fold(script, |script, child| add_nodes(child, script))
+}
+
+#[test]
+fn a_name_alone_is_asked_for_alone() {
+    let daemon = FakeDaemon::new(with_tree());
+    daemon.run(["status", "web"]);
+    daemon.run(["is-up", "web"]);
+    daemon.run(["status", "api/web"]);
+    let asked = daemon.asked();
+    let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
+    let one = "GET /v1/nodes/web";
+    assert_eq!(asked, [one, one, "GET /v1/tree"]);
 }
 
 fn event_lines() -> Vec<String> {
@@ -622,7 +648,7 @@ fn the_ladder_skips_a_directory_that_is_not_ours_and_says_so() {
     };
     let output = ask(0o700);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert_eq!(daemon.asked(), ["GET /v1/tree"]);
+    assert_eq!(daemon.asked(), ["GET /v1/nodes/postgres"]);
     let output = ask(0o755);
     assert!(daemon.asked().is_empty(), "nothing is said to a stranger");
     // 4: a real daemon of this machine stands further down the ladder.

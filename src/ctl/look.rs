@@ -6,11 +6,11 @@ use super::client::{Client, Doing, read_json, refused};
 use super::clock::Deadline;
 use super::failure::Failure;
 use super::http::Request;
-use super::names::{each, resolve};
+use super::names::{each, is_plain, resolve};
 use super::picture::{self, Detail};
 use super::screen::{Screen, visible};
 use super::{DONE, NOT_READY};
-use crate::wire::{Health, NodeKind, NodeView, Query, Route, Status, StreamItem, query};
+use crate::wire::{Health, NodeKind, NodeView, Query, Route, Status, StreamItem, code, query};
 
 const DOING: Doing<'_> = Doing("show the tree");
 
@@ -23,10 +23,17 @@ pub(crate) fn status(
     if args.watch {
         return watch(client, screen, &args.names);
     }
+    if let [name] = args.names.as_slice()
+        && let Some(node) = one(client, name)?
+    {
+        show_nodes(screen, &[&node])?;
+        let ready = !args.check || is_all_ready(&[&node]);
+        return Ok(if ready { DONE } else { NOT_READY });
+    }
     let text = client.get(&Route::Tree, DOING)?;
     let status: Status = read_json(&text)?;
     show(screen, (&status, Some(&text)), &args.names)?;
-    if args.check && !all_ready(&status, &args.names)? {
+    if args.check && !is_all_ready(&selected(&status, &args.names)?) {
         return Ok(NOT_READY);
     }
     Ok(DONE)
@@ -58,19 +65,35 @@ fn show(
     (status, text): (&Status, Option<&str>),
     names: &[String],
 ) -> Result<(), Failure> {
-    let roots = selected(status, names)?;
-    match (screen.json, names.is_empty(), text) {
+    match (names.is_empty(), screen.json, text) {
+        (false, ..) => show_nodes(screen, &selected(status, names)?),
         (true, true, Some(text)) => screen.json_line(text.trim_end()),
         (true, true, None) => screen.json_value(status),
-        (true, false, _) => screen.json_value(&roots),
-        (false, true, _) => {
+        (true, false, _) => {
             let text = picture::whole(status, screen.style, Detail::Short);
             screen.line(text.trim_end_matches('\n'))
         }
-        (false, false, _) => {
-            let text = picture::nodes(&roots, screen.style, Detail::Short);
-            screen.line(text.trim_end_matches('\n'))
-        }
+    }
+}
+
+fn show_nodes(screen: &mut Screen, roots: &[&NodeView]) -> Result<(), Failure> {
+    if screen.json {
+        return screen.json_value(&roots);
+    }
+    let text = picture::nodes(roots, screen.style, Detail::Short);
+    screen.line(text.trim_end_matches('\n'))
+}
+
+/// The node that a name alone means, without the rest of the tree; nothing when it is a pattern,
+/// or when nobody is called so: who is meant then is found out in the whole tree.
+fn one(client: &Client, name: &str) -> Result<Option<NodeView>, Failure> {
+    if !is_plain(name) {
+        return Ok(None);
+    }
+    match client.get(&Route::Node(name.to_owned()), DOING) {
+        Ok(text) => read_json(&text).map(Some),
+        Err(Failure::Refused { detail, .. }) if detail.code == code::NO_SUCH_NODE => Ok(None),
+        Err(failure) => Err(failure),
     }
 }
 
@@ -108,12 +131,12 @@ pub(crate) fn damaged(error: serde_json::Error) -> Failure {
     }
 }
 
-fn all_ready(status: &Status, names: &[String]) -> Result<bool, Failure> {
+fn is_all_ready(roots: &[&NodeView]) -> bool {
     let mut all = true;
-    for root in selected(status, names)? {
+    for root in roots {
         each(root, &mut |node| all &= is_ready(node));
     }
-    Ok(all)
+    all
 }
 
 /// What a script wants to know.
@@ -131,8 +154,14 @@ pub(crate) fn is(
     screen: &mut Screen,
     (name, question): (&String, Question),
 ) -> Result<u8, Failure> {
-    let status = client.status(Doing("ask for it"))?;
-    let nodes = resolve(&status.root, std::slice::from_ref(name), "find")?;
+    let single = one(client, name)?;
+    let status;
+    let nodes = if let Some(node) = &single {
+        vec![node]
+    } else {
+        status = client.status(Doing("ask for it"))?;
+        resolve(&status.root, std::slice::from_ref(name), "find")?
+    };
     let yes = nodes.iter().all(|node| match question {
         Question::Up => is_up(node),
         Question::Ready => is_ready(node),

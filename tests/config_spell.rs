@@ -156,3 +156,30 @@ fn every_key_is_told_with_its_place_and_its_layer() {
         ]
     );
 }
+
+#[test]
+fn every_key_can_be_explained() {
+    let accepted = config::accepted_keys();
+    let described = ["supd.", "supervisor.NAME.", "service.NAME."];
+    let keys = accepted.iter().filter(|key| {
+        let layer = key.contains(".defaults.");
+        !layer && described.iter().any(|table| key.starts_with(table))
+    });
+    let mut count = 0;
+    for key in keys {
+        let found = config::key_help(key);
+        assert!(!found.is_empty(), "no word about `{key}`");
+        assert!(found.iter().all(|help| !help.meaning.is_empty()), "{key}");
+        count += 1;
+    }
+    assert!(count > 60, "only {count} keys");
+    assert_eq!(
+        config::key_help("ready")
+            .iter()
+            .filter(|h| h.key == "ready.exec")
+            .count(),
+        1
+    );
+    assert_eq!(config::key_help("service.restart").len(), 1);
+    assert!(config::key_help("zzz").is_empty());
+}

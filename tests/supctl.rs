@@ -744,6 +744,7 @@ fn explain_needs_no_daemon() {
             "explain 69",
             "explain HELD --json",
             "explain forbiden",
+            "explain service.stop.signal",
             "explain xyzzy"
         ]
     ));

@@ -120,7 +120,7 @@ pub(crate) enum Command {
     Show(NameList),
     /// Send one request to the daemon and print the answer
     Api(ApiArgs),
-    /// Explain a diagnostic, a class, a state, an exit code or an error code
+    /// Explain a diagnostic, a class, a state, an exit code, an error code or a key
     Explain(ExplainArgs),
     /// Print a shell's completion script
     Completions(CompletionsArgs),
@@ -327,8 +327,8 @@ pub(crate) struct ApiArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// E0107, `oom_kill`, held, 69, `no_such_node`
-    #[arg(value_name = "CODE")]
+    /// E0107, `oom_kill`, held, 69, `no_such_node`, `service.stop`
+    #[arg(value_name = "WORD")]
     pub(crate) word: String,
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `supctl explain CODE`: what a word of the protocol, a class, a state or an exit code means, and
-//! what to do about it. Needs no daemon.
+//! `supctl explain WORD`: what a diagnostic, a word of the protocol, a class, a state, an exit code
+//! or a key of a configuration means, and what to do about it. Needs no daemon.
 
 use super::DONE;
 use super::failure::Failure;
@@ -26,6 +26,16 @@ struct Rule<'a> {
     meaning: &'a str,
 }
 
+/// One key of a configuration.
+#[derive(Debug, Serialize)]
+struct KeyEntry {
+    code: &'static str,
+    kind: &'static str,
+    table: &'static str,
+    default: &'static str,
+    meaning: &'static str,
+}
+
 const fn entry(
     code: &'static str,
     kind: &'static str,
@@ -45,6 +55,7 @@ const STATE: &str = "state of a service";
 const UPPER: &str = "state of a supervisor";
 const EXIT: &str = "exit code of supctl";
 const DIAGNOSTIC: &str = "diagnostic of a configuration";
+const KEY: &str = "key of a configuration";
 const ERROR: &str = "error of the daemon";
 
 /// Every word; the first column is unique.
@@ -366,23 +377,54 @@ const WORDS: &[Entry] = &[
     ),
 ];
 
-/// `supctl explain CODE`.
+/// `supctl explain WORD`: a code, a word of the protocol, a key of a configuration; `ready` is two
+/// of them.
 pub(crate) fn explain(screen: &mut Screen, word: &str) -> Result<u8, Failure> {
     if let Some(text) = config::explain(word) {
         return diagnostic(screen, &text);
     }
     let wanted = word.trim().to_ascii_lowercase().replace('-', "_");
-    let Some(found) = WORDS.iter().find(|entry| entry.code == wanted) else {
+    let found = WORDS.iter().find(|entry| entry.code == wanted);
+    let keys = config::key_help(word);
+    if found.is_none() && keys.is_empty() {
         return Err(unknown(word, &wanted));
+    }
+    if let Some(found) = found {
+        if screen.json {
+            screen.json_value(found)?;
+        } else {
+            screen.line(&format!("{}: {}", found.code, found.kind))?;
+            screen.line(&format!("  {}", found.meaning))?;
+            screen.line(&format!("Try: {}", found.try_this))?;
+        }
+    }
+    for key in keys {
+        show_key(screen, &key)?;
+    }
+    Ok(DONE)
+}
+
+fn show_key(screen: &mut Screen, key: &config::KeyHelp) -> Result<(), Failure> {
+    let place = match key.table {
+        "" => "the top of a file".to_owned(),
+        "supd" => "[supd]".to_owned(),
+        table => format!("[{table}.NAME]"),
     };
     if screen.json {
-        screen.json_value(found)?;
-        return Ok(DONE);
+        return screen.json_value(&KeyEntry {
+            code: key.key,
+            kind: KEY,
+            table: key.table,
+            default: key.default,
+            meaning: key.meaning,
+        });
     }
-    screen.line(&format!("{}: {}", found.code, found.kind))?;
-    screen.line(&format!("  {}", found.meaning))?;
-    screen.line(&format!("Try: {}", found.try_this))?;
-    Ok(DONE)
+    screen.line(&format!("{}: key of {place}", key.key))?;
+    screen.line(&format!("  {}", key.meaning))?;
+    if !key.default.is_empty() {
+        screen.line(&format!("  default: {}", key.default))?;
+    }
+    Ok(())
 }
 
 /// A code of `supctl check`, in the words of `config`: a line, an empty one, and the rest.
@@ -405,15 +447,17 @@ fn diagnostic(screen: &mut Screen, text: &str) -> Result<u8, Failure> {
 }
 
 fn unknown(word: &str, wanted: &str) -> Failure {
+    let keys: Vec<&str> = config::keys().map(|key| key.key).collect();
     let near = WORDS
         .iter()
         .map(|entry| entry.code)
+        .chain(keys.iter().copied())
         .map(|code| (strsim::damerau_levenshtein(wanted, code), code))
         .filter(|(distance, _)| *distance <= (wanted.len() / 3).max(1))
         .min();
     Failure::Usage {
         doing: format!("explain `{word}`"),
-        reason: "it is no diagnostic, class, state, exit code or error code".to_owned(),
+        reason: "it is no diagnostic, class, state, exit code, error code or key".to_owned(),
         instead: match near {
             Some((_, near)) => format!("supctl explain {near}"),
             None => "supctl explain held".to_owned(),

@@ -8,7 +8,7 @@ use super::node::Rest;
 use super::record::{StartWhy, StopWhy, What};
 use super::task::{Stage, Task, TaskKind};
 use super::timers::Purpose;
-use crate::spec::{Policy, Strategy};
+use crate::spec::{Policy, Restart, Strategy};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +26,26 @@ impl Tree {
         }
     }
 
+    /// Whether the restart of its group starts this child: under `otp` always, else unless it is
+    /// meant to be down.
+    pub(super) fn group_starts(&self, id: NodeId) -> bool {
+        self.policy_above(id) == Policy::Otp || self.is_wanted(id)
+    }
+
+    /// Whether the restart of its group stops this child. What is down already is not touched.
+    fn group_stops(&self, id: NodeId) -> bool {
+        self.policy_above(id) == Policy::Otp || !self.nodes[id].pinned
+    }
+
+    /// Whether nothing says that it is to be down: neither the operator nor the configuration, nor
+    /// that it had its one chance.
+    pub(super) fn is_wanted(&self, id: NodeId) -> bool {
+        let node = &self.nodes[id];
+        let kept_down = node.stopped_by.is_some() || node.pinned || node.disabled || node.leaving;
+        let finished = node.spec.restart() == Restart::Temporary && node.rest() == Some(Rest::Done);
+        !kept_down && !finished
+    }
+
     /// The restart of a child under a supervisor that does one thing at a time.
     pub(super) fn recover_group(
         &mut self,
@@ -38,10 +58,8 @@ impl Tree {
         self.announce_scope(sup, child, &scope);
         self.nodes[child].set_rest(Rest::Retrying { cause: self.cause });
         let mut task = Task::new(TaskKind::Recover { child }, StopWhy::Group(child), why);
-        // Under the default policy a pinned sibling stays as it is.
-        let strict = self.policy_of(sup) == Policy::Otp;
-        let touched = |id: &NodeId| *id != child && (strict || !self.nodes[*id].pinned);
-        task.stop = scope.iter().copied().filter(touched).collect();
+        let others = scope.iter().copied().filter(|id| *id != child);
+        task.stop = others.filter(|id| self.group_stops(*id)).collect();
         task.start = scope;
         // A failure while another group waits joins it, with the later deadline.
         let before = self.task(sup).and_then(|old| old.until);
@@ -85,7 +103,7 @@ impl Tree {
         let Some(TaskKind::Recover { child }) = self.task(sup).map(|task| task.kind.clone()) else {
             return;
         };
-        if !self.is_wanted(child) && self.policy_of(sup) == Policy::Supd {
+        if !self.group_starts(child) {
             return;
         }
         let delay = until.since(self.now);

@@ -14,7 +14,7 @@ use super::record::{Decision, StopWhy, What};
 use super::supervisor::Notice;
 use super::timers::Purpose;
 use crate::spec::limits::UNKILLABLE_AFTER;
-use crate::spec::{Policy, Shutdown, Signal, Stop, StopStep};
+use crate::spec::{Shutdown, Signal, Stop, StopStep};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,8 +61,7 @@ impl Tree {
         self.timers.clear(id, Purpose::Backoff);
         let done = matches!(rest, Rest::Done | Rest::Stopped);
         let going_down = matches!(why, StopWhy::Supervisor | StopWhy::Shutdown);
-        let strict = self.policy_above(id) == Policy::Otp;
-        let stays = matches!(why, StopWhy::Group(_)) && !strict && !self.is_wanted(id);
+        let stays = matches!(why, StopWhy::Group(_)) && !self.group_starts(id);
         if (done && going_down) || stays {
             return self.notify(id, Notice::Stopped);
         }

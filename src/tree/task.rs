@@ -14,7 +14,7 @@ use super::record::{Class, StartWhy, StopWhy, What};
 use super::service::calls_for_restart;
 use super::supervisor::{Message, Notice};
 use super::timers::Purpose;
-use crate::spec::{Policy, Restart, StartMode, SupervisorKind};
+use crate::spec::{StartMode, SupervisorKind};
 
 /// How far a task has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -254,7 +254,6 @@ impl Tree {
         let Some(mut start) = self.task(sup).map(|task| task.start.clone()) else {
             return;
         };
-        let strict = self.policy_of(sup) == Policy::Otp;
         start.retain(|id| {
             self.nodes
                 .get(*id)
@@ -263,8 +262,7 @@ impl Tree {
         for id in &start {
             // Whoever the group waited for waits for nothing any more.
             if let Some(Rest::Backoff { cause, .. }) = self.nodes[*id].rest() {
-                let wanted = strict || self.is_wanted(*id);
-                let rest = if wanted {
+                let rest = if self.group_starts(*id) {
                     Rest::Retrying { cause }
                 } else {
                     Rest::Off
@@ -272,20 +270,12 @@ impl Tree {
                 self.nodes[*id].set_rest(rest);
             }
         }
-        start.retain(|id| strict || self.is_wanted(*id));
+        start.retain(|id| self.group_starts(*id));
         start.sort_by_key(|id| std::cmp::Reverse(self.nodes[*id].place));
         if let Some(task) = self.task_mut(sup) {
             task.stage = Stage::Starting;
             task.start = start;
         }
-    }
-
-    /// Whether a group start includes this child (default policy).
-    pub(super) fn is_wanted(&self, id: NodeId) -> bool {
-        let node = &self.nodes[id];
-        let kept_down = node.stopped_by.is_some() || node.pinned || node.disabled || node.leaving;
-        let finished = node.spec.restart() == Restart::Temporary && node.rest() == Some(Rest::Done);
-        !kept_down && !finished
     }
 
     /// Starts the next child, or all of them. False: nothing to do but wait.

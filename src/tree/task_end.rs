@@ -82,7 +82,7 @@ impl Tree {
             | TaskKind::Terminate => {}
         }
         for child in task.start.iter().rev() {
-            if self.nodes[*child].rest().is_some() && (strict || self.is_wanted(*child)) {
+            if self.nodes[*child].rest().is_some() && self.group_starts(*child) {
                 self.nodes[*child].set_rest(Rest::Waiting { sibling: first });
             }
         }

@@ -23,6 +23,10 @@ struct Slot {
 pub(super) struct Arena {
     slots: Vec<Slot>,
     free: Vec<u32>,
+    /// How often somebody looked at a node: what an event costs, in a number that does not depend
+    /// on the machine.
+    #[cfg(any(test, feature = "test-hooks"))]
+    pub(super) visits: std::cell::Cell<u64>,
 }
 
 impl Arena {
@@ -50,7 +54,14 @@ impl Arena {
         self.free.push(slot);
     }
 
+    #[cfg(any(test, feature = "test-hooks"))]
+    fn count_visit(&self) {
+        self.visits.set(self.visits.get() + 1);
+    }
+
     pub(super) fn get(&self, id: NodeId) -> Option<&Node> {
+        #[cfg(any(test, feature = "test-hooks"))]
+        self.count_visit();
         let slot = self.slots.get((id.0 & SLOT_MASK) as usize)?;
         if u32::from(slot.generation) != id.0 >> SLOT_BITS {
             return None;
@@ -59,6 +70,8 @@ impl Arena {
     }
 
     pub(super) fn get_mut(&mut self, id: NodeId) -> Option<&mut Node> {
+        #[cfg(any(test, feature = "test-hooks"))]
+        self.count_visit();
         let slot = self.slots.get_mut((id.0 & SLOT_MASK) as usize)?;
         if u32::from(slot.generation) != id.0 >> SLOT_BITS {
             return None;
@@ -67,7 +80,10 @@ impl Arena {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Node> {
-        self.slots.iter().filter_map(|slot| slot.node.as_deref())
+        let nodes = self.slots.iter().filter_map(|slot| slot.node.as_deref());
+        #[cfg(any(test, feature = "test-hooks"))]
+        let nodes = nodes.inspect(|_| self.count_visit());
+        nodes
     }
 }
 

@@ -203,6 +203,10 @@ impl Tree {
                 "{counted} starts are counted and {asked} are in flight"
             ));
         }
+        let unkillable = self.nodes.iter().filter(|node| node.is_unkillable());
+        if unkillable.count() != self.unkillable {
+            return Err(format!("{} unkillables are counted", self.unkillable));
+        }
         let most = self.nodes.iter().count() * 4;
         if self.timers.len() > most {
             return Err(format!("{} deadlines for {most}", self.timers.len()));

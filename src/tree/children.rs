@@ -35,10 +35,7 @@ impl Tree {
         }
         let child = self.plant(Some(sup), node);
         self.nodes[child].origin = Origin::Dynamic;
-        if let Some(state) = self.nodes[sup].sup_mut() {
-            state.children.push(child);
-        }
-        self.renumber(sup);
+        self.append(sup, child);
         self.record(child, What::Added);
         if !self.is_exclusive(sup) {
             self.wait(child, id, Wants::Up);
@@ -94,10 +91,7 @@ impl Tree {
                 continue;
             }
             let child = self.plant(Some(pool), Node::Service(Arc::clone(service)));
-            if let Some(state) = self.nodes[pool].sup_mut() {
-                state.children.push(child);
-            }
-            self.renumber(pool);
+            self.append(pool, child);
             self.record(child, What::Added);
             self.start(child, StartWhy::Command);
         }
@@ -172,14 +166,29 @@ impl Tree {
 
     /// Places follow the order of the children.
     pub(super) fn renumber(&mut self, sup: NodeId) {
+        self.renumber_from(sup, 0);
+    }
+
+    /// The same, when nothing has changed before this place.
+    pub(super) fn renumber_from(&mut self, sup: NodeId, from: usize) {
         let Some(state) = self.nodes[sup].sup_mut() else {
             return;
         };
-        state.settled_to = 0;
-        let children = state.children.clone();
-        for (place, child) in children.into_iter().enumerate() {
-            self.nodes[child].place = place;
+        state.settled_to = state.settled_to.min(from);
+        let moved: Vec<NodeId> = state.children.iter().skip(from).copied().collect();
+        for (place, child) in moved.into_iter().enumerate() {
+            self.nodes[child].place = from + place;
         }
+    }
+
+    /// Puts a new child after all others.
+    fn append(&mut self, sup: NodeId, child: NodeId) {
+        let Some(state) = self.nodes[sup].sup_mut() else {
+            return;
+        };
+        state.children.push(child);
+        let last = state.children.len() - 1;
+        self.renumber_from(sup, last);
     }
 
     /// Builds a node and everything below it, at rest.

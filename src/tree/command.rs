@@ -354,7 +354,7 @@ impl Tree {
         task.failed.retain(|id| *id != child);
         if task.stop.contains(&child) {
             task.stop.retain(|id| *id != child);
-            task.waiting.push(child);
+            task.waiting.insert(child);
         }
         if task.until.is_some() && task.kind == (TaskKind::Recover { child }) {
             // The others waited because of this one.

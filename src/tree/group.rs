@@ -9,6 +9,7 @@ use super::record::{StartWhy, StopWhy, What};
 use super::task::{Stage, Task, TaskKind};
 use super::timers::Purpose;
 use crate::spec::{Policy, Restart, Strategy};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,12 +66,8 @@ impl Tree {
         let before = self.task(sup).and_then(|old| old.until);
         let until = (!delay.is_zero()).then(|| self.now + delay);
         if let Some(old) = self.task(sup) {
-            let also: Vec<_> = old
-                .start
-                .iter()
-                .filter(|id| !task.start.contains(id))
-                .copied()
-                .collect();
+            let named: BTreeSet<NodeId> = task.start.iter().copied().collect();
+            let also = old.start.iter().filter(|id| !named.contains(id));
             task.start.extend(also);
         }
         task.until = until.max(before);

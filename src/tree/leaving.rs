@@ -139,7 +139,9 @@ impl Tree {
         if self.is_haunted(id) {
             return self.leave(id);
         }
-        for child in self.children(id) {
+        let below = self.nodes[id].sup_mut();
+        let below = below.map(|sup| std::mem::take(&mut sup.children));
+        for child in below.unwrap_or_default() {
             self.uproot(child);
         }
         self.record(id, What::Removed);
@@ -151,13 +153,17 @@ impl Tree {
         if let Some(parent) = parent {
             let place = self.nodes[id].place;
             if let Some(state) = self.nodes[parent].sup_mut() {
-                state.children.retain(|child| *child != id);
+                if state.children.get(place) == Some(&id) {
+                    state.children.remove(place);
+                } else {
+                    state.children.retain(|child| *child != id);
+                }
                 booting_from = state.boot.filter(|at| *at == id).map(|_| place);
             }
             if let Some(task) = self.task_mut(parent) {
                 task.forget(id);
             }
-            self.renumber(parent);
+            self.renumber_from(parent, place);
         }
         self.nodes.remove(id);
         for heir in self.leavers.gone(id, &name) {

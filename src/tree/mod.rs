@@ -93,6 +93,8 @@ pub struct Tree {
     helpers: BTreeMap<u64, Helper>,
     waiters: BTreeMap<NodeId, Vec<Waiter>>,
     starts: Starts,
+    /// Services that SIGKILL has not ended: a group start looks for them only if there are any.
+    unkillable: usize,
     haste: Option<Haste>,
     /// When the stop of the whole tree began.
     stopping_since: Option<Time>,
@@ -130,6 +132,7 @@ impl Tree {
             helpers: BTreeMap::new(),
             waiters: BTreeMap::new(),
             starts: Starts::default(),
+            unkillable: 0,
             haste: None,
             stopping_since: None,
             applying: None,

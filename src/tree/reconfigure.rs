@@ -14,9 +14,17 @@ use super::node::Origin;
 use super::record::{StartWhy, StopWhy, What};
 use super::task::{Task, TaskKind};
 use crate::spec::diff::{Change, service_change};
-use crate::spec::{Node, Policy, Supervisor, Tree as Spec};
-use std::collections::BTreeSet;
+use crate::spec::{Name, Node, Policy, Strategy, Supervisor, Tree as Spec};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// A comparison of the tree with its new specification, from the root down.
+#[derive(Debug)]
+struct Comparison {
+    /// Services that were there before, by name: one of them may have moved.
+    there: BTreeMap<Name, NodeId>,
+    works: Vec<(NodeId, Work)>,
+}
 
 /// What one supervisor has to do.
 #[derive(Debug, Default)]
@@ -36,15 +44,22 @@ impl Tree {
         }
         self.begin_apply(id);
         self.spec = Arc::clone(spec);
-        let mut works = Vec::new();
-        self.compare(self.root, &spec.root, &mut works);
-        for (sup, work) in works {
+        let services = self.nodes.iter().filter(|node| node.sup().is_none());
+        let stay = services.filter(|node| !node.leaving);
+        let mut comparison = Comparison {
+            there: stay
+                .map(|node| (Arc::clone(node.name()), node.id))
+                .collect(),
+            works: Vec::new(),
+        };
+        self.compare(self.root, &spec.root, &mut comparison);
+        for (sup, work) in comparison.works {
             self.carry_out(sup, work);
         }
     }
 
     /// One supervisor and everything below it; those below come first.
-    fn compare(&mut self, sup: NodeId, new: &Arc<Supervisor>, works: &mut Vec<(NodeId, Work)>) {
+    fn compare(&mut self, sup: NodeId, new: &Arc<Supervisor>, whole: &mut Comparison) {
         let Some(old) = self.sup_spec(sup).cloned() else {
             return;
         };
@@ -63,13 +78,13 @@ impl Tree {
             self.record(sup, What::Changed);
         }
         self.nodes[sup].spec = Node::Supervisor(Arc::clone(new));
-        let work = self.match_children(sup, new, works);
+        let work = self.match_children(sup, new, whole);
         for child in &work.gone {
             self.leave(*child);
             self.await_applied(*child);
             self.count_applied(|done| done.removed += 1);
         }
-        works.push((sup, work));
+        whole.works.push((sup, work));
     }
 
     /// Whether nothing was added or deleted by command, here and below. OTP's `code_change` does
@@ -89,18 +104,19 @@ impl Tree {
         &mut self,
         sup: NodeId,
         new: &Arc<Supervisor>,
-        works: &mut Vec<(NodeId, Work)>,
+        whole: &mut Comparison,
     ) -> Work {
         let mut work = Work::default();
         let before = self.children(sup);
+        let stays = before.iter().filter(|id| !self.nodes[**id].leaving);
+        let by_name: BTreeMap<Name, NodeId> = stays
+            .map(|id| (Arc::clone(self.nodes[*id].name()), *id))
+            .collect();
         let mut order = Vec::with_capacity(new.children.len());
         for spec in &new.children {
-            let known = before
-                .iter()
-                .copied()
-                .find(|id| self.nodes[*id].name() == spec.name() && !self.nodes[*id].leaving);
+            let known = by_name.get(spec.name()).copied();
             let known = known.filter(|id| self.nodes[*id].sup().is_some() == is_supervisor(spec));
-            let known = known.or_else(|| self.moved_here(sup, spec));
+            let known = known.or_else(|| self.moved_here(sup, spec, whole));
             let Some(child) = known else {
                 let child = self.plant(Some(sup), spec.clone());
                 self.record(child, What::Added);
@@ -112,7 +128,7 @@ impl Tree {
             self.nodes[child].origin = Origin::Configured;
             order.push(child);
             if let (Node::Supervisor(_), Node::Supervisor(new)) = (&self.nodes[child].spec, spec) {
-                self.compare(child, new, works);
+                self.compare(child, new, whole);
             } else {
                 self.match_service(child, spec, &mut work);
             }
@@ -133,15 +149,13 @@ impl Tree {
     }
 
     /// A service that stood elsewhere keeps its process when it moves.
-    fn moved_here(&mut self, sup: NodeId, spec: &Node) -> Option<NodeId> {
+    fn moved_here(&mut self, sup: NodeId, spec: &Node, whole: &Comparison) -> Option<NodeId> {
         if is_supervisor(spec) {
             return None;
         }
-        let found = self
-            .nodes
-            .iter()
-            .find(|node| node.name() == spec.name() && node.sup().is_none() && !node.leaving)?;
-        let (child, from) = (found.id, found.parent?);
+        let child = *whole.there.get(spec.name())?;
+        let node = self.nodes.get(child).filter(|node| !node.leaving)?;
+        let from = node.parent?;
         let busy = self.task(from).is_some_and(|task| task.awaits(child));
         if from == sup || busy || !self.nodes[child].is_up() {
             return None;
@@ -217,14 +231,16 @@ impl Tree {
     /// Whom the strategy names when these are restarted, in start order, without those that stay
     /// down.
     fn restart_set(&self, sup: NodeId, changed: &[NodeId]) -> Vec<NodeId> {
-        let mut set: Vec<NodeId> = Vec::new();
-        for child in changed {
-            for id in self.scope_of(sup, *child) {
-                if !set.contains(&id) && !self.nodes[id].leaving && self.is_wanted(id) {
-                    set.push(id);
-                }
+        let strategy = self.sup_spec(sup).map(|spec| spec.strategy);
+        let mut set = match strategy {
+            Some(Strategy::OneForOne) | None => changed.to_vec(),
+            // The first one names all that the others name.
+            Some(Strategy::OneForAll | Strategy::RestForOne) => {
+                let first = changed.iter().min_by_key(|id| self.nodes[**id].place);
+                first.map_or_else(Vec::new, |first| self.scope_of(sup, *first))
             }
-        }
+        };
+        set.retain(|id| !self.nodes[*id].leaving && self.is_wanted(*id));
         set.sort_by_key(|id| self.nodes[*id].place);
         set
     }
@@ -237,17 +253,15 @@ impl Tree {
         task.start = restarted;
         task.start.extend(work.added);
         // What was under way is not forgotten: it goes on as a part of this.
-        if let Some(old) = self.task(sup).cloned() {
+        if let Some(old) = self.task(sup) {
+            let mut starts: BTreeSet<NodeId> = task.start.iter().copied().collect();
             let unfinished = old.start.iter().chain(&old.waiting).chain(&old.failed);
-            for id in unfinished {
-                if !task.start.contains(id) {
-                    task.start.push(*id);
-                }
-            }
-            for id in old.stop.iter().chain(&old.waiting) {
-                if old.stage == super::task::Stage::Stopping && !task.stop.contains(id) {
-                    task.stop.push(*id);
-                }
+            task.start
+                .extend(unfinished.filter(|id| starts.insert(**id)));
+            let mut stops: BTreeSet<NodeId> = task.stop.iter().copied().collect();
+            if old.stage == super::task::Stage::Stopping {
+                let unfinished = old.stop.iter().chain(&old.waiting);
+                task.stop.extend(unfinished.filter(|id| stops.insert(**id)));
             }
             task.until = old.until;
         }

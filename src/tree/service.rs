@@ -34,9 +34,12 @@ impl Tree {
         let now = self.now;
         let node = &mut self.nodes[id];
         node.since = now;
-        if let Body::Service(place) = &mut node.body {
-            *place = life;
-        }
+        let Body::Service(place) = &mut node.body else {
+            return;
+        };
+        let is = |life: &Life| usize::from(matches!(life, Life::Unkillable(..)));
+        self.unkillable = (self.unkillable + is(&life)).saturating_sub(is(place));
+        *place = life;
     }
 
     /// Starts a service that is at rest.

@@ -15,6 +15,7 @@ use super::service::calls_for_restart;
 use super::supervisor::{Message, Notice};
 use super::timers::Purpose;
 use crate::spec::{StartMode, SupervisorKind};
+use std::collections::BTreeSet;
 
 /// How far a task has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +59,7 @@ pub(super) struct Task {
     /// To be started, or what is left of them, in reverse start order.
     pub(super) start: Vec<NodeId>,
     /// Asked, and not heard of yet.
-    pub(super) waiting: Vec<NodeId>,
+    pub(super) waiting: BTreeSet<NodeId>,
     /// The start waits until then.
     pub(super) until: Option<Time>,
     /// Starts that failed while others were under way.
@@ -74,7 +75,7 @@ impl Task {
             stage: Stage::Stopping,
             stop: Vec::new(),
             start: Vec::new(),
-            waiting: Vec::new(),
+            waiting: BTreeSet::new(),
             until: None,
             failed: Vec::new(),
             why_stop,
@@ -87,7 +88,7 @@ impl Task {
     }
 
     pub(super) fn heard(&mut self, child: NodeId) {
-        self.waiting.retain(|id| *id != child);
+        self.waiting.remove(&child);
     }
 
     /// A child that is gone from the tree is nobody's business any more.
@@ -203,7 +204,7 @@ impl Tree {
                         }
                         return;
                     }
-                    task.waiting.clone_from(&batch);
+                    task.waiting = batch.iter().copied().collect();
                     let why = task.why_stop;
                     batch.reverse();
                     for child in batch {
@@ -278,12 +279,19 @@ impl Tree {
         }
     }
 
+    /// Whether somebody who is to be started still has a process that SIGKILL did not end: the
+    /// whole group waits for that.
+    fn is_blocked(&self, sup: NodeId) -> bool {
+        let haunted = |id: &NodeId| self.nodes[*id].is_unkillable();
+        self.unkillable > 0
+            && self
+                .task(sup)
+                .is_some_and(|task| task.start.iter().any(haunted))
+    }
+
     /// Starts the next child, or all of them. False: nothing to do but wait.
     fn start_next(&mut self, sup: NodeId, at_once: bool) -> bool {
-        let blocked = self
-            .task(sup)
-            .is_some_and(|task| task.start.iter().any(|id| self.nodes[*id].is_unkillable()));
-        if blocked {
+        if self.is_blocked(sup) {
             return false;
         }
         let Some(task) = self.task_mut(sup) else {
@@ -296,7 +304,7 @@ impl Tree {
         let count = if at_once { task.start.len() } else { 1 };
         let from = task.start.len() - count;
         let batch: Vec<_> = task.start.split_off(from).into_iter().rev().collect();
-        task.waiting.clone_from(&batch);
+        task.waiting = batch.iter().copied().collect();
         let (why, kind) = (task.why_start, task.kind.clone());
         for child in batch {
             let why = match kind {
@@ -312,7 +320,7 @@ impl Tree {
             };
             self.start(child, why);
         }
-        true
+        self.unkillable > 0
     }
 
     /// A child the task was waiting for has answered.

@@ -126,6 +126,11 @@ impl Tree {
         }
     }
 
+    /// How often the engine has looked at a node so far.
+    pub fn visits(&self) -> u64 {
+        self.nodes.visits.get()
+    }
+
     /// It looks again.
     pub fn release(&mut self, now: Time, sup: NodeId) -> Effects {
         self.now = self.now.max(now);

@@ -69,6 +69,28 @@ fn every_scenario_goes_as_agreed() {
 }
 
 #[test]
+fn no_more_probes_are_under_way_than_there_is_room_for() {
+    let names: Vec<String> = (0..200).map(|n| format!("s{n}")).collect();
+    let trees: Vec<String> = names.iter().map(|n| format!("{n}(rechecked)")).collect();
+    let answers: Vec<String> = names.iter().map(|n| format!("probe {n} success")).collect();
+    // Nobody answers, a question lasts three seconds, and nobody is asked twice in this time.
+    let (trees, answers) = (trees.join(" "), answers.join("; "));
+    let script = format!("one_for_one parallel [{trees}]; {answers}; wait 17s");
+    let told = scene::trace(&script);
+    let (mut open, mut most, mut asked) = (0_usize, 0, 0);
+    for line in told.lines().skip_while(|line| *line != "> wait 17s") {
+        if line.ends_with(" is asked") {
+            (open, asked) = (open + 1, asked + 1);
+        } else if line.ends_with(" unready: a probe") {
+            open -= 1;
+        }
+        most = most.max(open);
+    }
+    assert_eq!(most, 64);
+    assert!(asked == 200, "everybody has a turn: {asked}");
+}
+
+#[test]
 fn the_table_of_states_and_events_is_agreed() {
     let agreed = agree(&tests().join("snapshots/table.txt"), &scene::table::page());
     assert_eq!(agreed, Ok(()));

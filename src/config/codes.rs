@@ -111,8 +111,8 @@ rules! {
         "OTP refuses it, too: a permanent child never ends for good, so its end cannot end its \
          supervisor.";
     READY = "E0135": "a `ready` that is not one thing",
-        "`ready` has one of `exec`, `notify`, `fd`, `tcp`, `unix`, `file` and `after`; `every` \
-         and `timeout` belong to those that are tried again.";
+        "`ready` has one of `exec`, `notify`, `fd`, `tcp`, `unix`, `file` and `after`; `every`, \
+         `timeout` and `recheck` belong to those that are tried again.";
     ADDRESS = "E0136": "an address that is none",
         "`tcp` takes an IP address or `localhost`, and a port. Names are not resolved: PID 1 \
          must not wait for a resolver.";

@@ -262,7 +262,7 @@ static READY: Shape = Shape {
     rivals: &[&[
         "exec", "notify", "fd", "tcp", "unix", "file", "after", "http", "log",
     ]],
-    later: &["http", "log", "recheck"],
+    later: &["http", "log"],
     ..shape(
         "`ready`",
         &[
@@ -275,6 +275,7 @@ static READY: Shape = Shape {
             value("after"),
             value("every"),
             value("timeout"),
+            value("recheck"),
         ],
     )
 };

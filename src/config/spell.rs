@@ -122,10 +122,14 @@ fn spell_ready(lines: &mut Lines, ready: &Ready) {
                 target,
                 every,
                 timeout,
+                recheck,
             } = &**probe;
             spell_target(lines, target);
             lines.time("ready.every", *every);
             lines.time("ready.timeout", *timeout);
+            if let Some(time) = recheck {
+                lines.time("ready.recheck", *time);
+            }
         }
     }
 }

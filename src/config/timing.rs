@@ -116,8 +116,9 @@ pub(super) fn ready(reader: &Reader<'_>, field: Field<'_>) -> Option<Ready> {
         return None;
     };
     let (every, timeout) = (table.get("every"), table.get("timeout"));
+    let recheck = table.get("recheck");
     let probed = matches!(kind.key, "exec" | "tcp" | "unix" | "file");
-    if let Some(unused) = every.or(timeout).filter(|_| !probed) {
+    if let Some(unused) = every.or(timeout).or(recheck).filter(|_| !probed) {
         let message = format!("`{}` has no meaning with `{}`", unused.key, kind.key);
         let report = Report::new(codes::READY, message).at(unused.key_at, "");
         reader.report(report.help("nothing is tried again and again; see `start_timeout`"));
@@ -142,6 +143,7 @@ pub(super) fn ready(reader: &Reader<'_>, field: Field<'_>) -> Option<Ready> {
         target,
         every: time(every, 1),
         timeout: time(timeout, 3),
+        recheck: table.get("recheck").and_then(|f| positive(reader, f)),
     })))
 }
 

@@ -64,7 +64,11 @@ fn told(event: &EventLine) -> Option<String> {
             Some(ms) => format!("ready after {}", age::precise(ms)),
             None => "ready".to_owned(),
         },
-        kind::SERVICE_UNREADY => "no longer ready".to_owned(),
+        kind::SERVICE_UNREADY => match (&event.probe, event.why.as_deref()) {
+            (Some(probe), _) => format!("no longer ready: {}", visible(probe)),
+            (None, Some("stopping")) => "no longer ready: it says that it stops".to_owned(),
+            (None, _) => "no longer ready".to_owned(),
+        },
         kind::SERVICE_EXITED => exited(event),
         kind::SERVICE_DECIDED => judged(event),
         kind::SERVICE_STOPPING | kind::SUPERVISOR_STOPPING | kind::DAEMON_STOPPING => {

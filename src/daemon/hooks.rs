@@ -254,6 +254,7 @@ impl Daemon {
             // Its end is not looked at yet; who waits for a sibling goes on when that one does.
             State::Waiting => view.waiting_for.is_none(),
             State::Ready
+            | State::Unready
             | State::Up
             | State::Degraded
             | State::Stopped

@@ -8,7 +8,8 @@ use super::names::Names;
 use super::words;
 use crate::spec::ExitStatus;
 use crate::tree::{
-    Actor, Argument, Budget, Class, Culprit, Decision, Exit, Record, StartWhy, StopWhy, What,
+    Actor, Argument, Budget, Class, Culprit, Decision, Exit, Record, StartWhy, StopWhy, Unready,
+    What,
 };
 use crate::wire::{
     BudgetLine, CulpritLine, DecisionLine, EventLine, FailureLine, RusageLine, VERSION, WhoLine,
@@ -62,6 +63,7 @@ pub(crate) fn kind_of(record: &Record) -> &'static str {
         What::Starting { .. } => kind::SERVICE_STARTING,
         What::Ready { run: Some(_), .. } => kind::SERVICE_READY,
         What::Ready { run: None, .. } => kind::SUPERVISOR_READY,
+        What::Unready { .. } => kind::SERVICE_UNREADY,
         What::Exited(_) => kind::SERVICE_EXITED,
         What::Decided { .. } => super::note::DECIDED,
         What::Stopping { run: None, .. } => kind::SUPERVISOR_STOPPING,
@@ -96,6 +98,7 @@ fn fill(line: &mut EventLine, what: &What, names: &Names) {
             started(line, *why, names);
         }
         What::Ready { took, .. } => line.took_ms = Some(millis(*took)),
+        What::Unready { why, .. } => unready(line, *why),
         What::Exited(exit) => exited(line, exit, names),
         What::Stopping { why, .. } | What::Stopped { why } | What::SupervisorStopped { why } => {
             stopped(line, *why, names);
@@ -153,6 +156,16 @@ fn fill(line: &mut EventLine, what: &What, names: &Names) {
         | What::Removed
         | What::Changed
         | What::Daemon { .. } => {}
+    }
+}
+
+fn unready(line: &mut EventLine, why: Unready) {
+    match why {
+        Unready::Probe(fault) => {
+            line.why = Some(Word::Borrowed("probe"));
+            line.probe = Some(words::fault(fault));
+        }
+        Unready::Stopping => line.why = Some(Word::Borrowed("stopping")),
     }
 }
 

@@ -121,9 +121,10 @@ impl Press {
 
 fn run_of(what: &What) -> Option<RunId> {
     match what {
-        What::Starting { run, .. } | What::Signalled { run, .. } | What::Unkillable { run } => {
-            Some(*run)
-        }
+        What::Starting { run, .. }
+        | What::Unready { run, .. }
+        | What::Signalled { run, .. }
+        | What::Unkillable { run } => Some(*run),
         What::Ready { run, .. } | What::Stopping { run, .. } => *run,
         What::Exited(exit) => Some(exit.run),
         What::Decided { .. }

@@ -7,7 +7,9 @@
 use super::names::Names;
 use super::words;
 use crate::spec::LogLevel;
-use crate::tree::{Actor, Budget, Class, Culprit, Decision, Exit, Record, StartWhy, StopWhy, What};
+use crate::tree::{
+    Actor, Budget, Class, Culprit, Decision, Exit, Record, StartWhy, StopWhy, Unready, What,
+};
 use std::iter;
 
 /// How important a record is.
@@ -33,6 +35,7 @@ pub(crate) fn level(what: &What) -> LogLevel {
             | Class::ExitCode => LogLevel::Warn,
         },
         What::Strategy { .. }
+        | What::Unready { .. }
         | What::Decided {
             decision: Decision::Escalate,
             ..
@@ -77,6 +80,7 @@ pub(crate) fn message(record: &Record, names: &Names) -> String {
             )
         }
         What::Ready { took, .. } => format!("ready after {}", words::span(*took)),
+        What::Unready { why, .. } => format!("no longer ready: {}", unready(*why)),
         What::Exited(exit) => exited(exit, names),
         What::Stopping { why, .. } => format!("stopping: {}", stop_why(*why, names)),
         What::Signalled { signal, .. } => format!("sent SIG{signal}"),
@@ -93,12 +97,10 @@ pub(crate) fn message(record: &Record, names: &Names) -> String {
             strategy,
             child,
             scope,
-        } => format!(
-            "{} because of {}: {}",
-            words::strategy(*strategy),
-            names.name(*child),
-            scope.join(", ")
-        ),
+        } => {
+            let (rule, child) = (words::strategy(*strategy), names.name(*child));
+            format!("{rule} because of {child}: {}", scope.join(", "))
+        }
         What::Exhausted {
             child_name,
             max,
@@ -132,6 +134,13 @@ pub(crate) fn message(record: &Record, names: &Names) -> String {
         What::ShuttingDown { by, waiting_for } => going_down(*by, waiting_for.as_deref()),
         What::Health { health } => format!("is {health}"),
         What::Daemon { detail, .. } => detail.to_string(),
+    }
+}
+
+fn unready(why: Unready) -> String {
+    match why {
+        Unready::Probe(fault) => words::fault(fault),
+        Unready::Stopping => "it says that it stops".to_owned(),
     }
 }
 

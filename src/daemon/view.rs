@@ -9,7 +9,7 @@ use super::press::Press;
 use super::world::World;
 use super::{stamp, words};
 use crate::spec::{Node, ProbeFault, Restart, Service, ServiceKind, SupervisorKind};
-use crate::tree::{Actor, NodeView as Seen, Snapshot, State, Time};
+use crate::tree::{Actor, NodeView as Seen, Snapshot, State, Time, Unready};
 use crate::wire::{FailureLine, Health, LastExit, NodeKind, NodeView, StoppedBy, Word};
 use std::collections::BTreeMap;
 
@@ -85,11 +85,16 @@ fn one(seen: &Seen, at: Time, light: Light<'_>) -> NodeView {
             view.kind = NodeKind::Service;
             view.oneshot = service.kind == ServiceKind::Oneshot;
             view.run = (seen.starts > 0).then_some(u64::from(seen.starts));
-            view.up_ms = seen.run.map(|_| view.since_ms);
+            view.up_ms = seen.run_since.map(|since| millis(at.since(since)));
             if seen.state == State::Starting {
                 let limit = seen.start_limit.map(|limit| limit.since(seen.since));
                 view.limit_ms = limit.map(millis);
                 view.awaits = awaits(service, seen.fault);
+            }
+            match seen.unready {
+                Some(Unready::Probe(fault)) => view.awaits = awaits(service, Some(fault)),
+                Some(Unready::Stopping) => view.awaits = Some("its end, as it says".to_owned()),
+                None => {}
             }
         }
         Node::Supervisor(sup) => {
@@ -191,6 +196,7 @@ pub(crate) fn health(snapshot: &Snapshot) -> Health {
             State::Ready | State::Up | State::Done => true,
             State::Stopped => !service.enabled,
             State::Starting
+            | State::Unready
             | State::Degraded
             | State::Stopping
             | State::Backoff

@@ -72,6 +72,8 @@ pub struct Probe {
     pub every: Duration,
     /// An attempt that takes longer has failed.
     pub timeout: Duration,
+    /// From one attempt to the next once it is ready; `None`: the first success is the last word.
+    pub recheck: Option<Duration>,
 }
 
 /// What a probe tries.

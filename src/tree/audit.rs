@@ -6,10 +6,10 @@
 
 use super::Tree;
 use super::event::NodeId;
-use super::node::{Body, Life, Node, Reign, Rest, Spawned};
+use super::node::{Body, Life, Node, Reign, Rest, Run, Spawned};
 use super::timers::Purpose;
-use crate::spec::Policy;
 use crate::spec::limits::WINDOW_MAX;
+use crate::spec::{Policy, Ready};
 
 /// A sentence about what does not hold.
 type Complaint = String;
@@ -69,7 +69,8 @@ impl Tree {
                     ));
                 }
             }
-            Life::Starting(_) | Life::Up(_) | Life::Unkillable(..) | Life::Rest(_) => {}
+            Life::Starting(run) | Life::Up(run) => self.audit_probes(node, run)?,
+            Life::Unkillable(..) | Life::Rest(_) => {}
             Life::Ended(_) => {
                 let sup = node.parent.and_then(|id| self.nodes[id].sup());
                 let known = sup.is_some_and(|sup| !sup.inbox.is_empty() || sup.task.is_some());
@@ -77,6 +78,21 @@ impl Tree {
                     return Err(format!("{name} has ended and nobody will look"));
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Invariant 9 for probes: one that has to come is under way, in the queue or has a time.
+    fn audit_probes(&self, node: &Node, run: &Run) -> Result<(), Complaint> {
+        let Some(Ready::Probe(probe)) = self.service(node.id).map(|service| &service.ready) else {
+            return Ok(());
+        };
+        let up = run.ready_at.is_some();
+        let wanted = run.spawned == Spawned::Yes && (!up || probe.recheck.is_some());
+        let queued = || self.probing.iter().any(|waiting| waiting.life == run.life);
+        let timed = self.timers.get(node.id, Purpose::Probe).is_some();
+        if wanted && run.probe.is_none() && !timed && !queued() {
+            return Err(format!("{} is to be asked and nobody does it", node.name()));
         }
         Ok(())
     }

@@ -27,7 +27,7 @@ impl Chance {
     }
 
     /// A span between the two, evenly.
-    fn between(&mut self, low: Duration, high: Duration) -> Duration {
+    pub(super) fn between(&mut self, low: Duration, high: Duration) -> Duration {
         low + high.saturating_sub(low).mul_f64(self.unit())
     }
 }

@@ -252,6 +252,7 @@ impl Watch {
             | What::Signalled { .. }
             | What::Stopped { .. }
             | What::Ready { .. }
+            | What::Unready { .. }
             | What::Decided { .. }
             | What::Backoff { .. }
             | What::Unkillable { .. }

@@ -58,7 +58,7 @@ pub use node::LastExit;
 pub use qualifier::Qualifiers;
 pub use record::{
     Argument, Budget, Class, Culprit, Decision, Exit, How, Phase, Record, Seq, StartWhy, StopWhy,
-    What,
+    Unready, What,
 };
 pub use snapshot::{NodeView, Snapshot, State};
 #[cfg(any(test, feature = "test-hooks"))]
@@ -91,6 +91,8 @@ pub struct Tree {
     cause: Option<Seq>,
     incident: Option<Seq>,
     helpers: BTreeMap<u64, Helper>,
+    /// Runs whose probe is due and waits for its turn.
+    probing: VecDeque<RunId>,
     waiters: BTreeMap<NodeId, Vec<Waiter>>,
     starts: Starts,
     /// Services that SIGKILL has not ended: a group start looks for them only if there are any.
@@ -130,6 +132,7 @@ impl Tree {
             cause: None,
             incident: None,
             helpers: BTreeMap::new(),
+            probing: VecDeque::new(),
             waiters: BTreeMap::new(),
             starts: Starts::default(),
             unkillable: 0,
@@ -183,7 +186,7 @@ impl Tree {
                 self.on_notice(node, notice);
             } else if let Some(sup) = self.runnable.pop_front() {
                 self.turn(sup);
-            } else {
+            } else if !self.next_probe() {
                 return self.look_at_apply();
             }
         }

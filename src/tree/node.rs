@@ -19,7 +19,7 @@
 use super::event::{Actor, NodeId, Time};
 use super::intensity::Window;
 use super::qualifier::Qualifiers;
-use super::record::{Class, Culprit, Seq, StartWhy, StopWhy};
+use super::record::{Class, Culprit, Seq, StartWhy, StopWhy, Unready};
 use super::supervisor::Message;
 use super::task::Task;
 use crate::spec::{self, ExitFacts, Name, ProbeFault, SpawnFailure};
@@ -62,6 +62,8 @@ pub(super) struct Run {
     pub(super) probe: Option<u64>,
     /// Why the last probe did not succeed.
     pub(super) fault: Option<ProbeFault>,
+    /// Why it does not serve although it is up.
+    pub(super) unready: Option<Unready>,
 }
 
 /// How far the execution of a run has come.

@@ -176,12 +176,14 @@ impl Tree {
             return;
         };
         let change = service_change(old, new);
+        let ready = old.ready.clone();
         self.nodes[child].spec = spec.clone();
         match change {
             Change::None => {}
             Change::InPlace => {
                 self.count_applied(|done| done.in_place += 1);
                 self.record(child, What::Changed);
+                self.ask_anew(child, &ready);
             }
             Change::Restart => work.changed.push(child),
         }
@@ -339,7 +341,11 @@ impl Tree {
             (Node::Service(_) | Node::Supervisor(_), Node::Service(_))
             | (Node::Service(_), Node::Supervisor(_)) => new.clone(),
         };
+        let before = self.service(child).map(|service| service.ready.clone());
         self.nodes[child].spec = spec;
+        if let Some(before) = before {
+            self.ask_anew(child, &before);
+        }
     }
 }
 

@@ -44,12 +44,19 @@ pub enum What {
         /// Why.
         why: StartWhy,
     },
-    /// `service.ready`: the start is done.
+    /// `service.ready`: the start is done, or a service that was unready serves again.
     Ready {
         /// Its run; `None`: a supervisor.
         run: Option<RunId>,
-        /// From the start to here.
+        /// From the start, or from the record of `Unready`, to here.
         took: Duration,
+    },
+    /// `service.unready`: it runs and does not serve any more.
+    Unready {
+        /// Its run.
+        run: RunId,
+        /// Who says so.
+        why: Unready,
     },
     /// `service.exited`: the process is gone, or never was.
     Exited(Box<Exit>),
@@ -186,6 +193,15 @@ pub enum Argument {
     Signal(Signal),
     /// How many there are to be (`scale`).
     Instances(usize),
+}
+
+/// Why a service that is up does not serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unready {
+    /// A probe after the first success says so.
+    Probe(ProbeFault),
+    /// It has said that it is stopping (`STOPPING=1`).
+    Stopping,
 }
 
 /// The end of a process, or of the attempt to start one.

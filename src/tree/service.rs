@@ -68,6 +68,7 @@ impl Tree {
             spawned,
             probe: None,
             fault: None,
+            unready: None,
         };
         self.set_life(id, Life::Starting(state));
         if room {
@@ -133,7 +134,7 @@ impl Tree {
     }
 
     /// The program runs: what is it to be ready?
-    fn await_ready(&mut self, run: RunId) {
+    pub(super) fn await_ready(&mut self, run: RunId) {
         let Some(service) = self.service(run.node).map(Arc::clone) else {
             return;
         };
@@ -197,20 +198,16 @@ impl Tree {
             },
         );
         self.nodes[id].incident = None;
+        self.begin_rechecks(id);
         self.notify(id, Notice::Started);
     }
 
     /// Whatever a start had set up is taken down, however it ended.
     pub(super) fn end_of_start(&mut self, id: NodeId, run: &Run) {
-        for purpose in [
-            Purpose::Start,
-            Purpose::After,
-            Purpose::Probe,
-            Purpose::ProbeLimit,
-        ] {
+        for purpose in [Purpose::Start, Purpose::After] {
             self.timers.clear(id, purpose);
         }
-        self.cancel_probe(id, run);
+        self.end_probes(id, run);
         self.release_start(run);
     }
 
@@ -398,6 +395,7 @@ impl Tree {
     /// Writes the end of a run into its service and into a record that says nothing about a
     /// decision yet.
     fn record_end(&mut self, id: NodeId, run: &Run, phase: Phase, end: End) -> Seq {
+        self.end_probes(id, run);
         let qualifiers = self.qualify(id, end.class, end.facts.as_ref());
         let exit = Exit {
             run: RunId {

@@ -4,6 +4,7 @@
 use super::Tree;
 use super::event::{Actor, NodeId, RunId, Time};
 use super::node::{Body, LastExit, Life, Node, Reign, Rest};
+use super::record::Unready;
 use super::timers::Purpose;
 use crate::spec::{self, ProbeFault};
 use std::sync::Arc;
@@ -25,6 +26,8 @@ pub enum State {
     Starting,
     /// A service that is ready.
     Ready,
+    /// A service that runs and does not serve.
+    Unready,
     /// A supervisor whose children are as they should be.
     Up,
     /// A supervisor that runs although a child does not.
@@ -74,6 +77,7 @@ impl State {
         match self {
             Self::Starting => "starting",
             Self::Ready => "ready",
+            Self::Unready => "unready",
             Self::Up => "up",
             Self::Degraded => "degraded",
             Self::Stopping => "stopping",
@@ -128,6 +132,10 @@ pub struct NodeView {
     pub took: Duration,
     /// Why its last probe did not succeed, while it is not ready.
     pub fault: Option<ProbeFault>,
+    /// Why it does not serve although it is up.
+    pub unready: Option<Unready>,
+    /// When its run was started.
+    pub run_since: Option<Time>,
     /// When its start has taken too long.
     pub start_limit: Option<Time>,
 }
@@ -179,7 +187,7 @@ impl Tree {
     }
 
     fn view_of(&self, node: &Node, depth: usize, path: String) -> NodeView {
-        let (run, fault) = match &node.body {
+        let (run, state) = match &node.body {
             Body::Service(
                 Life::Starting(run)
                 | Life::Up(run)
@@ -187,7 +195,7 @@ impl Tree {
                 | Life::Unkillable(run, _),
             ) => {
                 let (node, life) = (node.id, run.life);
-                (Some(RunId { node, life }), run.fault)
+                (Some(RunId { node, life }), Some(run))
             }
             Body::Service(Life::Rest(_) | Life::Ended(_)) | Body::Supervisor(_) => (None, None),
         };
@@ -227,7 +235,9 @@ impl Tree {
             pinned: node.pinned,
             last_exit: node.last_exit.as_deref().copied(),
             took: node.took,
-            fault,
+            fault: state.and_then(|run| run.fault),
+            unready: state.and_then(|run| run.unready),
+            run_since: state.map(|run| run.since),
             start_limit: self.timers.get(node.id, Purpose::Start),
         }
     }
@@ -237,6 +247,7 @@ impl Tree {
             Body::Service(life) => match life {
                 Life::Rest(rest) => state_at_rest(*rest, State::Stopped),
                 Life::Starting(_) => State::Starting,
+                Life::Up(run) if run.unready.is_some() => State::Unready,
                 Life::Up(_) => State::Ready,
                 Life::Stopping(..) => State::Stopping,
                 // Its supervisor has not looked yet: it will start again, or stay down.
@@ -262,6 +273,7 @@ impl Tree {
             State::Ready | State::Up | State::Done => true,
             State::Stopped => node.disabled,
             State::Starting
+            | State::Unready
             | State::Degraded
             | State::Stopping
             | State::Backoff

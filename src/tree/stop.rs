@@ -106,6 +106,7 @@ impl Tree {
 
     /// From here on the run only ends.
     fn enter_stop(&mut self, id: NodeId, run: Run, why: StopWhy) {
+        self.end_probes(id, &run);
         let run_id = Some(RunId {
             node: id,
             life: run.life,

@@ -63,3 +63,91 @@ fn a_probe_that_succeeds_leaves_no_complaint_behind() {
     let exit = supd.event("service.exited", "db");
     assert_eq!(exit["probe"], Value::Null, "{exit}");
 }
+
+#[test]
+fn recheck_makes_it_unready_and_ready_and_kills_nobody() {
+    let mut supd = Supd::start(
+        "[supervisor.root]\nstrategy = \"rest_for_one\"\nchildren = [\"a\", \"b\"]\n\
+         [service.a]\ncommand = \"CHILD touch DIR/ready sleep forever\"\n\
+         ready = { file = \"DIR/ready\", every = \"20ms\", recheck = \"50ms\" }\n\
+         [service.b]\ncommand = \"CHILD sleep forever\"",
+    );
+    supd.event("service.ready", "b");
+    let pids = [supd.pid_of("a"), supd.pid_of("b")];
+    assert_eq!(supd.get("/v1/health?level=ready").0, 200);
+    let file = supd.dir.path("ready");
+    std::fs::remove_file(&file).expect("it was there");
+    let told = supd.event("service.unready", "a");
+    assert_eq!(told["probe"], "no such file or directory", "{told}");
+    assert_eq!(told["why"], "probe");
+    assert_eq!(told["pid"], pids[0]);
+    let view = supd.node("a");
+    assert_eq!(
+        (&view["state"], &view["ready"]),
+        (&"unready".into(), &false.into())
+    );
+    let awaited = format!("file {}: no such file or directory", file.display());
+    assert_eq!(view["awaits"], *awaited);
+    assert_eq!(supd.node("root")["state"], "degraded");
+    let (status, health) = supd.get("/v1/health?level=ready");
+    assert_eq!(
+        (status, &health["reasons"][0]),
+        (503, &"a is unready".into())
+    );
+    supd.dir.write("ready", "");
+    let told = supd.event("service.ready", "a");
+    assert!(told["took_ms"].is_u64(), "{told}");
+    assert_eq!(supd.get("/v1/health?level=ready").0, 200);
+    assert_eq!(pids, [supd.pid_of("a"), supd.pid_of("b")]);
+    assert_eq!(
+        supd.node("a")["restarts"],
+        Value::Null,
+        "nobody was restarted"
+    );
+}
+
+#[test]
+fn a_probe_by_exec_that_cannot_run_or_hangs_says_nothing_and_is_killed() {
+    let mut supd = Supd::start(
+        "[service.a]\ncommand = \"CHILD sleep forever\"\nstart_timeout = \"10m\"\n\
+         ready = { exec = [\"DIR/probe\"], every = \"20ms\", timeout = \"100ms\", recheck = \"20ms\" }",
+    );
+    supd.event("service.starting", "a");
+    let dir = supd.dir.0.clone();
+    let wanted = |text: &str| format!("exec {}/probe: {text}", dir.display());
+    let absent = wanted("cannot start it: exec: No such file or directory");
+    until(&supd, "a", |view| view["awaits"] == *absent);
+    // It hangs, with a child of its own in its group, which must not survive it either.
+    let script = |text: &str| {
+        use std::os::unix::fs::PermissionsExt;
+        let path = dir.join("probe.new");
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("written");
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&path, mode).expect("its mode");
+        std::fs::rename(path, dir.join("probe")).expect("in place");
+    };
+    script(&format!(
+        "echo $$ >> {}/pids; sleep 1000 & wait",
+        supd.dir.0.display()
+    ));
+    let late = wanted("no answer in time");
+    until(&supd, "a", |view| view["awaits"] == *late);
+    script("exit 3");
+    let failed = wanted("exit 3");
+    until(&supd, "a", |view| view["awaits"] == *failed);
+    script("test \"$SUPD_NAME\" = a && test -d /proc/$SUPD_PID");
+    supd.event("service.ready", "a");
+    let pids = std::fs::read_to_string(dir.join("pids")).expect("it ran");
+    for pid in pids.lines() {
+        let group: i32 = pid.parse().expect("a pid");
+        let gone = || nix::sys::signal::killpg(nix::unistd::Pid::from_raw(group), None).is_err();
+        let end = Instant::now() + PATIENCE;
+        while !gone() {
+            assert!(Instant::now() < end, "group {group} is still there");
+        }
+    }
+    // Once it is ready, what cannot be tried changes nothing; what fails does.
+    std::fs::remove_file(dir.join("probe")).expect("it was there");
+    script("exit 4");
+    assert_eq!(supd.event("service.unready", "a")["probe"], "exit 4");
+}

@@ -115,6 +115,7 @@ impl Reporter {
                 seen
             }
             What::Ready { run: Some(_), .. }
+            | What::Unready { .. }
             | What::Strategy { .. }
             | What::Stopping { .. }
             | What::Signalled { .. }

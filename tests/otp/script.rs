@@ -382,7 +382,7 @@ fn reloaded(view: &NodeView, spec: &Spec) -> Spec {
 /// OTP's "running": a process, or a supervisor that is not going down.
 fn is_up(view: &NodeView) -> bool {
     match view.state {
-        State::Ready | State::Up | State::Degraded => true,
+        State::Ready | State::Unready | State::Up | State::Degraded => true,
         State::Starting
         | State::Stopping
         | State::Stopped

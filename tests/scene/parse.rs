@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reads the trees of scenarios. The words of a service: transient temporary significant oneshot
-//! disabled notify probed (by a command) looked_for (a file) after (ready after a second) brutal
+//! disabled notify probed (by a command) looked_for (a file) rechecked (the same, for ever)
+//! after (ready after a second) brutal
 //! patient (no limit to its stop) polite (stopped by a command) reloads (by a command) at_once (no
 //! back-off), and for the program: deaf stuck slow (a oneshot that takes its time) broken (its
 //! first start fails) silent (nothing is known of its start) slow_command (its commands take their
@@ -56,6 +57,9 @@ pub(super) fn has(service: &Service, word: &str) -> bool {
     };
     words.iter().any(|known| **known == *word)
 }
+
+/// Words that say from outside when a program is ready.
+const ASKED: [&str; 3] = ["probed", "looked_for", "rechecked"];
 
 /// Programs whose first start fails.
 pub(super) fn failures(node: &Node, into: &mut BTreeMap<String, u32>) {
@@ -175,13 +179,16 @@ fn readiness(words: &[&str]) -> Ready {
             target,
             every: Duration::from_secs(1),
             timeout: Duration::from_secs(3),
+            recheck: words
+                .contains(&"rechecked")
+                .then_some(Duration::from_secs(10)),
         }))
     };
     if words.contains(&"notify") {
         Ready::Notify
     } else if words.contains(&"probed") {
         probe(ProbeTarget::Exec(Command::Shell(Box::from("probe"))))
-    } else if words.contains(&"looked_for") {
+    } else if words.contains(&"looked_for") || words.contains(&"rechecked") {
         probe(ProbeTarget::File("/run/ready".into()))
     } else if words.contains(&"after") {
         Ready::After(Duration::from_secs(1))
@@ -201,7 +208,10 @@ fn backoff() -> Arc<Backoff> {
 }
 
 fn process(words: &[&str]) -> Process {
-    let words = std::iter::once("program").chain(words.iter().copied());
+    // How it is asked is no word for the program: a change of that leaves it alone.
+    let said = |word: &&str| !word.is_empty() && !ASKED.contains(word);
+    let own = words.iter().copied().filter(said);
+    let words = std::iter::once("program").chain(own);
     Process::new(Command::Argv(words.map(Box::from).collect()))
 }
 

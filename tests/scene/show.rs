@@ -6,7 +6,7 @@ use std::time::Duration;
 use supd::spec::{ExitFacts, ExitStatus, Signal, SpawnFailure, Strategy};
 use supd::tree::{
     Budget, Class, Culprit, Decision, Defeat, Effect, Exit, Halt, How, NodeId, Outcome, Phase,
-    Record, StartWhy, StopWhy, What,
+    Record, StartWhy, StopWhy, Unready, What,
 };
 
 /// One effect; `None`: it says nothing new.
@@ -37,7 +37,8 @@ pub(super) fn effect(effect: &Effect, scene: &Scene) -> Option<String> {
         Effect::SpawnHelper { run, .. } => {
             Some(format!("{} runs a command", name(run.node, scene)))
         }
-        Effect::Spawn { .. } | Effect::Probe { .. } | Effect::CancelProbe { .. } => None,
+        Effect::Probe { about, .. } => Some(format!("{} is asked", name(about.node, scene))),
+        Effect::Spawn { .. } | Effect::CancelProbe { .. } => None,
     }
 }
 
@@ -76,6 +77,10 @@ fn record_line(record: &Record, scene: &Scene) -> Option<String> {
         What::SupervisorStarting { why, .. } => format!("begins{}", start_why(*why, scene)),
         What::Ready { run: Some(_), .. } => "ready".to_owned(),
         What::Ready { run: None, .. } => "up".to_owned(),
+        What::Unready { why, .. } => match why {
+            Unready::Probe(_) => "unready: a probe".to_owned(),
+            Unready::Stopping => "unready: it is stopping".to_owned(),
+        },
         What::Exited(exit) => exit_text(exit)?,
         What::Decided {
             class,

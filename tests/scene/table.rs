@@ -31,6 +31,14 @@ const SERVICE_STATES: &[State] = &[
     ("starting, ready after a while", "one_for_one [a(after) b];"),
     ("starting, a oneshot", "one_for_one [a(oneshot,slow) b];"),
     ("ready", "one_for_one [a b];"),
+    (
+        "ready, asked again",
+        "one_for_one [a(rechecked) b]; probe a success; next;",
+    ),
+    (
+        "unready",
+        "one_for_one [a(rechecked) b]; probe a success; next; probe a failure;",
+    ),
     ("ready, temporary", "one_for_one [a(temporary) b];"),
     ("ready, added at run time", "one_for_one [b]; add root a;"),
     ("ready, pinned", "one_for_one [a b]; pin a;"),

@@ -37,6 +37,8 @@ pub(crate) struct Live {
     pub(crate) run: RunId,
     pub(crate) spawned: bool,
     pub(crate) ready: bool,
+    /// What was recorded last about its serving, once it was ready.
+    pub(crate) serves: Option<bool>,
     pub(crate) stopping: Option<StopWhy>,
     pub(crate) unkillable: bool,
     /// It was the first start in this incarnation of its supervisor.
@@ -230,6 +232,7 @@ impl Court {
                 self.starting(fact, *run, *why);
             }
             What::Ready { run: Some(run), .. } => self.ready(fact, *run),
+            What::Unready { run, .. } => self.unready(fact, *run),
             What::Ready { run: None, .. } => self.files[fact].reign.up = true,
             What::Exited(exit) => {
                 self.exited(fact, exit);

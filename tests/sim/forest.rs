@@ -237,6 +237,7 @@ impl<'a> Forester<'a> {
                 },
                 every: ms(20),
                 timeout: ms(50),
+                recheck: self.dice.percent(15).then(|| ms(40)),
             })),
         }
     }

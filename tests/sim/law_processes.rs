@@ -29,6 +29,7 @@ impl Court {
             run,
             spawned: false,
             ready: false,
+            serves: None,
             stopping: None,
             unkillable: false,
             first: why == StartWhy::Boot,

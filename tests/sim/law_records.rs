@@ -34,11 +34,28 @@ impl Court {
             .as_mut()
             .filter(|live| live.run == run);
         match live {
-            Some(live) if live.spawned && !live.ready && live.stopping.is_none() => {
+            Some(live) if live.spawned && live.serves != Some(true) && live.stopping.is_none() => {
                 live.ready = true;
+                live.serves = Some(true);
             }
             other => {
                 let text = format!("{run} is recorded ready: {other:?}");
+                self.accuse(12, text);
+            }
+        }
+    }
+
+    pub(super) fn unready(&mut self, fact: Fact, run: RunId) {
+        let live = self.files[fact]
+            .live
+            .as_mut()
+            .filter(|live| live.run == run);
+        match live {
+            Some(live) if live.serves == Some(true) && live.stopping.is_none() => {
+                live.serves = Some(false);
+            }
+            other => {
+                let text = format!("{run} is recorded unready: {other:?}");
                 self.accuse(12, text);
             }
         }

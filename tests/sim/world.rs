@@ -272,7 +272,7 @@ impl<'a> World<'a> {
             let Node::Service(service) = &view.spec else {
                 continue;
             };
-            if view.state != State::Ready {
+            if !matches!(view.state, State::Ready | State::Unready) {
                 continue;
             }
             if let Some(fact) = self.court.truth.find(&service.name) {
@@ -301,6 +301,7 @@ impl<'a> World<'a> {
                     }
                 }
                 State::Ready
+                | State::Unready
                 | State::Up
                 | State::Degraded
                 | State::Stopped

@@ -16,6 +16,7 @@ mod control;
 mod cut;
 mod desk;
 mod end;
+mod exits;
 mod exposition;
 mod graves;
 #[cfg(feature = "test-hooks")]

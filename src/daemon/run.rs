@@ -14,8 +14,8 @@
 
 use super::control::Message;
 use super::desk::Desk;
+use super::exits::Exits;
 use super::exposition::Lag;
-use super::orphans::{Orphans, Whose};
 use super::press::Press;
 use super::signals::Orders;
 use super::token::Token;
@@ -24,9 +24,7 @@ use super::{note, stamp};
 use crate::sys::clock;
 use crate::sys::epoll::Poller;
 use crate::sys::signals::{Arrived, Signals};
-use crate::tree::{
-    Actor, CommandId, Effect, Event, Halt, Outcome, Record, RunId, Time, Tree, What,
-};
+use crate::tree::{Actor, CommandId, Effect, Event, Halt, Outcome, Record, Time, Tree, What};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -35,11 +33,6 @@ use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::Receiver;
 
-/// Exits taken in one turn.
-const EXITS: usize = 256;
-/// Beyond this many children a search for a dead one costs more than a restart's share (waitid(2)
-/// with `P_ALL` walks through all of them).
-const MANY: usize = 32;
 /// Programs executed in one turn: about 10 ms.
 const SPAWNS: usize = 64;
 /// Clients' questions taken in one turn.
@@ -85,9 +78,10 @@ pub(crate) struct Daemon {
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
     now: Time,
-    exits: Exits,
+    /// Whether somebody may have ended.
+    pub exits: Exits,
     /// A child that SIGCHLD has named.
-    hint: Option<i32>,
+    pub hint: Option<i32>,
     spawns: usize,
     /// No deadline before this time.
     not_before: Time,
@@ -98,16 +92,6 @@ pub(crate) struct Turn {
     pub lag: Lag,
     /// Who has asked for the end.
     pub asked_by: Option<Actor>,
-}
-
-/// Whether there may be dead children.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Exits {
-    /// Not known yet, or not all taken.
-    #[default]
-    Perhaps,
-    /// None since the last look.
-    None,
 }
 
 /// What follows a turn.
@@ -253,58 +237,6 @@ impl Daemon {
             } else {
                 self.on_signal(signal);
             }
-        }
-    }
-
-    /// Reaps who is dead and posts their ends in start order.
-    fn take_exits(&mut self) {
-        let now = self.turn.now;
-        if self.turn.exits == Exits::None {
-            if self.world.graves.next_look().is_some_and(|at| at <= now) {
-                self.world.close_graves(now);
-                self.tell_who_was_left();
-            }
-            return;
-        }
-        let mut orphans = Orphans::default();
-        // With many children the kernel takes long to find a dead one unless it is named:
-        // the named one is replaced first.
-        let named = self.turn.hint.take().filter(|_| self.world.count() > MANY);
-        match named.and_then(|pid| self.world.reap(Some(pid), now)) {
-            Some((_, Whose::Ours(_))) => {
-                self.world.close_graves(now);
-                self.settle();
-            }
-            Some((_, Whose::Orphan(left_by))) => orphans.count(left_by),
-            None => {}
-        }
-        self.turn.exits = Exits::Perhaps;
-        for _ in 0..EXITS {
-            match self.world.reap(None, now) {
-                None => {
-                    self.turn.exits = Exits::None;
-                    break;
-                }
-                Some((_, Whose::Orphan(left_by))) => orphans.count(left_by),
-                Some((_, Whose::Ours(_))) => {}
-            }
-        }
-        let tree = &self.tree;
-        let order = |run: RunId| tree.start_order(run.node);
-        self.world.graves.sort_by_key(order);
-        self.world.close_graves(now);
-        self.world.strays.expect(now);
-        self.tell_who_was_left();
-        self.press.tally.orphans += orphans.number();
-        if let Some(detail) = orphans.told(&self.press.names) {
-            self.note(note::ORPHAN, detail);
-        }
-    }
-
-    fn tell_who_was_left(&mut self) {
-        for runaway in std::mem::take(&mut self.world.runaways) {
-            let detail = runaway.told(self.press.names.name(runaway.run.node));
-            self.note(note::LEFTOVER, detail);
         }
     }
 

@@ -22,6 +22,7 @@ use super::world::{Parts, World};
 use super::{end, note, panics, stamp, trace};
 use crate::config::{Charset, Color, Disk, Style};
 use crate::spec::{LogFormat, Settings};
+use crate::sys::ends::Ends;
 use crate::sys::epoll::{Interest, Poller};
 use crate::sys::init::{self, Degraded, Inherited};
 use crate::sys::signals::Signals;
@@ -147,6 +148,7 @@ pub(super) fn format_of(settings: &Settings) -> LogFormat {
 struct Prepared {
     inherited: Inherited,
     signals: Signals,
+    ends: Option<Ends>,
     spawner: Spawner,
     poller: Poller,
     config: Config,
@@ -160,7 +162,13 @@ fn prepare(options: Options) -> Result<Prepared, Failure> {
     inherited
         .env
         .retain(|(name, _)| name != "SUPD_SOCKET" && name != "SUPD_PID");
-    let signals = Signals::install(&listened()).map_err(system("listen to signals"))?;
+    let ends = Ends::watch().ok();
+    let mut listened = listened();
+    if ends.is_none() {
+        // A filter may forbid signalfd(2); a handler does, for more.
+        listened.push(crate::spec::Signal::CHLD);
+    }
+    let signals = Signals::install(&listened).map_err(system("listen to signals"))?;
     let origin = origin(&options);
     let read = match read(&origin, &Disk, style()) {
         Ok(read) => read,
@@ -179,9 +187,15 @@ fn prepare(options: Options) -> Result<Prepared, Failure> {
     poller
         .add(&signals, Token::Signals.encode(), Interest::Read)
         .map_err(system("wait for signals"))?;
+    if let Some(ends) = &ends {
+        poller
+            .add(ends, Token::Signals.encode(), Interest::Read)
+            .map_err(system("wait for the ends of children"))?;
+    }
     Ok(Prepared {
         inherited,
         signals,
+        ends,
         spawner,
         poller,
         config,
@@ -248,6 +262,7 @@ impl Prepared {
             desk: Desk::new(self.config),
             orders: Orders::at_start(),
             signals: self.signals,
+            ends: self.ends,
             poller,
             effects: VecDeque::new(),
             replies: Vec::new(),

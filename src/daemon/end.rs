@@ -7,6 +7,7 @@
 //! wait here has an end.
 
 use super::boot::{Served, say};
+use super::exits::Exits;
 use super::run::{Daemon, now};
 use super::words;
 use crate::spec::{Node, Signal};
@@ -126,11 +127,21 @@ impl Daemon {
             }
             self.settle_outputs();
             wait_for_any(ready, left).await;
+            self.forget_ends();
             let arrived = self.signals.drain().signals;
             if arrived.iter().any(|s| s != Signal::CHLD) {
                 return;
             }
         }
+    }
+
+    /// Who waits for something else is not to be woken by these for ever; everybody who may have
+    /// ended is looked for afterwards.
+    fn forget_ends(&mut self) {
+        if let Some(ends) = &self.ends {
+            ends.take();
+        }
+        self.turn.exits = Exits::Perhaps;
     }
 
     fn settle_outputs(&mut self) {
@@ -155,6 +166,7 @@ impl Daemon {
             }
             wait_for_any(ready, time).await;
             self.signals.drain();
+            self.forget_ends();
         }
     }
 

@@ -22,8 +22,9 @@ use super::token::Token;
 use super::world::{Order, World};
 use super::{note, stamp};
 use crate::sys::clock;
+use crate::sys::ends::{Ended, Ends};
 use crate::sys::epoll::Poller;
-use crate::sys::signals::{Arrived, Signals};
+use crate::sys::signals::Signals;
 use crate::tree::{Actor, CommandId, Effect, Event, Halt, Outcome, Record, Time, Tree, What};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -57,6 +58,8 @@ pub(crate) struct Daemon {
     pub orders: Orders,
     /// Signals to us.
     pub signals: Signals,
+    /// The ends of children; without it they are signals like the others.
+    pub ends: Option<Ends>,
     /// The loop's descriptors.
     pub poller: Rc<Poller>,
     /// What the engine wants and is not done yet.
@@ -151,8 +154,7 @@ impl Daemon {
     fn turn(&mut self, inbox: &mut Receiver<Message>) -> Next {
         self.begin_turn();
         // Whoever is dead is replaced before anything else is looked at.
-        let arrived = self.signals.take();
-        self.take_signals(arrived);
+        self.listen();
         self.take_exits();
         self.settle();
         self.take_tokens();
@@ -216,8 +218,8 @@ impl Daemon {
         for token in tokens.iter().filter_map(|t| Token::decode(*t)) {
             match token {
                 Token::Signals => {
-                    let arrived = self.signals.drain();
-                    self.take_signals(arrived);
+                    self.signals.clear();
+                    self.listen();
                 }
                 Token::Log(node, stream) => self.world.read_log(node, stream),
                 Token::Notify(life) => self.world.hear(life),
@@ -229,7 +231,13 @@ impl Daemon {
         self.turn.tokens = tokens;
     }
 
-    fn take_signals(&mut self, arrived: Arrived) {
+    /// Takes the signals that have come, whatever the set of descriptors says.
+    fn listen(&mut self) {
+        if let Some(Ended { child }) = self.ends.as_ref().and_then(Ends::take) {
+            self.turn.exits = Exits::Perhaps;
+            self.turn.hint = child;
+        }
+        let arrived = self.signals.take();
         for signal in arrived.signals.iter() {
             if signal == crate::spec::Signal::CHLD {
                 self.turn.exits = Exits::Perhaps;

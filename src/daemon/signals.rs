@@ -13,10 +13,9 @@ use crate::spec::Signal;
 use crate::tree::{Actor, Event, Haste};
 use std::fs::File;
 
-/// Signals we listen to besides SIGCHLD.
+/// Signals we listen to; the ends of children are told elsewhere, if they can be.
 pub(crate) fn listened() -> Vec<Signal> {
     let mut all = vec![
-        Signal::CHLD,
         Signal::TERM,
         Signal::INT,
         Signal::QUIT,

@@ -78,20 +78,24 @@ pub(super) struct KernelAction {
 }
 
 /// The default action.
-pub(super) const DEFAULT: KernelAction = action(libc::SIG_DFL);
+pub(super) const DEFAULT: KernelAction = action(libc::SIG_DFL, 0);
 /// Ignoring.
-pub(super) const IGNORE: KernelAction = action(libc::SIG_IGN);
+pub(super) const IGNORE: KernelAction = action(libc::SIG_IGN, 0);
+/// For SIGCHLD: its default, sent for the end of a child only and not when one stops.
+pub(super) const ENDS_ONLY: KernelAction = action(libc::SIG_DFL, SA_NOCLDSTOP);
 
-const fn action(handler: usize) -> KernelAction {
+const SA_NOCLDSTOP: usize = libc::SA_NOCLDSTOP as usize;
+
+const fn action(handler: usize, flags: usize) -> KernelAction {
     KernelAction {
         handler,
-        flags: 0,
+        flags,
         restorer: 0,
         mask: 0,
     }
 }
 
-/// Sets a disposition; only `DEFAULT` and `IGNORE` are ever passed, which need no handler.
+/// Sets a disposition; only the three above are ever passed, which need no handler.
 /// Allocates nothing: the child of a spawn uses it, too.
 #[inline]
 pub(super) fn set(number: i32, action: &'static KernelAction) -> Result<(), i32> {

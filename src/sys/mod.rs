@@ -12,6 +12,7 @@
 
 pub mod clock;
 mod dispositions;
+pub mod ends;
 pub mod env;
 pub mod epoll;
 pub mod errno;

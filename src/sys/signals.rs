@@ -91,9 +91,14 @@ impl Signals {
     pub fn drain(&mut self) -> Arrived {
         // First the pipe, then the set: a signal between the two leaves a byte behind and wakes
         // the loop once too often, never once too little.
+        self.clear();
+        self.take()
+    }
+
+    /// Empties the pipe; what has arrived is to be taken afterwards.
+    pub fn clear(&mut self) {
         let mut bytes = [0_u8; 64];
         while nix::unistd::read(&self.read, &mut bytes).is_ok_and(|n| n == bytes.len()) {}
-        self.take()
     }
 
     /// Takes what has arrived and leaves the pipe as it is: a system call less for who is awake

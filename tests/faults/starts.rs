@@ -256,3 +256,31 @@ fn fault_25_what_the_file_says_is_what_the_service_gets() {
     assert_eq!(names[..2], ["COLOUR", "PATH"]);
     assert_eq!(names[2..], told);
 }
+
+/// A daemon from a thread that may not use this system call: it and its children may not either.
+fn without(call: libc::c_long, config: &str) -> Supd {
+    std::thread::scope(|scope| {
+        let started = scope.spawn(|| {
+            supd::sys::own::forbid(&[call], libc::EPERM).expect("forbidden");
+            Supd::start(config)
+        });
+        started.join().expect("started")
+    })
+}
+
+#[test]
+fn fault_83_without_signalfd_every_end_is_noticed_all_the_same() {
+    let mut supd = without(
+        libc::SYS_signalfd4,
+        "[service.a]\ncommand = \"CHILD sleep forever\"\n\
+         [service.b]\ncommand = \"CHILD sleep forever\"",
+    );
+    supd.event("supervisor.ready", "root");
+    for name in ["a", "b"] {
+        kill(supd.pid_of(name), "SIGKILL");
+        assert_eq!(supd.event("service.exited", name)["class"], "killed");
+        supd.event("service.ready", name);
+    }
+    supd.signal("SIGTERM");
+    assert_eq!(supd.wait().code(), Some(0));
+}

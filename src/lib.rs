@@ -4,7 +4,7 @@
 //! The straight line of one exit:
 //!
 //! ```text
-//! SIGCHLD -> sys::signals (self-pipe, coalesced)      -> the loop wakes
+//! SIGCHLD -> sys::ends (signalfd, coalesced)           -> the loop wakes
 //!         -> sys::reap: peek, facts, then reap, until none is left
 //!         -> sys::procs takes the pid                  -> a run | an orphan (counted)
 //!         -> tree.handle(now, Event::Exited{run, facts})

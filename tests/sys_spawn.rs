@@ -7,11 +7,13 @@ mod world;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use serde_json::{Value, json};
 use std::os::fd::{AsFd, AsRawFd};
+use std::rc::Rc;
 use std::sync::Arc;
 use supd::spec::{
     Command, EnvInherit, EnvValue, ExitStatus, Limit, Limits, Process, Resource, Signal,
     SpawnFailure, Stage, Stdin, UserRef,
 };
+use supd::sys::block::Block;
 use supd::sys::init::Inherited;
 use supd::sys::spawn::{Plan, Rung, Session, Spawner, Stdio, Surroundings};
 use supd::sys::users::Users;
@@ -122,6 +124,31 @@ fn the_limit_of_open_files_is_the_original_one_though_supd_raised_its_own() {
     let said = world::output(&world.spawner, &script(&["report", "-"]), &around);
     let report: Value = serde_json::from_str(&said).expect("a report");
     assert_eq!(report["rlimits"]["nofile"], json!([60, INHERITED.nofile.1]));
+}
+
+#[test]
+fn a_child_gets_each_variable_once_whoever_sets_it() {
+    let world = World::new("variables");
+    let own = [("A", "own"), ("B", "own"), ("PATH", "/none"), ("E", "own")];
+    let mut inherited = Inherited::observe();
+    inherited.env = own.map(|(n, v)| (n.into(), v.into())).into();
+    let block = Rc::new(Block::new(&inherited.env));
+    let mut process = process(&["/usr/bin/env"]);
+    let plain = |text: &str| EnvValue::Plain(text.into());
+    process.env = Box::new([("B".into(), plain("set")), ("C".into(), plain("set"))]);
+    let extra = [("C", "supd"), ("D", "supd")];
+    let mut around = Surroundings::new(&inherited);
+    around.env = &extra;
+    for block in [None, Some(&block)] {
+        around.block = block;
+        let said = world::output(&world.spawner, &process, &around);
+        assert_eq!(said, "A=own\nB=set\nPATH=/none\nE=own\nC=supd\nD=supd\n");
+    }
+    process.command = argv(&["env"]);
+    let plan = Plan::prepare(&process, &around).expect("a plan");
+    let failed = world.spawner.spawn(&plan, Stdio::default());
+    let wanted = failure(Stage::Lookup, libc::ENOENT);
+    assert_eq!(failed.expect_err("not in the inherited PATH"), wanted);
 }
 
 #[test]

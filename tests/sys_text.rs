@@ -8,7 +8,9 @@ use std::ffi::OsString;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
+use std::rc::Rc;
 use supd::spec::{EnvInherit, EnvValue, UserRef};
+use supd::sys::block::Block;
 use supd::sys::env::{self, EnvError, Problem};
 use supd::sys::logpipe::{self, Chunk};
 use supd::sys::notify::{Field, MESSAGE_MAX, NotifySocket, parse};
@@ -182,6 +184,7 @@ fn the_outer_managers_variables_are_not_handed_on() {
     ]
     .map(|name| (name.into(), "x".into()))
     .into();
+    let own = Rc::new(Block::new(&own));
     let mut process = process(&["true"]);
     let names = |process: &supd::spec::Process| -> Vec<String> {
         let env = env::build(process, &own, None, &[]).expect("an environment");
@@ -193,7 +196,18 @@ fn the_outer_managers_variables_are_not_handed_on() {
     process.env_inherit = EnvInherit::Only(Box::new([]));
     assert_eq!(names(&process), Vec::<String>::new());
     process.env_inherit = EnvInherit::Only(Box::new(["KEPT".into(), "LISTEN_FDS".into()]));
-    assert_eq!(names(&process), ["LISTEN_FDS", "KEPT"], "named is wanted");
+    assert_eq!(names(&process), ["KEPT", "LISTEN_FDS"], "named is wanted");
+}
+
+#[test]
+fn what_is_no_variable_is_not_handed_on_and_harms_nobody() {
+    let own = [("=C", "x"), ("A", "first"), ("A", "second"), ("", "x")];
+    let own: Vec<(OsString, OsString)> = own.map(|(n, v)| (n.into(), v.into())).into();
+    let own = Rc::new(Block::new(&own));
+    let process = process(&["true"]);
+    let env = env::build(&process, &own, None, &[]).expect("an environment");
+    let all: Vec<_> = env.iter().collect();
+    assert_eq!(all, [(b"A".as_slice(), b"first".as_slice())]);
 }
 
 #[test]
@@ -213,6 +227,7 @@ fn later_sources_replace_earlier_ones() {
         ("S".into(), EnvValue::File(secret)),
     ]);
     let own = [("A".into(), "own".into()), ("D".into(), "own".into())];
+    let own = Rc::new(Block::new(&own));
     let built = env::build(&process, &own, None, &[("C", "supd")]).expect("an environment");
     for (name, value) in [("A", "file"), ("B", "set"), ("C", "supd"), ("D", "own")] {
         assert_eq!(built.get(name.as_bytes()), Some(value.as_bytes()), "{name}");

@@ -13,6 +13,7 @@ use super::ring::Stream;
 use super::strays::{Strays, mark};
 use super::token::Token;
 use crate::spec::{Command, HandOver, Scope, Service, Signal, SpawnFailure, Stage};
+use crate::sys::block::Block;
 use crate::sys::epoll::{Interest, Poller};
 use crate::sys::init::Inherited;
 use crate::sys::logpipe::{Chunk, LogReader, pair};
@@ -84,6 +85,7 @@ pub(crate) struct World {
     poller: Rc<Poller>,
     spawner: Spawner,
     inherited: Inherited,
+    block: Rc<Block>,
     /// Unreaped processes of ours.
     pub(super) procs: Procs<RunId>,
     /// The same by life, with what belongs to each, until its end is told.
@@ -140,6 +142,7 @@ impl World {
         Self {
             poller: parts.poller,
             spawner: parts.spawner,
+            block: Rc::new(Block::new(&parts.inherited.env)),
             inherited: parts.inherited,
             procs: Procs::new(),
             running: BTreeMap::new(),
@@ -242,6 +245,7 @@ impl World {
         }
         let around = Surroundings {
             env: &env,
+            block: Some(&self.block),
             command: order.helper.map(|(command, _)| command),
             ..Surroundings::new(&self.inherited)
         };

@@ -5,6 +5,7 @@
 //! environment files, the values of the configuration, what supd adds. Secrets are read here and
 //! shown nowhere. Nothing is expanded: `$` is a character.
 
+use super::block::Block;
 use super::users::Identity;
 use crate::spec::{EnvInherit, EnvValue, Process};
 use std::borrow::Cow;
@@ -14,34 +15,26 @@ use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::rc::Rc;
 
 /// Bytes of one environment file or one secret.
 const FILE_MAX: u64 = 1 << 20;
 
-/// What an outer manager told us, and nobody else (sd_notify(3), sd_listen_fds(3),
-/// systemd.exec(5)).
-/// `SUPD_SOCKET` would hand our children the controls.
-const OF_OUTER_MANAGER: [&str; 6] = [
-    "NOTIFY_SOCKET",
-    "JOURNAL_STREAM",
-    "INVOCATION_ID",
-    "SYSTEMD_EXEC_PID",
-    "MANAGERPID",
-    "SUPD_SOCKET",
-];
-const OF_OUTER_MANAGER_PREFIXES: [&str; 2] = ["WATCHDOG_", "LISTEN_"];
-
-/// Variables in the order they were first set, each once. Borrows what it can: a restart should
-/// not copy what has not changed.
-#[derive(Clone, Default)]
-pub struct Environment<'a>(Vec<(Bytes<'a>, Bytes<'a>)>);
+/// Variables, each once: those of the block that are not replaced, and those set here in the order
+/// they were first set. Borrows what it can: a restart should not copy what has not changed.
+#[derive(Clone)]
+pub struct Environment<'a> {
+    /// Inherited as a whole.
+    block: Option<&'a Rc<Block>>,
+    set: Vec<(Bytes<'a>, Bytes<'a>)>,
+}
 
 type Bytes<'a> = Cow<'a, [u8]>;
 
 impl std::fmt::Debug for Environment<'_> {
     /// Names only: a value may be a secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names = self.0.iter().map(|(name, _)| String::from_utf8_lossy(name));
+        let names = self.iter().map(|(name, _)| String::from_utf8_lossy(name));
         f.debug_list().entries(names).finish()
     }
 }
@@ -101,38 +94,57 @@ impl EnvError {
 }
 
 impl<'a> Environment<'a> {
+    fn inherit(block: &'a Rc<Block>, which: &EnvInherit) -> Self {
+        let names = match which {
+            EnvInherit::All => {
+                return Self {
+                    block: Some(block),
+                    set: Vec::new(),
+                };
+            }
+            EnvInherit::Only(names) => names,
+        };
+        let wanted = |name: &[u8]| names.iter().any(|n| n.as_bytes() == name);
+        let chosen = block.all().filter(|(name, _)| wanted(name));
+        Self {
+            block: None,
+            set: chosen.map(|(n, v)| (n.into(), v.into())).collect(),
+        }
+    }
+
     /// Sets a variable, replacing an earlier value.
     pub fn set(&mut self, name: impl Into<Bytes<'a>>, value: impl Into<Bytes<'a>>) {
         let (name, value) = (name.into(), value.into());
-        match self.0.iter_mut().find(|(known, _)| *known == name) {
+        match self.set.iter_mut().find(|(known, _)| *known == name) {
             Some((_, old)) => *old = value,
-            None => self.0.push((name, value)),
+            None => self.set.push((name, value)),
         }
     }
 
     /// The value of a variable.
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
-        let found = self.0.iter().find(|(known, _)| **known == *name);
-        found.map(|(_, value)| &**value)
+        let found = self.set.iter().find(|(known, _)| **known == *name);
+        let block = || self.block?.get(name);
+        found.map(|(_, value)| &**value).or_else(block)
     }
 
-    /// Names and values, in order.
+    /// What is inherited as a whole; single variables of it may be replaced.
+    pub(super) fn block(&self) -> Option<&'a Rc<Block>> {
+        self.block
+    }
+
+    /// Names and values that are not those of the block.
+    pub(super) fn changes(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.set.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// Names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.0.iter().map(|(name, value)| (&**name, &**value))
-    }
-
-    fn inherit(&mut self, own: &'a [(OsString, OsString)], which: &EnvInherit) {
-        for (name, value) in own {
-            let name = name.as_bytes();
-            let wanted = match which {
-                EnvInherit::All => !is_of_outer_manager(name),
-                EnvInherit::Only(names) => names.iter().any(|n| n.as_bytes() == name),
-            };
-            // A name twice in our own block: the first counts, as in getenv(3).
-            if wanted && self.get(name).is_none() {
-                self.0.push((name.into(), value.as_bytes().into()));
-            }
-        }
+        let replaced = |name: &[u8]| self.set.iter().any(|(known, _)| **known == *name);
+        let block = self.block.into_iter().flat_map(|block| block.inherited());
+        block
+            .filter(move |(name, _)| !replaced(name))
+            .chain(self.changes())
     }
 }
 
@@ -140,12 +152,11 @@ impl<'a> Environment<'a> {
 /// `extra` what supd adds.
 pub fn build<'a>(
     process: &'a Process,
-    own: &'a [(OsString, OsString)],
+    own: &'a Rc<Block>,
     identity: Option<&'a Identity>,
     extra: &'a [(&'a str, &'a str)],
 ) -> Result<Environment<'a>, EnvError> {
-    let mut env = Environment::default();
-    env.inherit(own, &process.env_inherit);
+    let mut env = Environment::inherit(own, &process.env_inherit);
     if let Some(account) = identity.and_then(|who| who.account.as_ref()) {
         env.set(b"HOME".as_slice(), account.home.as_os_str().as_bytes());
         env.set(b"USER".as_slice(), account.name.as_bytes());
@@ -168,17 +179,10 @@ pub fn build<'a>(
     let bad = |(name, value): (&[u8], &[u8])| {
         name.is_empty() || name.contains(&b'=') || name.contains(&0) || value.contains(&0)
     };
-    if env.iter().any(bad) {
+    if env.changes().any(bad) {
         return Err(EnvError::Byte);
     }
     Ok(env)
-}
-
-fn is_of_outer_manager(name: &[u8]) -> bool {
-    OF_OUTER_MANAGER.iter().any(|n| n.as_bytes() == name)
-        || OF_OUTER_MANAGER_PREFIXES
-            .iter()
-            .any(|p| name.starts_with(p.as_bytes()))
 }
 
 /// The contents of a secret without its last newline.

@@ -10,6 +10,7 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod block;
 pub mod clock;
 mod dispositions;
 pub mod ends;

@@ -5,6 +5,7 @@
 //! A plan is made for one spawn: secrets and environment files are read anew each time. It decides
 //! nothing that the specification leaves open but the defaults named here.
 
+use super::super::block::Block;
 use super::super::dispositions::SignalSet;
 use super::super::env::{self, Environment};
 use super::super::init::Inherited;
@@ -16,6 +17,8 @@ use nix::unistd::{getresgid, getresuid};
 use std::ffi::{CString, c_char};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::ptr::null;
+use std::rc::Rc;
 
 /// Where programs are looked for when the child has no `PATH`.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -25,6 +28,8 @@ const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:
 pub struct Surroundings<'a> {
     /// What supd was started with.
     pub inherited: &'a Inherited,
+    /// What supd was started with as variables; `None`: it is laid out for this spawn.
+    pub block: Option<&'a Rc<Block>>,
     /// Variables that supd adds; they replace configured ones.
     pub env: &'a [(&'a str, &'a str)],
     /// Executed instead of the service's own command, in the same context.
@@ -42,6 +47,7 @@ impl<'a> Surroundings<'a> {
     pub fn new(inherited: &'a Inherited) -> Self {
         Self {
             inherited,
+            block: None,
             env: &[],
             command: None,
             users: None,
@@ -111,7 +117,10 @@ pub(super) struct RawLimit {
 /// An array of C strings that ends with a null pointer, as execve(2) wants it.
 pub(super) struct CArray {
     /// The strings one after another, each with its NUL; never touched after the pointers exist.
-    _bytes: Vec<u8>,
+    bytes: Vec<u8>,
+    /// Where other strings of the array stand.
+    #[expect(dead_code, reason = "and here")]
+    block: Option<Rc<Block>>,
     pointers: Vec<*const c_char>,
 }
 
@@ -125,10 +134,12 @@ impl std::fmt::Debug for CArray {
 impl CArray {
     /// Each item is a string in pieces. `None`: a piece contains NUL.
     fn new<const N: usize>(items: &[[&[u8]; N]]) -> Option<Self> {
-        let mut bytes = Vec::with_capacity(items.iter().flatten().map(|p| p.len() + 1).sum());
-        let mut starts = Vec::with_capacity(items.len());
+        let size = items.iter().flatten().map(|p| p.len() + 1).sum();
+        let mut bytes: Vec<u8> = Vec::with_capacity(size);
+        let base: *const c_char = bytes.as_ptr().cast();
+        let mut pointers = Vec::with_capacity(items.len() + 1);
         for pieces in items {
-            starts.push(bytes.len());
+            pointers.push(base.wrapping_add(bytes.len()));
             for piece in pieces {
                 if piece.contains(&0) {
                     return None;
@@ -137,13 +148,32 @@ impl CArray {
             }
             bytes.push(0);
         }
-        let base: *const c_char = bytes.as_ptr().cast();
-        let mut pointers: Vec<_> = starts.iter().map(|at| base.wrapping_add(*at)).collect();
-        pointers.push(std::ptr::null());
+        debug_assert_eq!(base.cast(), bytes.as_ptr(), "there was room for all");
+        pointers.push(null());
         Some(Self {
-            _bytes: bytes,
+            bytes,
+            block: None,
             pointers,
         })
+    }
+
+    /// The same strings in another array, after those of a block or in their place.
+    fn within(self, block: &Rc<Block>, places: impl Iterator<Item = Option<usize>>) -> Self {
+        let (last, own) = self.pointers.split_last().map_or((&null(), &[][..]), |p| p);
+        let mut pointers = Vec::with_capacity(block.pointers().len() + self.pointers.len());
+        pointers.extend_from_slice(block.pointers());
+        for (pointer, place) in own.iter().zip(places) {
+            match place.and_then(|at| pointers.get_mut(at)) {
+                Some(replaced) => *replaced = *pointer,
+                None => pointers.push(*pointer),
+            }
+        }
+        pointers.push(*last);
+        Self {
+            bytes: self.bytes,
+            block: Some(Rc::clone(block)),
+            pointers,
+        }
     }
 
     pub(super) fn pointers(&self) -> *const *const c_char {
@@ -155,7 +185,14 @@ impl Plan {
     /// Prepares the spawn of `process` (or of another command in its context).
     pub fn prepare(process: &Process, around: &Surroundings<'_>) -> Result<Self, SpawnFailure> {
         let who = identity(process, around)?;
-        let env = env::build(process, &around.inherited.env, who.as_ref(), around.env)
+        let made;
+        let own = if let Some(block) = around.block {
+            block
+        } else {
+            made = Rc::new(Block::new(&around.inherited.env));
+            &made
+        };
+        let env = env::build(process, own, who.as_ref(), around.env)
             .map_err(|error| fail(Stage::Env, error.errno()))?;
         let ids = Ids::of(process, around, who.as_ref())?;
         let command = around.command.unwrap_or(&process.command);
@@ -209,8 +246,13 @@ fn words(command: &Command) -> Vec<&[u8]> {
 }
 
 fn envp(env: &Environment<'_>) -> Option<CArray> {
-    let items: Vec<_> = env.iter().map(|(n, v)| [n, b"=".as_slice(), v]).collect();
-    CArray::new(&items)
+    let changes = env.changes().map(|(n, v)| [n, b"=".as_slice(), v]);
+    let own = CArray::new(&changes.collect::<Vec<_>>())?;
+    let Some(block) = env.block() else {
+        return Some(own);
+    };
+    let places = env.changes().map(|(name, _)| block.find(name));
+    Some(own.within(block, places))
 }
 
 /// A program with a slash stands for itself; else every directory of the child's own `PATH`, where

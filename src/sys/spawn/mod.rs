@@ -112,6 +112,7 @@ pub struct Spawner {
     /// child, and are /dev/null between two spawns.
     hold: [OwnedFd; 4],
     cwd: Option<OwnedFd>,
+    own_pid: i32,
     stack: Mapping,
     report: Mapping,
 }
@@ -158,6 +159,7 @@ impl Spawner {
             hold,
             cwd,
             null,
+            own_pid: nix::unistd::getpid().as_raw(),
             stack: Mapping::stack()?,
             report: Mapping::report()?,
         })
@@ -247,7 +249,7 @@ impl Spawner {
             slots: self.slots(),
             ready_number: ready,
             reset: noted(),
-            parent: nix::unistd::getpid().as_raw(),
+            parent: self.own_pid,
             prepared: plan.map(|plan| std::ptr::from_ref(&plan.prepared)),
         };
         let (pid, pidfd) = self

@@ -5,10 +5,13 @@
 //! because signals coalesce. The order of events is start order. It decides nothing about whom to
 //! restart.
 
+use super::logs::Unread;
 use super::note;
 use super::orphans::{Orphans, Whose};
-use super::run::Daemon;
-use crate::tree::RunId;
+use super::ring::Stream;
+use super::run::{Asked, Daemon};
+use super::token::Token;
+use crate::tree::{NodeId, RunId, Time};
 
 /// Exits taken in one turn.
 const EXITS: usize = 256;
@@ -32,7 +35,7 @@ impl Daemon {
         let now = self.now();
         if self.turn.exits == Exits::None {
             if self.world.graves.next_look().is_some_and(|at| at <= now) {
-                self.world.close_graves(now);
+                self.close_graves(now);
                 self.tell_who_was_left();
             }
             return;
@@ -43,7 +46,7 @@ impl Daemon {
         let named = self.turn.hint.take().filter(|_| self.world.count() > MANY);
         match named.and_then(|pid| self.world.reap(Some(pid), now)) {
             Some((_, Whose::Ours(_))) => {
-                self.world.close_graves(now);
+                self.close_graves(now);
                 self.settle();
             }
             Some((_, Whose::Orphan(left_by))) => orphans.count(left_by),
@@ -63,7 +66,7 @@ impl Daemon {
         let tree = &self.tree;
         let order = |run: RunId| tree.start_order(run.node);
         self.world.graves.sort_by_key(order);
-        self.world.close_graves(now);
+        self.close_graves(now);
         self.world.strays.expect(now);
         self.tell_who_was_left();
         self.press.tally.orphans += orphans.number();
@@ -76,6 +79,31 @@ impl Daemon {
         for runaway in std::mem::take(&mut self.world.runaways) {
             let detail = runaway.told(self.press.names.name(runaway.run.node));
             self.note(note::LEFTOVER, detail);
+        }
+    }
+
+    /// Tells the ends of those of whom nothing is left. What they have written is asked for once
+    /// for all of them, after they are gone: the set of descriptors knows without touching each
+    /// pipe.
+    fn close_graves(&mut self, now: Time) {
+        let over = self.world.take_over(now);
+        if !over.is_empty() {
+            self.ask();
+        }
+        for grave in over {
+            let unread = self.unread(grave.run.node);
+            self.world.bury(grave, unread);
+        }
+    }
+
+    fn unread(&self, node: NodeId) -> Unread {
+        let of = |stream| Token::Log(node, stream).encode();
+        let (out, err) = (of(Stream::Out), of(Stream::Err));
+        let told = self.turn.tokens.iter().any(|t| *t == out || *t == err);
+        if told || self.turn.asked != Asked::All {
+            Unread::Perhaps
+        } else {
+            Unread::Nothing
         }
     }
 }

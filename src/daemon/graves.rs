@@ -13,6 +13,7 @@
 //! the group, with `leader` nobody but the process itself is touched. It never decides what
 //! follows from an end.
 
+use super::logs::Unread;
 use super::orphans::Whose;
 use super::strays::mark;
 use super::world::{LAST_LINES, Reach, Role, World};
@@ -82,9 +83,10 @@ pub(crate) struct Graves {
     kin: BTreeMap<u64, Vec<Leftover>>,
 }
 
+/// A run whose process is reaped.
 #[derive(Debug)]
-struct Grave {
-    run: RunId,
+pub(super) struct Grave {
+    pub(super) run: RunId,
     reaped: Reaped,
     depth: Depth,
     /// Everybody who was found, for the record.
@@ -132,7 +134,7 @@ impl Graves {
 
 impl World {
     /// Reaps one dead child: this one if a number is given, else whichever there is. The end of a
-    /// run is told by [`close_graves`](Self::close_graves).
+    /// run is told when nothing is left of it ([`take_over`](Self::take_over)).
     pub(crate) fn reap(&mut self, hint: Option<i32>, now: Time) -> Option<(Reaped, Whose)> {
         let mut peeked = Peeked::default();
         let mut at_peek = |dead: &Reaped| peeked = self.at_peek(dead);
@@ -226,15 +228,17 @@ impl World {
         }
     }
 
-    /// Tells the ends of those of whom nothing is left.
-    pub(crate) fn close_graves(&mut self, now: Time) {
+    /// Takes out those of whom nothing is left: they are to be buried.
+    pub(super) fn take_over(&mut self, now: Time) -> Vec<Grave> {
+        let mut over = Vec::new();
         for mut grave in std::mem::take(&mut self.graves.open) {
             if self.is_over(&mut grave, now) {
-                self.bury(grave);
+                over.push(grave);
             } else {
                 self.graves.open.push(grave);
             }
         }
+        over
     }
 
     fn is_over(&mut self, grave: &mut Grave, now: Time) -> bool {
@@ -280,7 +284,7 @@ impl World {
     }
 
     /// A run has ended: what it said before comes first, then its end.
-    fn bury(&mut self, grave: Grave) {
+    pub(super) fn bury(&mut self, grave: Grave, unread: Unread) {
         let Grave {
             run,
             mut reaped,
@@ -290,7 +294,7 @@ impl World {
         self.hear(run.life);
         self.hear_ready(run.life);
         let role = self.running.remove(&run.life).map(|r| r.role);
-        self.logs.finish(run.node);
+        self.logs.finish(run.node, unread);
         reaped.facts.left_behind = u32::try_from(left.len()).unwrap_or(u32::MAX);
         if role == Some(Role::Service) {
             let last_lines = self.logs.last_words(run.node, LAST_LINES);

@@ -64,6 +64,15 @@ struct Heard {
     counts: Counts,
 }
 
+/// What is known about the pipes of a run that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unread {
+    /// There may be something in them.
+    Perhaps,
+    /// They are empty.
+    Nothing,
+}
+
 /// The end of a pipe that a child writes to.
 #[derive(Debug)]
 pub(crate) enum End<'a> {
@@ -218,12 +227,16 @@ impl Logs {
     }
 
     /// The run has ended: takes the rest of its output, its last line included.
-    pub(crate) fn finish(&mut self, node: NodeId) {
+    pub(crate) fn finish(&mut self, node: NodeId, unread: Unread) {
         let Some(source) = self.sources.get_mut(&node) else {
             return;
         };
+        let reads = match unread {
+            Unread::Perhaps => LAST_READS,
+            Unread::Nothing => 0,
+        };
         for stream in Stream::BOTH {
-            for _ in 0..LAST_READS {
+            for _ in 0..reads {
                 if source.read_once((node, stream), &mut self.desk, &mut self.passing) == 0 {
                     break;
                 }

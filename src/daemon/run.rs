@@ -23,7 +23,7 @@ use super::world::{Order, World};
 use super::{note, stamp};
 use crate::sys::clock;
 use crate::sys::ends::{Ended, Ends};
-use crate::sys::epoll::Poller;
+use crate::sys::epoll::{Batch, Poller};
 use crate::sys::signals::Signals;
 use crate::tree::{Actor, CommandId, Effect, Event, Halt, Outcome, Record, Time, Tree, What};
 use std::collections::VecDeque;
@@ -90,11 +90,26 @@ pub(crate) struct Turn {
     not_before: Time,
     /// When the next line about a stop is due.
     say_at: Option<Time>,
-    tokens: Vec<u64>,
+    /// Descriptors that are ready.
+    pub tokens: Vec<u64>,
+    /// Whether the set was asked in this turn.
+    pub asked: Asked,
     /// The longest turn since somebody asked for metrics.
     pub lag: Lag,
     /// Who has asked for the end.
     pub asked_by: Option<Actor>,
+}
+
+/// Whether the set of descriptors was asked in this turn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Not yet: what is known is from the end of the turn before.
+    #[default]
+    No,
+    /// It was, and told some of those that are ready.
+    Some,
+    /// It was, and told all.
+    All,
 }
 
 /// What follows a turn.
@@ -146,6 +161,7 @@ impl Daemon {
 
     /// Reads both clocks, once a turn.
     pub(crate) fn begin_turn(&mut self) {
+        self.turn.asked = Asked::No;
         self.turn.now = now();
         self.turn.spawns = 0;
         self.press.begin_turn(self.turn.now, stamp::wall_us());
@@ -210,11 +226,23 @@ impl Daemon {
         asked.is_ok() && !self.turn.tokens.is_empty()
     }
 
-    fn take_tokens(&mut self) {
-        let mut tokens = std::mem::take(&mut self.turn.tokens);
-        if tokens.is_empty() && self.poller.ready(&mut tokens).is_err() {
-            tokens.clear();
+    /// Asks which descriptors are ready now. Those that were known come again: they still are.
+    pub(super) fn ask(&mut self) {
+        let answer = self.poller.ready(&mut self.turn.tokens);
+        if answer.is_err() {
+            self.turn.tokens.clear();
         }
+        self.turn.asked = match answer {
+            Ok(Batch::All) => Asked::All,
+            Ok(Batch::Some) | Err(_) => Asked::Some,
+        };
+    }
+
+    fn take_tokens(&mut self) {
+        if self.turn.asked == Asked::No && self.turn.tokens.is_empty() {
+            self.ask();
+        }
+        let tokens = std::mem::take(&mut self.turn.tokens);
         for token in tokens.iter().filter_map(|t| Token::decode(*t)) {
             match token {
                 Token::Signals => {

@@ -27,6 +27,15 @@ pub struct Poller {
 /// Tokens taken from the kernel at one time; the rest comes at the next call, in turn.
 const BATCH: usize = 64;
 
+/// How many of the ready ones were told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Batch {
+    /// All that were ready.
+    All,
+    /// There may be more.
+    Some,
+}
+
 impl Poller {
     /// An empty set.
     pub fn new() -> io::Result<Self> {
@@ -52,16 +61,16 @@ impl Poller {
     }
 
     /// Puts the tokens of descriptors that are ready into `into`, without waiting; at most 64.
-    pub fn ready(&self, into: &mut Vec<u64>) -> io::Result<()> {
+    pub fn ready(&self, into: &mut Vec<u64>) -> io::Result<Batch> {
         into.clear();
         let mut events = [EpollEvent::empty(); BATCH];
         let n = match self.epoll.wait(&mut events, EpollTimeout::ZERO) {
             Ok(n) => n,
-            Err(nix::Error::EINTR) => 0,
+            Err(nix::Error::EINTR) => return Ok(Batch::Some),
             Err(errno) => return Err(errno.into()),
         };
         into.extend(events[..n].iter().map(EpollEvent::data));
-        Ok(())
+        Ok(if n < BATCH { Batch::All } else { Batch::Some })
     }
 }
 

@@ -142,20 +142,20 @@ impl Daemon {
         inbox: &mut Receiver<Message>,
         ready: &AsyncFd<Rc<Poller>>,
     ) {
-        let span = until.map_or(Duration::MAX, |t| t.since(now()));
-        tokio::select! {
+        let message = tokio::select! {
+            biased;
             guard = ready.readable() => {
                 // Cleared before the set is emptied: what comes meanwhile wakes us again.
                 if let Ok(mut guard) = guard {
                     guard.clear_ready();
                 }
+                None
             }
-            message = inbox.recv() => {
-                if let Some(message) = message {
-                    self.take_message(message);
-                }
-            }
-            () = tokio::time::sleep(span), if until.is_some() => {}
+            message = inbox.recv() => message,
+            () = passed(until) => None,
+        };
+        if let Some(message) = message {
+            self.take_message(message);
         }
     }
 
@@ -419,6 +419,14 @@ impl Daemon {
     /// The turn's time.
     pub(crate) fn now(&self) -> Time {
         self.turn.now
+    }
+}
+
+/// Waits for a time; `None` is never. A timer is made only when there is something to wait for.
+async fn passed(until: Option<Time>) {
+    match until {
+        Some(time) => tokio::time::sleep(time.since(now())).await,
+        None => std::future::pending().await,
     }
 }
 

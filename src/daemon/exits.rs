@@ -11,13 +11,19 @@ use super::orphans::{Orphans, Whose};
 use super::ring::Stream;
 use super::run::{Asked, Daemon};
 use super::token::Token;
+use crate::sys::clock;
 use crate::tree::{NodeId, RunId, Time};
+use std::time::Duration;
 
 /// Exits taken in one turn.
 const EXITS: usize = 256;
 /// Beyond this many children a search for a dead one costs more than a restart's share (waitid(2)
 /// with `P_ALL` walks through all of them).
 const MANY: usize = 32;
+/// A search that takes no longer may be made after every end.
+const CHEAP: Duration = Duration::from_micros(20);
+/// After a longer one there is none for this many times as long.
+const PAUSE: u32 = 10;
 
 /// Whether there may be dead children.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,6 +31,8 @@ pub(crate) enum Exits {
     /// Not known yet, or not all taken.
     #[default]
     Perhaps,
+    /// Who was named is taken; whether there are others is looked at when the search is due.
+    Later,
     /// None since the last look.
     None,
 }
@@ -52,16 +60,10 @@ impl Daemon {
             Some((_, Whose::Orphan(left_by))) => orphans.count(left_by),
             None => {}
         }
-        self.turn.exits = Exits::Perhaps;
-        for _ in 0..EXITS {
-            match self.world.reap(None, now) {
-                None => {
-                    self.turn.exits = Exits::None;
-                    break;
-                }
-                Some((_, Whose::Orphan(left_by))) => orphans.count(left_by),
-                Some((_, Whose::Ours(_))) => {}
-            }
+        if self.search_is_due() {
+            self.search(&mut orphans);
+        } else {
+            self.turn.exits = Exits::Later;
         }
         let tree = &self.tree;
         let order = |run: RunId| tree.start_order(run.node);
@@ -96,6 +98,43 @@ impl Daemon {
         }
     }
 
+    /// In a burst of ends the named ones do not wait for searches, which are made for a tenth of
+    /// the time at most; a single end, or two at once, is searched for at once.
+    fn search_is_due(&self) -> bool {
+        self.turn.search_at.is_none_or(|at| at <= real_now())
+    }
+
+    /// Reaps everybody who is dead, up to a number.
+    fn search(&mut self, orphans: &mut Orphans) {
+        let now = self.now();
+        self.turn.exits = Exits::Perhaps;
+        for _ in 0..EXITS {
+            let before = real_now();
+            let Some((_, whose)) = self.world.reap(None, now) else {
+                let after = real_now();
+                let cost = after.since(before);
+                self.turn.search_at = (cost > CHEAP).then(|| after + cost * PAUSE);
+                self.turn.exits = Exits::None;
+                return;
+            };
+            match whose {
+                Whose::Orphan(left_by) => orphans.count(left_by),
+                Whose::Ours(_) => {}
+            }
+        }
+    }
+
+    /// When the loop is to wake up for a search.
+    pub(super) fn next_search(&self) -> Option<Time> {
+        let at = self
+            .turn
+            .search_at
+            .filter(|_| self.turn.exits == Exits::Later);
+        at.map(|at| self.now() + at.since(real_now()))
+    }
+
+    /// Whether the dead may have left something in their pipes. Asked once for all of them, after
+    /// their ends: the set of descriptors knows without touching each pipe.
     fn unread(&self, node: NodeId) -> Unread {
         let of = |stream| Token::Log(node, stream).encode();
         let (out, err) = (of(Stream::Out), of(Stream::Err));
@@ -106,4 +145,9 @@ impl Daemon {
             Unread::Nothing
         }
     }
+}
+
+/// What a search costs is not a matter of the engine's time, which a replay can hold.
+fn real_now() -> Time {
+    Time(clock::now_ns())
 }

@@ -83,6 +83,8 @@ pub(crate) struct Turn {
     now: Time,
     /// Whether somebody may have ended.
     pub exits: Exits,
+    /// No search for the dead before this time, by the real clock.
+    pub search_at: Option<Time>,
     /// A child that SIGCHLD has named.
     pub hint: Option<i32>,
     spawns: usize,
@@ -288,8 +290,8 @@ impl Daemon {
         let engine = self.tree.next_deadline();
         let engine = engine.map(|t| t.max(self.turn.not_before));
         let looks = [self.world.graves.next_look(), self.world.strays.due()];
-        let own = looks.into_iter().chain([self.turn.say_at]);
-        own.chain([engine]).flatten().min()
+        let ours = [engine, self.turn.say_at, self.next_search()];
+        ours.into_iter().chain(looks).flatten().min()
     }
 
     fn take_message(&mut self, message: Message) {

@@ -50,6 +50,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "jiff",
             "memchr",
             "miette",
+            "miniz_oxide",
             "strsim",
         ],
     ),
@@ -102,6 +103,7 @@ const KNOWN: &[&str] = &[
     "strsim",
     "jiff",
     "memchr",
+    "miniz_oxide",
 ];
 
 /// Words that make the engine depend on the world.

@@ -158,6 +158,9 @@ rules! {
     PATH = "E0154": "a path that is none",
         "A path is not empty; a socket's has at most 107 bytes (unix(7)), and an abstract one \
          begins with `@`.";
+    LOG = "E0155": "a `log` that cannot be followed",
+        "`to` names `supd`, files, or both; `inherit` and `null` stand alone, because supd does \
+         not see the output then. A file has one rule of rotation, whoever writes to it.";
 }
 
 /// Lints are named where they are found.

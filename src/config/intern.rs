@@ -5,8 +5,11 @@
 //! Only the last few distinct values are compared: neighbours in a file are alike, and a file of
 //! ten thousand different ones must not become quadratic. A miss costs memory, nothing else.
 
-use crate::spec::{Backoff, EnvFile, Limits, Logs, Process, Stop};
+use super::value::At;
+use crate::spec::{Backoff, EnvFile, Limits, Logs, Process, Rotate, Stop};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Distinct values that are compared.
@@ -21,6 +24,22 @@ pub(super) struct Pools {
     pub(super) limits: Pool<Limits>,
     pub(super) env_files: Pool<[EnvFile]>,
     pub(super) processes: Pool<Process>,
+    pub(super) log_files: LogFiles,
+}
+
+/// Log files that were named, with the rule of rotation of who named each first and where.
+///
+/// It stands here because all services of a configuration share it, too.
+#[derive(Debug, Default)]
+pub(super) struct LogFiles(RefCell<BTreeMap<Arc<Path>, (Rotate, At)>>);
+
+impl LogFiles {
+    /// Takes note of a file; where another rule stands for it, if one does.
+    pub(super) fn name(&self, path: &Arc<Path>, rotate: Rotate, at: At) -> Option<At> {
+        let mut known = self.0.borrow_mut();
+        let (first, place) = known.entry(Arc::clone(path)).or_insert((rotate, at));
+        (*first != rotate).then_some(*place)
+    }
 }
 
 /// The last distinct values of one type.

@@ -21,6 +21,7 @@ mod intern;
 mod interpolate;
 mod keys;
 mod lint;
+mod log;
 mod names;
 mod outline;
 mod page;

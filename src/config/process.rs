@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is executed and in which surroundings: the keys of a service that become its process.
 
-use super::codes;
 use super::diagnostic::Report;
 use super::interpolate::Found;
 use super::reader::{Own, Reader};
+use super::{codes, log};
 
 use super::value::{At, Field, Item, Table};
 use crate::spec::{
-    Command, EnvFile, EnvInherit, EnvValue, Limit, Limits, LogSink, Logs, Process, Resource,
-    Signal, Stdin, limits,
+    Command, EnvFile, EnvInherit, EnvValue, Limit, Limits, Process, Resource, Signal, Stdin,
 };
 use std::sync::Arc;
 
@@ -43,7 +42,7 @@ pub(super) fn process(
         stdin: get("stdin")
             .and_then(|f| stdin(reader, f))
             .unwrap_or(Stdin::Null),
-        logs: reader.pools.logs.share(logs(reader, table)),
+        logs: reader.pools.logs.share(log::logs(reader, table)),
         pdeathsig: match get("pdeathsig") {
             None => Some(Signal::KILL),
             Some(field) if is_word(field, "none") => None,
@@ -278,64 +277,6 @@ fn amount(reader: &Reader<'_>, field: Field<'_>, unit: Unit) -> Option<Bound> {
         Unit::Microseconds => u64::try_from(reader.duration(field)?.as_micros()).ok()?,
     };
     Some(Bound(Some(amount)))
-}
-
-fn logs(reader: &Reader<'_>, table: &Table) -> Logs {
-    let mut logs = Logs {
-        to: LogSink::Supd,
-        ring: limits::LOG_RING,
-    };
-    let Some(field) = table.get("log") else {
-        return logs;
-    };
-    let Some(table) = reader.table(field, "{ to = \"inherit\" }") else {
-        return logs;
-    };
-    if let Some(to) = table.get("to").and_then(|f| log_to(reader, f)) {
-        logs.to = to;
-    }
-    if let Some(field) = table.get("ring")
-        && let Some(ring) = reader.size(field)
-    {
-        match usize::try_from(ring) {
-            Ok(ring) if ring <= RING_MAX => logs.ring = ring,
-            _ => {
-                let message = format!("`ring` is at most {}M", RING_MAX >> 20);
-                reader.report(Report::new(codes::RANGE, message).at(field.at(), ""));
-            }
-        }
-    }
-    logs
-}
-
-/// A ring is memory of PID 1: more belongs into a file.
-const RING_MAX: usize = 64 << 20;
-
-fn log_to(reader: &Reader<'_>, field: Field<'_>) -> Option<LogSink> {
-    let field = match &field.value.item {
-        Item::List(list) if list.len() == 1 => field.with(&list[0]),
-        Item::List(_) => {
-            let message = "several destinations are not in this version yet";
-            let report = Report::new(codes::NOT_YET, message).at(field.at(), "");
-            reader.report(report.help("name one: `to = [\"supd\"]`"));
-            return None;
-        }
-        _ => field,
-    };
-    let text = reader.text(field)?;
-    if text.starts_with("file:") {
-        let report = Report::new(codes::NOT_YET, "`file:` is not in this version yet");
-        reader.report(report.at(field.at(), "").help("log = { to = \"inherit\" }"));
-        return None;
-    }
-    let words = [
-        ("supd", LogSink::Supd),
-        ("inherit", LogSink::Inherit),
-        ("null", LogSink::Null),
-    ];
-    let numbered = [("supd", 0), ("inherit", 1), ("null", 2)];
-    let choice: usize = reader.choice(field, &numbered)?;
-    words.into_iter().nth(choice).map(|(_, sink)| sink)
 }
 
 /// Whether a name suggests that its value is nobody's business.

@@ -315,10 +315,14 @@ static LIMITS: Shape = Shape {
         ],
     )
 };
-static LOG: Shape = Shape {
-    later: &["rotate"],
-    ..shape("`log`", &[value("to"), value("ring")])
-};
+static LOG: Shape = shape(
+    "`log`",
+    &[value("to"), value("ring"), table("rotate", &ROTATE)],
+);
+static ROTATE: Shape = shape(
+    "`rotate`",
+    &[value("size"), value("keep"), value("compress")],
+);
 
 static SUPERVISOR: Shape = Shape {
     later: &["budgets", "on_exhausted", "remediation"],

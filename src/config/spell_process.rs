@@ -2,10 +2,11 @@
 //! A process back in the language: the program and its surroundings. The other half of `spell`.
 
 use super::process::{RESOURCES, Unit, looks_secret};
-use super::spelling::{Lines, array, key, literal, path, quoted, size, spell};
+use super::spelling::{Flag, Lines, array, key, literal, path, quoted, size, spell};
 use super::split;
 use crate::spec::{
-    Command, EnvFile, EnvInherit, EnvValue, Limit, LogSink, Logs, Process, Signal, Stdin, UserRef,
+    Command, EnvFile, EnvInherit, EnvValue, Limit, LogSink, Logs, Process, Rotate, Signal, Stdin,
+    UserRef,
 };
 use std::time::Duration;
 
@@ -135,13 +136,39 @@ fn environment(lines: &mut Lines, env: &[(Box<str>, EnvValue)]) {
 }
 
 fn spell_logs(lines: &mut Lines, logs: &Logs) {
-    let Logs { to, ring } = logs;
-    let word = match to {
-        LogSink::Supd => "supd",
-        LogSink::Inherit => "inherit",
-        LogSink::Null => "null",
-    };
-    lines.text("log.to", word);
+    let Logs {
+        to,
+        aloud,
+        files,
+        rotate,
+        ring,
+    } = logs;
+    match (to, files.as_ref()) {
+        (LogSink::Inherit, _) => lines.text("log.to", "inherit"),
+        (LogSink::Null, _) => lines.text("log.to", "null"),
+        (LogSink::Captured, []) => lines.text("log.to", "supd"),
+        (LogSink::Captured, files) => {
+            let supd = aloud.then(|| quoted("supd"));
+            let files = files
+                .iter()
+                .map(|file| quoted(&format!("file:{}", file.display())));
+            lines.put("log.to", array(supd.into_iter().chain(files)));
+        }
+    }
+    let Rotate {
+        size: at,
+        keep,
+        compress,
+    } = rotate;
+    match at {
+        _ if files.is_empty() && *rotate == Rotate::default() => {}
+        None => lines.text("log.rotate", "none"),
+        Some(at) => {
+            lines.put("log.rotate.size", size(*at));
+            lines.put("log.rotate.keep", keep.to_string());
+            lines.flag("log.rotate.compress", Flag(*compress));
+        }
+    }
     lines.put("log.ring", size(*ring as u64));
 }
 

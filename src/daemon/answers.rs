@@ -172,7 +172,9 @@ impl Daemon {
             ..seen
         }];
         let at = self.now();
-        nested(&crate::tree::Snapshot { at, nodes }, 0, self.light())
+        let mut view = nested(&crate::tree::Snapshot { at, nodes }, 0, self.light())?;
+        view.log = self.world.logs.view(node);
+        Some(view)
     }
 
     fn metrics(&mut self) -> String {

@@ -9,6 +9,7 @@
 use super::control::Message;
 use super::control::server::{Gate, serve};
 use super::desk::Desk;
+use super::files::Files;
 use super::journal::Journal;
 use super::logs::Logs;
 use super::outlet::Outlet;
@@ -244,7 +245,9 @@ impl Prepared {
         let served = self.socket.ok().and_then(|s| begin_to_serve(s, gate));
         let (out, err) = (io::stdout(), io::stderr());
         let outlets = [Outlet::over(out.as_fd()), Outlet::over(err.as_fd())];
-        let mut logs = Logs::new(outlets, &settings, self.inherited.descriptors());
+        let files = Files::new(to_loop.clone());
+        let mut logs = Logs::new(outlets, files, &settings);
+        logs.allow(self.inherited.descriptors());
         logs.share_out(press.names.all().count());
         let world = World::new(Parts {
             poller: Rc::clone(&poller),

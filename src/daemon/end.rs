@@ -25,6 +25,8 @@ use tokio::io::unix::AsyncFd;
 const LAST_REAPING: Duration = Duration::from_secs(2);
 /// How long the last lines wait for a slow reader of our outputs, and clients for their answers.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long a disk may take for the last lines of log files.
+const LAST_WRITES: Duration = Duration::from_secs(2);
 /// Bytes Kubernetes reads of a termination message.
 const TERMINATION_MAX: usize = 4096;
 /// The exit code when something would not end.
@@ -55,6 +57,7 @@ pub(super) async fn end(
         drop(served.ours);
     }
     daemon.last_words(ready).await;
+    daemon.world.logs.files.end(LAST_WRITES);
     let (code, reason) = daemon.verdict(&halt);
     if let Some(reason) = reason {
         say(&format!("supd: {reason}\n"));

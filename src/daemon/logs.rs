@@ -10,22 +10,21 @@
 //! about a service.
 
 use super::cut::complete;
+use super::files::{Feed, Files, News, Trouble};
+use super::note;
 use super::outbox::Inlet;
 use super::outlet::Outlet;
 use super::passing::{Counts, Follow, Loud, Passing, Speaker, log_line};
+use super::pipes::{Handles, Pipe, write_end};
 use super::ring::{Ring, Stamp, Stream, Wanted};
 use super::stamp;
-use super::token::Token;
 use crate::spec::limits::LOG_LINE_MAX;
 use crate::spec::{LogSink, Logs as Spec, Settings, SpawnFailure, Stage};
-use crate::sys::epoll::{Interest, Poller};
-use crate::sys::logpipe::{Chunk, LogReader, pair};
+use crate::sys::epoll::Poller;
+use crate::sys::logpipe::Chunk;
 use crate::tree::NodeId;
-use crate::wire::LogLine;
+use crate::wire::{LogCounts, LogFileView, LogLine, LogView};
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 /// Bytes read from one pipe in one turn: what a pipe holds by default (pipe(7)).
@@ -33,24 +32,20 @@ const BUDGET: usize = 64 << 10;
 /// Reads of one pipe when its run has ended; a pipe that is still full then has another writer.
 const LAST_READS: usize = 16;
 
+/// Bytes of last words in the record of an end: the record is a line itself, and must find room.
+const LAST_BYTES: usize = 8 << 10;
 /// Descriptors that are not for output: clients, streams, readiness, our own.
 const OTHERS: usize = 512;
-
-/// One of a service's two pipes.
-#[derive(Debug)]
-struct Pipe {
-    read: LogReader,
-    /// The end for the next run, too; `None`: this pipe is of one run only.
-    write: Option<OwnedFd>,
-}
 
 /// One service's output.
 #[derive(Debug)]
 struct Source {
     name: Arc<str>,
     run: u32,
-    limit: usize,
     pipes: [Option<Pipe>; 2],
+    /// What its present pipes were made for.
+    spec: Option<Arc<Spec>>,
+    files: Vec<Feed>,
     /// Only once there is something to keep.
     heard: Option<Box<Heard>>,
 }
@@ -62,6 +57,10 @@ struct Heard {
     /// The beginning of a line that is not complete yet, of each stream.
     open: [Vec<u8>; 2],
     counts: Counts,
+    /// Bytes there were.
+    read: u64,
+    /// Newlines that were missing at the end of a run.
+    ended: u64,
 }
 
 /// What is known about the pipes of a run that has ended.
@@ -71,35 +70,6 @@ pub(crate) enum Unread {
     Perhaps,
     /// They are empty.
     Nothing,
-}
-
-/// The end of a pipe that a child writes to.
-#[derive(Debug)]
-pub(crate) enum End<'a> {
-    /// Ours, for the runs to come.
-    Kept(BorrowedFd<'a>),
-    /// The child's alone.
-    Given(OwnedFd),
-}
-
-impl AsFd for End<'_> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Kept(fd) => *fd,
-            Self::Given(fd) => fd.as_fd(),
-        }
-    }
-}
-
-/// The descriptors of a child's output.
-#[derive(Debug)]
-pub(crate) enum Handles<'a> {
-    /// Captured: the ends for the child.
-    Pipes(End<'a>, End<'a>),
-    /// Our own.
-    Inherit,
-    /// /dev/null.
-    Null,
 }
 
 /// All output of all services.
@@ -113,6 +83,8 @@ pub(crate) struct Logs {
     desk: Desk,
     /// Where lines are passed on to.
     pub passing: Passing,
+    /// Files that get them, too.
+    pub files: Files,
 }
 
 /// Where what was read is looked at.
@@ -124,21 +96,35 @@ struct Desk {
     readings: u64,
 }
 
+/// Where a reading goes.
+#[derive(Debug)]
+struct Ways<'a> {
+    desk: &'a mut Desk,
+    passing: &'a mut Passing,
+    files: &'a mut Files,
+}
+
 impl Logs {
     /// Nothing captured yet.
-    pub(crate) fn new(outlets: [Outlet; 2], settings: &Settings, descriptors: u64) -> Self {
+    pub(crate) fn new(outlets: [Outlet; 2], files: Files, settings: &Settings) -> Self {
         let mut logs = Self {
             sources: BTreeMap::new(),
-            descriptors: usize::try_from(descriptors).unwrap_or(usize::MAX),
+            descriptors: 0,
             keep_below: 0,
             desk: Desk {
                 buffer: vec![0; LOG_LINE_MAX + BUDGET].into(),
                 readings: 0,
             },
             passing: Passing::new(outlets),
+            files,
         };
         logs.set(settings);
         logs
+    }
+
+    /// We may have this many descriptors.
+    pub(crate) fn allow(&mut self, descriptors: u64) {
+        self.descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
     }
 
     /// There may be this many services from now on: each can have the two descriptors it needs,
@@ -159,8 +145,9 @@ impl Logs {
         let source = self.sources.entry(node).or_insert_with(|| Source {
             name: Arc::clone(name),
             run,
-            limit: 0,
             pipes: [None, None],
+            spec: None,
+            files: Vec::new(),
             heard: None,
         });
         source.run = run;
@@ -171,20 +158,19 @@ impl Logs {
     pub(crate) fn handles(
         &mut self,
         node: NodeId,
-        spec: &Spec,
+        spec: &Arc<Spec>,
         poller: &Poller,
     ) -> Result<Handles<'_>, SpawnFailure> {
         match spec.to {
             LogSink::Inherit => return Ok(Handles::Inherit),
             LogSink::Null => return Ok(Handles::Null),
-            LogSink::Supd => {}
+            LogSink::Captured => {}
         }
         let Some(source) = self.sources.get_mut(&node) else {
             return Ok(Handles::Null);
         };
-        source.limit = spec.ring;
-        if let Some(heard) = &mut source.heard {
-            heard.ring.resize(spec.ring);
+        if !source.spec.as_ref().is_some_and(|s| Arc::ptr_eq(s, spec)) {
+            source.follow(node, spec, &mut self.files);
         }
         if !source.pipes.iter().flatten().all(|p| p.write.is_some()) {
             source.pipes = [None, None];
@@ -221,14 +207,14 @@ impl Logs {
 
     /// Takes what a service has written, at most a budget.
     pub(crate) fn read(&mut self, node: NodeId, stream: Stream) {
-        if let Some(source) = self.sources.get_mut(&node) {
-            source.read_once((node, stream), &mut self.desk, &mut self.passing);
+        if let Some((source, mut ways)) = self.ways(node) {
+            source.read_once((node, stream), &mut ways);
         }
     }
 
     /// The run has ended: takes the rest of its output, its last line included.
     pub(crate) fn finish(&mut self, node: NodeId, unread: Unread) {
-        let Some(source) = self.sources.get_mut(&node) else {
+        let Some((source, mut ways)) = self.ways(node) else {
             return;
         };
         let reads = match unread {
@@ -237,12 +223,22 @@ impl Logs {
         };
         for stream in Stream::BOTH {
             for _ in 0..reads {
-                if source.read_once((node, stream), &mut self.desk, &mut self.passing) == 0 {
+                if source.read_once((node, stream), &mut ways) == 0 {
                     break;
                 }
             }
         }
-        source.finish(node, &mut self.desk, &mut self.passing);
+        source.finish(node, &mut ways);
+    }
+
+    fn ways(&mut self, node: NodeId) -> Option<(&mut Source, Ways<'_>)> {
+        let source = self.sources.get_mut(&node)?;
+        let ways = Ways {
+            desk: &mut self.desk,
+            passing: &mut self.passing,
+            files: &mut self.files,
+        };
+        Some((source, ways))
     }
 
     /// The last lines of a service's present or last run.
@@ -255,8 +251,16 @@ impl Logs {
             run: Some(source.run),
             since: None,
         });
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        lines.into_iter().map(|line| text(line.bytes)).collect()
+        let mut left = LAST_BYTES;
+        let newest = lines.into_iter().rev().map_while(|mut line| {
+            let fits = left > 0;
+            line.bytes.truncate(left);
+            left -= line.bytes.len();
+            fits.then(|| String::from_utf8_lossy(&line.bytes).into_owned())
+        });
+        let mut words: Vec<String> = newest.collect();
+        words.reverse();
+        words.into()
     }
 
     /// The last lines of one service for the protocol, each with the number of its reading.
@@ -275,6 +279,39 @@ impl Logs {
         Some((source, source.heard.as_deref()?))
     }
 
+    /// What became of everything a service has written.
+    pub(crate) fn view(&self, node: NodeId) -> Option<LogView> {
+        let source = self.sources.get(&node)?;
+        let Some(heard) = &source.heard else {
+            // Nothing yet: but where it would go can be asked.
+            let files: Vec<_> = source.files.iter().map(|f| self.files.view(f)).collect();
+            return (!files.is_empty()).then(|| LogView {
+                files,
+                ..LogView::default()
+            });
+        };
+        let open = heard.open.iter().map(|open| open.len() as u64).sum::<u64>();
+        let with_open = |counts: LogCounts| LogCounts {
+            waiting: counts.waiting + open,
+            ..counts
+        };
+        let loud = loudness(source.spec.as_deref());
+        let files = source.files.iter().map(|feed| {
+            let view = self.files.view(feed);
+            LogFileView {
+                counts: with_open(view.counts),
+                ..view
+            }
+        });
+        Some(LogView {
+            read: heard.read,
+            ended: heard.ended,
+            kept: heard.ring.len() as u64,
+            passed: self.passing.view(&heard.counts, loud).map(with_open),
+            files: files.collect(),
+        })
+    }
+
     /// Lets one more follow.
     pub(crate) fn follow(&mut self, whose: Follow, lines: Inlet) {
         self.passing.follow(whose, lines);
@@ -287,49 +324,33 @@ impl Logs {
 
     /// The node is gone from the tree: so are its pipes and its lines.
     pub(crate) fn forget(&mut self, node: NodeId) {
-        self.sources.remove(&node);
-    }
-}
-
-/// The end for a child, of the pipe that is there or of a new one.
-fn write_end<'a>(
-    place: &'a mut Option<Pipe>,
-    stream: Stream,
-    (node, poller, keep_below): (NodeId, &Poller, i32),
-) -> io::Result<End<'a>> {
-    let mut given = None;
-    if place.is_none() {
-        let (read, write) = pair(None)?;
-        poller.add(&read, Token::Log(node, stream).encode(), Interest::Read)?;
-        let write = if write.as_raw_fd() < keep_below {
-            Some(write)
-        } else {
-            given = Some(write);
-            None
-        };
-        *place = Some(Pipe { read, write });
-    }
-    let kept = place.as_ref().and_then(|pipe| pipe.write.as_ref());
-    match (given, kept) {
-        (Some(fd), _) => Ok(End::Given(fd)),
-        (None, Some(fd)) => Ok(End::Kept(fd.as_fd())),
-        (None, None) => Err(io::ErrorKind::BrokenPipe.into()),
-    }
-}
-
-impl Pipe {
-    /// One more end to write to.
-    fn again(&self) -> Option<End<'_>> {
-        if let Some(kept) = &self.write {
-            return Some(End::Kept(kept.as_fd()));
+        if let Some(source) = self.sources.remove(&node) {
+            self.files.leave(node, &source.files);
         }
-        let path = format!("/proc/self/fd/{}", self.read.as_raw_fd());
-        let opened = OpenOptions::new().write(true).open(path).ok()?;
-        Some(End::Given(opened.into()))
+    }
+
+    /// The writer of log files has something to say: the kind of its record, and a line.
+    pub(crate) fn hear(&mut self, news: News) -> Option<(&'static str, String)> {
+        let (trouble, detail) = self.files.hear(news)?;
+        let kind = match trouble {
+            Trouble::Began => note::LOG_FAILING,
+            Trouble::Ended => note::LOG_WORKING,
+        };
+        Some((kind, detail))
     }
 }
 
 impl Source {
+    /// Lines go where this says from now on.
+    fn follow(&mut self, node: NodeId, spec: &Arc<Spec>, files: &mut Files) {
+        let had = std::mem::take(&mut self.files);
+        self.files = files.feeds(node, (&spec.files, spec.rotate), had);
+        if let Some(heard) = &mut self.heard {
+            heard.ring.resize(spec.ring);
+        }
+        self.spec = Some(Arc::clone(spec));
+    }
+
     fn stamp(&self, desk: &mut Desk) -> Stamp {
         desk.readings += 1;
         Stamp {
@@ -340,12 +361,12 @@ impl Source {
     }
 
     /// How many bytes there were.
-    fn read_once(
-        &mut self,
-        (node, stream): (NodeId, Stream),
-        desk: &mut Desk,
-        passing: &mut Passing,
-    ) -> usize {
+    fn read_once(&mut self, (node, stream): (NodeId, Stream), ways: &mut Ways<'_>) -> usize {
+        let Ways {
+            desk,
+            passing,
+            files,
+        } = ways;
         let pipe = &mut self.pipes[stream.place()];
         let open = self.heard.as_deref().map(|h| &h.open[stream.place()]);
         let known = open.map_or(0, Vec::len);
@@ -363,42 +384,65 @@ impl Source {
             Some(Ok(Chunk::Empty)) | None => return 0,
         };
         let stamp = self.stamp(desk);
-        let heard = self.heard.get_or_insert_with(|| Heard::new(self.limit));
+        let limit = self.spec.as_ref().map_or(0, |spec| spec.ring);
+        let heard = self.heard.get_or_insert_with(|| Heard::new(limit));
         let all = &desk.buffer[..known + bytes];
+        heard.read += bytes as u64;
         heard.ring.push(stream, stamp, &all[known..]);
         let whole = complete(all, known);
         heard.keep_open(stream, &all[whole..]);
-        let speaker = &mut Speaker {
-            node,
-            name: &self.name,
-            loud: Loud::Yes,
-            counts: &mut heard.counts,
-        };
-        passing.pass(speaker, (stream, stamp), &all[..whole]);
+        self.pass_on((node, stream, stamp), &all[..whole], (passing, files));
         bytes
     }
 
     /// What stands without a newline is the run's last line.
-    fn finish(&mut self, node: NodeId, desk: &mut Desk, passing: &mut Passing) {
-        let stamp = self.stamp(desk);
+    fn finish(&mut self, node: NodeId, ways: &mut Ways<'_>) {
+        let stamp = self.stamp(ways.desk);
         let Some(heard) = &mut self.heard else {
             return;
         };
         heard.ring.finish(stamp);
         for stream in Stream::BOTH {
-            let mut last = std::mem::take(&mut heard.open[stream.place()]);
-            if last.is_empty() {
-                continue;
-            }
-            last.push(b'\n');
-            let speaker = &mut Speaker {
-                node,
-                name: &self.name,
-                loud: Loud::Yes,
-                counts: &mut heard.counts,
+            let Some(heard) = &mut self.heard else {
+                return;
             };
-            passing.pass(speaker, (stream, stamp), &last);
+            let mut last = std::mem::take(&mut heard.open[stream.place()]);
+            if !last.is_empty() {
+                last.push(b'\n');
+                heard.ended += 1;
+                let ways = (&mut *ways.passing, &mut *ways.files);
+                self.pass_on((node, stream, stamp), &last, ways);
+            }
         }
+    }
+
+    fn pass_on(
+        &mut self,
+        (node, stream, stamp): (NodeId, Stream, Stamp),
+        bytes: &[u8],
+        (passing, files): (&mut Passing, &mut Files),
+    ) {
+        let Some(heard) = self.heard.as_deref_mut().filter(|_| !bytes.is_empty()) else {
+            return;
+        };
+        for feed in &self.files {
+            files.push(feed, bytes);
+        }
+        let speaker = &mut Speaker {
+            node,
+            name: &self.name,
+            loud: loudness(self.spec.as_deref()),
+            counts: &mut heard.counts,
+        };
+        passing.pass(speaker, (stream, stamp), bytes);
+    }
+}
+
+fn loudness(spec: Option<&Spec>) -> Loud {
+    if spec.is_some_and(|spec| spec.aloud) {
+        Loud::Yes
+    } else {
+        Loud::No
     }
 }
 
@@ -408,6 +452,8 @@ impl Heard {
             ring: Ring::new(limit),
             open: [Vec::new(), Vec::new()],
             counts: Counts::default(),
+            read: 0,
+            ended: 0,
         })
     }
 

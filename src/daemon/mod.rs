@@ -6,8 +6,8 @@
 //! effects at once and in order; then it publishes the records and waits for the next event or
 //! the next deadline. Clients are tasks of their own that can only send it questions.
 //!
-//! Never policy: an `if` on a service's state belongs in `tree`. Never a second thread, a poll by
-//! time, or a wait inside a turn.
+//! Never policy: an `if` on a service's state belongs in `tree`. Never a poll by time or a wait
+//! inside a turn, and no second thread but the one that writes log files (`files`).
 
 mod answers;
 mod args;
@@ -18,6 +18,7 @@ mod desk;
 mod end;
 mod exits;
 mod exposition;
+mod files;
 mod graves;
 #[cfg(feature = "test-hooks")]
 mod hooks;
@@ -31,6 +32,7 @@ mod outbox;
 mod outlet;
 mod panics;
 mod passing;
+mod pipes;
 mod plan;
 mod press;
 mod probes;

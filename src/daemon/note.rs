@@ -13,3 +13,9 @@ pub(crate) const ORPHAN: &str = "orphan.reaped";
 pub(crate) const SURROUNDINGS: &str = "daemon.surroundings";
 /// A process that ran away from its service was killed at the end.
 pub(crate) const LEFTOVER: &str = "orphan.killed";
+/// A log file cannot be written; what comes meanwhile is dropped and counted.
+pub(crate) const LOG_FAILING: &str = "log.failing";
+/// A log file can be written again.
+pub(crate) const LOG_WORKING: &str = "log.working";
+/// Log files were closed and opened anew, as somebody has asked.
+pub(crate) const LOG_REOPENED: &str = "log.reopened";

@@ -16,7 +16,7 @@ use super::token::Token;
 use crate::spec::{ChildLines, Settings};
 use crate::sys::epoll::{Interest, Poller};
 use crate::tree::NodeId;
-use crate::wire::{LogLine, Word, visible};
+use crate::wire::{LogCounts, LogLine, Word, visible};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -105,6 +105,19 @@ impl Passing {
         } else {
             Stamped::No
         };
+    }
+
+    /// What became of a service's bytes here; `None`: they do not go to our outputs.
+    pub(crate) fn view(&self, counts: &Counts, loud: Loud) -> Option<LogCounts> {
+        if loud == Loud::No || self.how == ChildLines::Off {
+            return None;
+        }
+        Some(LogCounts {
+            written: counts.written,
+            waiting: 0,
+            dropped: counts.dropped,
+            dropped_lines: counts.dropped_lines,
+        })
     }
 
     /// Lets one more follow.
@@ -249,7 +262,7 @@ fn mark_of(piece: Piece<'_>) -> &'static [u8] {
 fn shown<'a>(outlet: &Outlet, bytes: &'a [u8]) -> Cow<'a, [u8]> {
     if outlet.is_terminal() {
         let text = String::from_utf8_lossy(bytes);
-        Cow::Owned(visible::visible(&text).into_bytes())
+        Cow::Owned(visible::in_log(&text).into_bytes())
     } else {
         Cow::Borrowed(bytes)
     }

@@ -129,8 +129,7 @@ impl Ring {
     }
 
     /// Bytes in it.
-    #[cfg(test)]
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.kept.iter().map(|k| k.bytes.len()).sum()
     }
 

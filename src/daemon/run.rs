@@ -303,6 +303,11 @@ impl Daemon {
                     .events
                     .push_back(Event::ProbeDone { run, answer });
             }
+            Message::LogFile(news) => {
+                if let Some((kind, detail)) = self.world.logs.hear(news) {
+                    self.note(kind, detail);
+                }
+            }
         }
     }
 

@@ -5,9 +5,11 @@
 //! TERM QUIT PWR RTMIN+3   stop everything in order
 //! INT                     the same; a second one shortens all graces, a third kills
 //! HUP                     read the configuration again; a hang-up of our own terminal stops
-//! USR1 USR2               nothing yet, and never the end of the daemon
+//! USR1                    close all log files and open them anew
+//! USR2                    nothing yet, and never the end of the daemon
 //! ```
 
+use super::note;
 use super::run::Daemon;
 use crate::spec::Signal;
 use crate::tree::{Actor, Event, Haste};
@@ -82,10 +84,17 @@ impl Daemon {
                 Haste::Orderly
             }
             Signal::HUP => return self.reload(Actor::Signal(signal)),
-            Signal::USR1 | Signal::USR2 => return,
+            Signal::USR1 => return self.reopen_log_files(),
+            Signal::USR2 => return,
             _ => Haste::Orderly,
         };
         let by = Actor::Signal(signal);
         self.world.events.push_back(Event::Shutdown { haste, by });
+    }
+
+    /// Somebody else rotates: what is written from now on goes to the files of these names.
+    fn reopen_log_files(&mut self) {
+        let count = self.world.logs.files.reopen();
+        self.note(note::LOG_REOPENED, format!("opened {count} log files anew"));
     }
 }

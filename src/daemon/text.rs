@@ -47,6 +47,7 @@ pub(crate) fn level(what: &What) -> LogLevel {
         What::Signalled { .. } | What::Health { .. } | What::Stopping { .. } => LogLevel::Debug,
         What::Daemon { kind, .. } if *kind == super::note::PANIC => LogLevel::Error,
         What::Daemon { kind, .. } if *kind == super::note::RELOAD_REFUSED => LogLevel::Error,
+        What::Daemon { kind, .. } if *kind == super::note::LOG_FAILING => LogLevel::Error,
         What::Daemon { kind, .. } if *kind == super::note::ORPHAN => LogLevel::Debug,
         What::Decided { .. }
         | What::Starting { .. }

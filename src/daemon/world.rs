@@ -7,7 +7,8 @@
 
 use super::control::Message;
 use super::graves::{Dead, Graves, Runaway};
-use super::logs::{Handles, Logs};
+use super::logs::Logs;
+use super::pipes::Handles;
 use super::probes::Probes;
 use super::ring::Stream;
 use super::strays::{Strays, mark};

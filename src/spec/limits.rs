@@ -36,6 +36,10 @@ pub const PROBES_MAX: usize = 64;
 pub const EVENTS_KEPT: usize = 4096;
 /// Bytes of the ring of a captured stream when `log.ring` is absent.
 pub const LOG_RING: usize = 64 << 10;
+/// Bytes of a log file before it is put aside when `log.rotate` is absent.
+pub const LOG_FILE: u64 = 10 << 20;
+/// Old log files kept when `log.rotate` is absent.
+pub const LOG_FILES_KEPT: u32 = 5;
 /// Bytes of a line before it is cut in two with a mark.
 pub const LOG_LINE_MAX: usize = 16 << 10;
 /// Bytes of one request's head, and of its body unless it carries a configuration.

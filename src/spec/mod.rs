@@ -22,8 +22,8 @@ pub use node::{
     AutoShutdown, Node, Policy, Restart, Shutdown, StartMode, Strategy, Supervisor, SupervisorKind,
 };
 pub use process::{
-    Command, EnvFile, EnvInherit, EnvValue, Limit, Limits, LogSink, Logs, Process, Resource, Stdin,
-    UserRef,
+    Command, EnvFile, EnvInherit, EnvValue, Limit, Limits, LogSink, Logs, Process, Resource,
+    Rotate, Stdin, UserRef,
 };
 pub use service::{
     Backoff, BackoffCurve, HandOver, Jitter, Probe, ProbeTarget, Ready, Reload, Scope, Service,

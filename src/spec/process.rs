@@ -2,7 +2,7 @@
 //! What is executed and in which surroundings.
 
 use super::Signal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A program and its arguments.
@@ -88,10 +88,7 @@ impl Process {
             oom_score_adj: None,
             no_new_privileges: false,
             stdin: Stdin::Null,
-            logs: Arc::new(Logs {
-                to: LogSink::Supd,
-                ring: 0,
-            }),
+            logs: Arc::new(Logs::captured(0)),
             pdeathsig: None,
             control: false,
         }
@@ -158,21 +155,62 @@ pub enum Stdin {
 /// Where standard output and error go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Logs {
-    /// The destination.
+    /// Who gets the two descriptors.
     pub to: LogSink,
-    /// Bytes kept in memory of each stream.
+    /// Whether what is captured is passed on to supd's own output.
+    pub aloud: bool,
+    /// Files that get what is captured.
+    pub files: Box<[Arc<Path>]>,
+    /// When these files are put aside.
+    pub rotate: Rotate,
+    /// Bytes of what is captured kept in memory, of each stream.
     pub ring: usize,
 }
 
-/// A destination of a service's output.
-#[derive(Debug, Clone, PartialEq, Eq)]
+impl Logs {
+    /// Captured, passed on, and kept in a ring of this many bytes.
+    pub fn captured(ring: usize) -> Self {
+        Self {
+            to: LogSink::Captured,
+            aloud: true,
+            files: Box::default(),
+            rotate: Rotate::default(),
+            ring,
+        }
+    }
+}
+
+/// Who gets a service's standard output and error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogSink {
-    /// Captured by supd: kept in rings and passed on to its own standard output.
-    Supd,
+    /// supd, through pipes.
+    Captured,
     /// supd's own descriptors, untouched.
     Inherit,
     /// /dev/null.
     Null,
+}
+
+/// When a log file is put aside, and what becomes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rotate {
+    /// At this many bytes; `None`: never.
+    pub size: Option<u64>,
+    /// Old files kept, at least one.
+    pub keep: u32,
+    /// Whether they are compressed.
+    pub compress: bool,
+}
+
+impl Default for Rotate {
+    /// 60 MiB of a service at most: nobody finds the disk full of what nobody has asked for.
+    fn default() -> Self {
+        Self {
+            size: Some(super::limits::LOG_FILE),
+            keep: super::limits::LOG_FILES_KEPT,
+            compress: false,
+        }
+    }
 }
 
 /// Resource limits (setrlimit(2)).

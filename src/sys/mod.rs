@@ -2,11 +2,12 @@
 //! The only door to the operating system, and the only unsafe code.
 //!
 //! The module performs single acts (spawn this, reap one, send that) and says what came of them in
-//! the words of `spec`. It never decides whether an act is wise, keeps no history, starts no
-//! thread and knows neither the tree nor the configuration's text.
+//! the words of `spec`. It never decides whether an act is wise, keeps no history and knows neither
+//! the tree nor the configuration's text.
 //!
-//! All of it is meant for one thread: the reaper, the table of processes and the spawner must run
-//! on the same one, so that no pid is signalled after it was reaped and no exit is lost.
+//! Nearly all of it is meant for one thread: the reaper, the table of processes and the spawner
+//! must run on the same one, so that no pid is signalled after it was reaped and no exit is lost.
+//! `logfile` is for the other one, which `thread` starts.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -22,6 +23,7 @@ pub mod init;
 pub mod leftovers;
 pub mod listen;
 pub mod lock;
+pub mod logfile;
 pub mod logpipe;
 pub mod memory;
 pub mod notify;
@@ -34,6 +36,7 @@ pub mod reap;
 #[cfg(feature = "daemon")]
 pub mod signals;
 pub mod spawn;
+pub mod thread;
 pub mod usage;
 pub mod users;
 

@@ -33,7 +33,7 @@ pub use error::{ErrorBody, ErrorDetail, code};
 pub use event::{
     BudgetLine, CulpritLine, DecisionLine, EventLine, FailureLine, RusageLine, WhoLine, kind,
 };
-pub use log::LogLine;
+pub use log::{LogCounts, LogFileView, LogLine, LogView};
 pub use paths::{NoRoute, Route, Verb};
 pub use plan::{Because, Change, KeyChange, Plan, effect, op};
 pub use query::Query;

@@ -4,6 +4,7 @@
 //! Durations are in milliseconds and end at the moment of the answer, so that a client needs no
 //! clock that agrees with the daemon's; stamps are RFC 3339 beside them, for programs.
 
+use super::LogView;
 use super::event::FailureLine;
 use super::{Word, is_false, is_zero, seconds};
 use serde::{Deserialize, Serialize};
@@ -164,6 +165,9 @@ pub struct NodeView {
     /// Its own words (`STATUS=` of `sd_notify`). Not to be trusted by a terminal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// What became of its output; only where one service is asked for, and has written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogView>,
     /// In start order; a pool's are its instances.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<NodeView>,

@@ -34,6 +34,15 @@ pub fn visible(text: &str) -> String {
     out
 }
 
+/// The same for a line of a log, in which tabs are columns and nothing to be afraid of.
+pub fn in_log(line: &str) -> String {
+    if is_plain(line) {
+        return line.to_owned();
+    }
+    let parts: Vec<String> = line.split('\t').map(visible).collect();
+    parts.join("\t")
+}
+
 /// JSON with the same characters escaped its own way. Outside of strings JSON has none of them
 /// but white space, which stays.
 pub fn in_json(text: &str) -> String {

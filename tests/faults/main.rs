@@ -19,6 +19,7 @@ mod files;
 mod harness;
 mod init;
 mod limits;
+mod logs;
 mod matrix;
 mod play;
 mod rig;

@@ -142,13 +142,52 @@ const ROWS: &[Row] = &[
     (
         48,
         "nobody reads supd's output while a service writes",
-        "the service is not blocked",
+        "the service is not blocked; lines are dropped whole, and counted",
     ),
-    (55, "supd's own outputs are closed", "it goes on"),
+    (
+        49,
+        "the disk of a log file is full or read-only",
+        "the service is not blocked; drops are counted and told, it is tried again with a pause",
+    ),
+    (
+        50,
+        "a log file or its directory is renamed, removed or cut",
+        "noticed within a second, at USR1 at once, and made anew",
+    ),
+    (
+        51,
+        "log files rotate and are compressed while a service writes as fast as it can",
+        "bytes read = written + dropped, in order, and no file is larger than asked for",
+    ),
+    (
+        52,
+        "lines without end, NUL, bytes that are no UTF-8",
+        "every byte is in the file; elsewhere long lines are cut with a mark; memory is bounded",
+    ),
+    (
+        53,
+        "escape sequences in what a service writes",
+        "a terminal gets them as text",
+    ),
+    (
+        54,
+        "in place of a log file: a link, a FIFO, a device, a directory, a second name",
+        "refused without waiting for it and told; the service runs",
+    ),
+    (
+        55,
+        "supd's own outputs are closed, or their terminal hangs up",
+        "it goes on",
+    ),
     (
         56,
         "a grandchild keeps the output pipe of a service that is stopped",
         "the stop does not wait for it",
+    ),
+    (
+        57,
+        "many services write as fast as they can",
+        "one that says little is heard at once, and none of its lines is dropped",
     ),
     (
         58,

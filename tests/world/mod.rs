@@ -149,7 +149,7 @@ pub(crate) fn process(words: &[&str]) -> Process {
     Process {
         logs: Arc::new(Logs {
             to: LogSink::Null,
-            ring: 0,
+            ..Logs::captured(0)
         }),
         pdeathsig: Some(Signal::KILL),
         ..Process::new(argv(words))

@@ -32,6 +32,8 @@ pub(crate) enum Message {
         /// The answer.
         answer: ProbeAnswer,
     },
+    /// The writer of log files has something to say.
+    LogFile(super::files::News),
 }
 
 /// A question that is allowed and well-formed.

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Log files: what the loop knows of them, and the queue to the thread that writes them.
+//!
+//! ```text
+//! loop: a reading -> Feed::push -> queue (bounded) -> writer's thread: Book (one for each file)
+//!                        | no room                       write, rotate, compress, try again
+//!                        v                                    | trouble, and its end
+//!                     dropped, counted  <- loop: record  <----+
+//! ```
+//!
+//! A disk can block for minutes; the loop never waits for it. Decides what happens when the writer
+//! cannot follow: each service has a share of the queue, beyond it its lines are dropped and
+//! counted, and who has written nothing lately has room in any case. The thread exists once there
+//! is a file to write. Every byte is written, waits, or is dropped and counted.
+
+mod book;
+mod gzip;
+mod writer;
+
+use super::control::Message;
+use crate::spec::Rotate;
+use crate::sys::thread;
+use crate::tree::NodeId;
+use crate::wire::{LogCounts, LogFileView};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+/// Bytes that wait for the disk in all; at 50 MB/s a third of a second.
+const QUEUE_MAX: usize = 16 << 20;
+/// Bytes of one service that wait.
+const SHARE: usize = 4 << 20;
+/// So much may wait of everybody, however full the queue is.
+const ALWAYS: usize = 16 << 10;
+
+/// What became of the bytes one service wrote to one file.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    waiting: AtomicUsize,
+    written: AtomicU64,
+    dropped: AtomicU64,
+    dropped_lines: AtomicU64,
+    /// Bytes dropped since something was last written; the file says so.
+    gap: AtomicU64,
+}
+
+impl Counts {
+    fn drop_bytes(&self, bytes: &[u8]) {
+        self.dropped
+            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.gap.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let lines = memchr::memchr_iter(b'\n', bytes).count();
+        self.dropped_lines
+            .fetch_add(lines as u64, Ordering::Relaxed);
+    }
+
+    fn now(&self) -> LogCounts {
+        LogCounts {
+            written: self.written.load(Ordering::Relaxed),
+            waiting: self.waiting.load(Ordering::Relaxed) as u64,
+            dropped: self.dropped.load(Ordering::Relaxed),
+            dropped_lines: self.dropped_lines.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Names a file among all.
+type FileId = u32;
+
+/// Lines of one service on their way to one file.
+#[derive(Debug)]
+struct Chunk {
+    bytes: Box<[u8]>,
+    counts: Arc<Counts>,
+}
+
+/// What the thread is asked to do.
+#[derive(Debug)]
+enum Job {
+    /// There is such a file, with these rules from now on.
+    Open(FileId, Arc<Path>, Rotate),
+    /// Nobody writes to it any more.
+    Close(FileId),
+    /// Write this.
+    Write(FileId, Chunk),
+    /// Close and open all files: somebody has moved them.
+    Reopen,
+    /// Write what waits, and say so.
+    End(mpsc::Sender<()>),
+}
+
+/// What the thread has to say about a file.
+#[derive(Debug)]
+pub(crate) struct News {
+    file: FileId,
+    health: Health,
+}
+
+/// Whether a file can be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Health {
+    Well,
+    /// Why not.
+    Ill(String),
+}
+
+/// A file the loop knows.
+#[derive(Debug)]
+struct Known {
+    id: FileId,
+    rotate: Rotate,
+    users: BTreeSet<NodeId>,
+    trouble: Option<String>,
+}
+
+/// One service's way into one file.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    /// Where it is.
+    pub path: Arc<Path>,
+    id: FileId,
+    counts: Arc<Counts>,
+}
+
+/// All log files.
+#[derive(Debug)]
+pub(crate) struct Files {
+    known: BTreeMap<Arc<Path>, Known>,
+    next: FileId,
+    jobs: Option<mpsc::Sender<Job>>,
+    queued: Arc<AtomicUsize>,
+    news: tokio::sync::mpsc::Sender<Message>,
+}
+
+impl Files {
+    /// None yet, and no thread.
+    pub(crate) fn new(news: tokio::sync::mpsc::Sender<Message>) -> Self {
+        Self {
+            known: BTreeMap::new(),
+            next: 0,
+            jobs: None,
+            queued: Arc::default(),
+            news,
+        }
+    }
+
+    /// The ways of a service into its files, those it has already kept.
+    pub(crate) fn feeds(
+        &mut self,
+        node: NodeId,
+        (paths, rotate): (&[Arc<Path>], Rotate),
+        mut had: Vec<Feed>,
+    ) -> Vec<Feed> {
+        let mut feeds = Vec::new();
+        for path in paths {
+            let id = self.open(node, path, rotate);
+            let place = had.iter().position(|feed| feed.path == *path);
+            feeds.push(match place {
+                Some(place) => had.swap_remove(place),
+                None => Feed {
+                    path: Arc::clone(path),
+                    id,
+                    counts: Arc::default(),
+                },
+            });
+        }
+        self.leave(node, &had);
+        feeds
+    }
+
+    fn open(&mut self, node: NodeId, path: &Arc<Path>, rotate: Rotate) -> FileId {
+        if let Some(known) = self.known.get_mut(path) {
+            known.users.insert(node);
+            if known.rotate == rotate && known.trouble.is_none() {
+                return known.id;
+            }
+            known.rotate = rotate;
+            let id = known.id;
+            self.ask(Job::Open(id, Arc::clone(path), rotate));
+            return id;
+        }
+        let id = self.next;
+        self.next += 1;
+        let known = Known {
+            id,
+            rotate,
+            users: BTreeSet::from([node]),
+            trouble: None,
+        };
+        self.known.insert(Arc::clone(path), known);
+        self.ask(Job::Open(id, Arc::clone(path), rotate));
+        id
+    }
+
+    /// The service writes to these no longer.
+    pub(crate) fn leave(&mut self, node: NodeId, feeds: &[Feed]) {
+        for feed in feeds {
+            let Some(known) = self.known.get_mut(&feed.path) else {
+                continue;
+            };
+            known.users.remove(&node);
+            if known.users.is_empty() {
+                self.known.remove(&feed.path);
+                self.ask(Job::Close(feed.id));
+            }
+        }
+    }
+
+    /// Takes complete lines of a service.
+    pub(crate) fn push(&mut self, feed: &Feed, bytes: &[u8]) {
+        let (counts, length) = (&feed.counts, bytes.len());
+        let own = counts.waiting.load(Ordering::Relaxed) + length;
+        let all = self.queued.load(Ordering::Relaxed) + length;
+        if own > ALWAYS && (own > SHARE || all > QUEUE_MAX) {
+            return counts.drop_bytes(bytes);
+        }
+        counts.waiting.fetch_add(length, Ordering::Relaxed);
+        self.queued.fetch_add(length, Ordering::Relaxed);
+        let chunk = Chunk {
+            bytes: bytes.into(),
+            counts: Arc::clone(counts),
+        };
+        if !self.ask(Job::Write(feed.id, chunk)) {
+            counts.waiting.fetch_sub(length, Ordering::Relaxed);
+            self.queued.fetch_sub(length, Ordering::Relaxed);
+            counts.drop_bytes(bytes);
+        }
+    }
+
+    /// What became of a service's bytes, and what is wrong with the file.
+    pub(crate) fn view(&self, feed: &Feed) -> LogFileView {
+        let known = self.known.get(&feed.path);
+        LogFileView {
+            path: feed.path.display().to_string(),
+            counts: feed.counts.now(),
+            trouble: known.and_then(|known| known.trouble.clone()),
+        }
+    }
+
+    /// Somebody has moved the files: they are opened anew. How many there are.
+    pub(crate) fn reopen(&mut self) -> usize {
+        if !self.known.is_empty() {
+            self.ask(Job::Reopen);
+        }
+        self.known.len()
+    }
+
+    /// Remembers what the thread has said; one line about it for people.
+    pub(crate) fn hear(&mut self, news: News) -> Option<(Trouble, String)> {
+        let (path, known) = self.known.iter_mut().find(|(_, k)| k.id == news.file)?;
+        let path = path.display();
+        Some(match news.health {
+            Health::Ill(what) => {
+                let line = format!("log file `{path}`: {what}");
+                known.trouble = Some(what);
+                (Trouble::Began, line)
+            }
+            Health::Well => {
+                known.trouble = None;
+                (
+                    Trouble::Ended,
+                    format!("log file `{path}` is written again"),
+                )
+            }
+        })
+    }
+
+    /// Everything that waits is written, or the time is over.
+    pub(crate) fn end(&mut self, at_most: Duration) {
+        let Some(jobs) = self.jobs.take() else {
+            return;
+        };
+        let (done, wait) = mpsc::channel();
+        if jobs.send(Job::End(done)).is_ok() {
+            let _too_late = wait.recv_timeout(at_most);
+        }
+    }
+
+    /// Starts the thread with the first job. `false`: there is nobody to do it.
+    fn ask(&mut self, job: Job) -> bool {
+        if self.jobs.is_none() {
+            let (send, receive) = mpsc::channel();
+            let writer = writer::Writer::new(Arc::clone(&self.queued), self.news.clone());
+            if thread::start("supd-logs", move || writer.run(&receive)).is_err() {
+                return false;
+            }
+            self.jobs = Some(send);
+            // A thread that could not be started before has heard of nothing.
+            let known: Vec<_> = self.known.iter().collect();
+            let again = known
+                .iter()
+                .map(|(path, k)| Job::Open(k.id, Arc::clone(path), k.rotate));
+            for open in again.collect::<Vec<_>>() {
+                self.send(open);
+            }
+        }
+        self.send(job)
+    }
+
+    fn send(&self, job: Job) -> bool {
+        self.jobs
+            .as_ref()
+            .is_some_and(|jobs| jobs.send(job).is_ok())
+    }
+}
+
+/// What is told about a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// It cannot be written.
+    Began,
+    /// It can be again.
+    Ended,
+}

@@ -72,6 +72,10 @@ pub(crate) enum Command {
     Events(EventsArgs),
     /// Show what happened to a node and to those below it
     History(OneName),
+    /// Show what the boot waited for, and how long each of it took
+    Blame,
+    /// Print the tree as a picture for other programs
+    Graph(GraphArgs),
     /// Ask whether the tree is ok, degraded or failed; exit 3 when it is not what was asked for
     Health(HealthArgs),
     /// Print the metrics page, as a monitor scrapes it (OpenMetrics)
@@ -118,6 +122,8 @@ pub(crate) enum Command {
     Cat(NameList),
     /// Show what is in force for nodes, defaults included, and where it comes from
     Show(NameList),
+    /// Write a configuration to begin with
+    Init(InitArgs),
     /// Send one request to the daemon and print the answer
     Api(ApiArgs),
     /// Explain a diagnostic, a class, a state, an exit code, an error code or a key
@@ -313,6 +319,29 @@ pub(crate) struct ApplyArgs {
     /// Do not ask
     #[arg(short, long)]
     pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GraphArgs {
+    /// For which program
+    #[arg(long, value_enum, default_value_t = GraphFormat::Dot)]
+    pub(crate) format: GraphFormat,
+    /// The tree of this file instead of the one that runs; needs no daemon
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphFormat {
+    Dot,
+    Mermaid,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Where to; supd.toml when there is none, - for the standard output
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -15,13 +15,16 @@ mod act;
 mod age;
 mod api;
 mod args;
+mod blame;
 mod check;
 mod client;
 mod clock;
 mod explain;
 mod failure;
 mod follow;
+mod graph;
 mod http;
+mod init;
 mod keys;
 mod look;
 mod mark;
@@ -119,6 +122,9 @@ fn dispatch(cli: &Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::Apply(a) => plan::apply(&client, screen, a),
         Command::Cat(a) => keys::keys(&client, screen, (a, keys::Side::Written)),
         Command::Show(a) => keys::keys(&client, screen, (a, keys::Side::InForce)),
+        Command::Graph(a) => graph::graph(&client, screen, a),
+        Command::Blame => blame::blame(&client, screen),
+        Command::Init(a) => init::init(screen, a),
         Command::Api(a) => api::api(&client, screen, a),
         Command::Explain(a) => explain::explain(screen, &a.word),
         Command::Completions(a) => reference::completions(screen, a.shell),

@@ -111,10 +111,11 @@ rules! {
         "OTP refuses it, too: a permanent child never ends for good, so its end cannot end its \
          supervisor.";
     READY = "E0135": "a `ready` that is not one thing",
-        "`ready` has one of `exec`, `notify`, `fd`, `tcp`, `unix`, `file` and `after`; `every`, \
+        "`ready` has one of `exec`, `notify`, `fd`, `tcp`, `http`, `unix`, `file` and `after`; `every`, \
          `timeout` and `recheck` belong to those that are tried again.";
     ADDRESS = "E0136": "an address that is none",
-        "`tcp` takes an IP address or `localhost`, and a port. Names are not resolved: PID 1 \
+        "`tcp` takes an IP address or `localhost`, and a port; `http` an URL of such an address, \
+         without TLS. Names are not resolved: PID 1 \
          must not wait for a resolver.";
     UNDER = "E0137": "an `under` that cannot be followed",
         "`under` names a supervisor of this file that is not rest_for_one, whose order must be \

@@ -171,7 +171,7 @@ impl<'a> Lint<'a> {
             return;
         };
         if one == other
-            && let ProbeTarget::Tcp { port, .. } = probe.target
+            && let ProbeTarget::Tcp { port, .. } | ProbeTarget::Http { port, .. } = probe.target
         {
             let message = format!("all instances are asked at port {port}");
             let report = self.push("L8", message, (field.at(), String::new()));

@@ -9,6 +9,7 @@
 //! The module opens files only through a [`Source`] and asks for the environment only through
 //! [`Options`]; it never starts anything, never looks at the clock, and knows no running tree.
 
+mod address;
 mod build;
 mod codes;
 mod command;

@@ -262,7 +262,7 @@ static READY: Shape = Shape {
     rivals: &[&[
         "exec", "notify", "fd", "tcp", "unix", "file", "after", "http", "log",
     ]],
-    later: &["http", "log"],
+    later: &["log"],
     ..shape(
         "`ready`",
         &[
@@ -270,6 +270,7 @@ static READY: Shape = Shape {
             value("notify"),
             value("fd"),
             value("tcp"),
+            value("http"),
             value("unix"),
             value("file"),
             value("after"),

@@ -141,6 +141,12 @@ fn spell_target(lines: &mut Lines, target: &ProbeTarget) {
             lines.text("ready.tcp", &format!("[{host}]:{port}"));
         }
         ProbeTarget::Tcp { host, port } => lines.text("ready.tcp", &format!("{host}:{port}")),
+        ProbeTarget::Http { host, port, path } if host.contains(':') => {
+            lines.text("ready.http", &format!("http://[{host}]:{port}{path}"));
+        }
+        ProbeTarget::Http { host, port, path } => {
+            lines.text("ready.http", &format!("http://{host}:{port}{path}"));
+        }
         ProbeTarget::Unix(at) => lines.put("ready.unix", path(at)),
         ProbeTarget::File(at) => lines.put("ready.file", path(at)),
     }

@@ -4,12 +4,11 @@
 use super::diagnostic::Report;
 use super::reader::Reader;
 use super::value::{Field, Item, Table, Value};
-use super::{codes, command, words};
+use super::{address, codes, command, words};
 use crate::spec::{
     Backoff, BackoffCurve, Jitter, Policy, Probe, ProbeTarget, Ready, Scope, Shutdown, Signal,
     Stop, StopStep,
 };
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,12 +96,14 @@ fn curve(reader: &Reader<'_>, field: Field<'_>, table: &Table) -> BackoffCurve {
     }
 }
 
-const KINDS: [&str; 7] = ["exec", "notify", "fd", "tcp", "unix", "file", "after"];
+const KINDS: [&str; 8] = [
+    "exec", "notify", "fd", "tcp", "http", "unix", "file", "after",
+];
 
 /// When a start is done.
 pub(super) fn ready(reader: &Reader<'_>, field: Field<'_>) -> Option<Ready> {
     let table = reader.table(field, "{ notify = true }")?;
-    if ["http", "log"].iter().any(|later| table.has(later)) {
+    if table.has("log") {
         // Refused where keys are checked.
         return None;
     }
@@ -117,7 +118,7 @@ pub(super) fn ready(reader: &Reader<'_>, field: Field<'_>) -> Option<Ready> {
     };
     let (every, timeout) = (table.get("every"), table.get("timeout"));
     let recheck = table.get("recheck");
-    let probed = matches!(kind.key, "exec" | "tcp" | "unix" | "file");
+    let probed = matches!(kind.key, "exec" | "tcp" | "http" | "unix" | "file");
     if let Some(unused) = every.or(timeout).or(recheck).filter(|_| !probed) {
         let message = format!("`{}` has no meaning with `{}`", unused.key, kind.key);
         let report = Report::new(codes::READY, message).at(unused.key_at, "");
@@ -131,7 +132,8 @@ pub(super) fn ready(reader: &Reader<'_>, field: Field<'_>) -> Option<Ready> {
         }
         "after" => return reader.duration(kind).map(Ready::After),
         "exec" => ProbeTarget::Exec(command::hook(reader, kind)?),
-        "tcp" => tcp(reader, kind)?,
+        "tcp" => address::tcp(reader, kind)?,
+        "http" => address::http(reader, kind)?,
         "unix" => ProbeTarget::Unix(reader.path(kind)?),
         _ => ProbeTarget::File(reader.path(kind)?),
     };
@@ -165,53 +167,6 @@ fn notify(reader: &Reader<'_>, field: Field<'_>) -> Option<Ready> {
     let report = Report::new(codes::READY, "`notify` can only be `true`");
     reader.report(report.at(field.at(), "").help("leave `ready` out"));
     None
-}
-
-/// `host:port`; the host is a number or `localhost`, because PID 1 must not wait for a resolver.
-fn tcp(reader: &Reader<'_>, field: Field<'_>) -> Option<ProbeTarget> {
-    let text = reader.text(field)?;
-    let report = |message: String, help: String| {
-        reader.report(
-            Report::new(codes::ADDRESS, message)
-                .at(field.at(), "")
-                .help(help),
-        );
-    };
-    let example = || "write it as `tcp = \"127.0.0.1:8080\"`".to_owned();
-    let Some((host, port)) = text.rsplit_once(':') else {
-        report("`tcp` is an address and a port".to_owned(), example());
-        return None;
-    };
-    let Some(port) = port.parse::<u16>().ok().filter(|port| *port > 0) else {
-        report("a port is a number from 1 to 65535".to_owned(), example());
-        return None;
-    };
-    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
-    let number = bare.unwrap_or(host).parse::<IpAddr>();
-    match number {
-        Ok(ip) if ip.is_ipv6() == bare.is_some() => Some(ProbeTarget::Tcp {
-            host: ip.to_string().into(),
-            port,
-        }),
-        Ok(_) => {
-            report(
-                "an IPv6 address stands in brackets".to_owned(),
-                "[::1]:8080".to_owned(),
-            );
-            None
-        }
-        Err(_) if host == "localhost" => Some(ProbeTarget::Tcp {
-            host: host.into(),
-            port,
-        }),
-        Err(_) => {
-            report(
-                format!("`{host}` is no IP address, and supd resolves no names"),
-                "use an address, `localhost`, or a probe by `exec`".to_owned(),
-            );
-            None
-        }
-    }
 }
 
 /// How a service is stopped; SIGKILL comes after the last step in any case.

@@ -22,6 +22,7 @@ mod files;
 mod graves;
 #[cfg(feature = "test-hooks")]
 mod hooks;
+mod http_probe;
 mod journal;
 mod line;
 mod logs;

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Probes that the daemon makes itself: a connection, or the look at a file.
+//! Probes that the daemon makes itself: a connection, a request, or the look at a file.
 //!
 //! Each connection is tried by a task of its own within the probe's timeout, and never resolves a
 //! name: `localhost` is 127.0.0.1, then ::1. What an answer means is the engine's affair.
 
 use super::control::Message;
-use crate::spec::{Probe, ProbeFault, ProbeTarget};
+use super::http_probe;
+use crate::spec::{Probe, ProbeFault, ProbeTarget, Ready};
 use crate::tree::{ProbeAnswer, RunId};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc::Sender;
@@ -32,10 +35,10 @@ impl Probes {
     }
 
     /// Begins one. Its answer comes as a message.
-    pub(crate) fn begin(&mut self, run: RunId, probe: Arc<Probe>) {
+    pub(crate) fn begin(&mut self, run: RunId, probe: Arc<Probe>, before: Option<FileMark>) {
         let answers = self.answers.clone();
         let task = tokio::spawn(async move {
-            let tried = tokio::time::timeout(probe.timeout, attempt(&probe.target)).await;
+            let tried = tokio::time::timeout(probe.timeout, attempt(&probe.target, before)).await;
             let answer = match tried.unwrap_or(Err(ProbeFault::TimedOut)) {
                 Ok(()) => ProbeAnswer::Success,
                 Err(fault) => ProbeAnswer::of(fault),
@@ -53,20 +56,62 @@ impl Probes {
     }
 }
 
-async fn attempt(target: &ProbeTarget) -> Result<(), ProbeFault> {
+/// A file as it was at some time: one that was written or replaced since has another mark. No
+/// clock is in it: the time of day may be set while a service starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileMark {
+    file: (u64, u64),
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl FileMark {
+    /// The file that will say that a service is ready, if it is there before its start.
+    pub(crate) fn before(ready: &Ready) -> Option<Self> {
+        let Ready::Probe(probe) = ready else {
+            return None;
+        };
+        match &probe.target {
+            ProbeTarget::File(path) => Self::of(path).ok(),
+            ProbeTarget::Exec(_)
+            | ProbeTarget::Tcp { .. }
+            | ProbeTarget::Http { .. }
+            | ProbeTarget::Unix(_) => None,
+        }
+    }
+
+    fn of(path: &Path) -> io::Result<Self> {
+        let seen = std::fs::metadata(path)?;
+        Ok(Self {
+            file: (seen.dev(), seen.ino()),
+            modified: (seen.mtime(), seen.mtime_nsec()),
+            changed: (seen.ctime(), seen.ctime_nsec()),
+        })
+    }
+}
+
+async fn attempt(target: &ProbeTarget, before: Option<FileMark>) -> Result<(), ProbeFault> {
     match target {
         ProbeTarget::Tcp { host, port } => connect(host, *port).await.map(drop),
+        ProbeTarget::Http { host, port, path } => {
+            let stream = connect(host, *port).await?;
+            http_probe::ask(stream, (host, *port), path).await
+        }
         ProbeTarget::Unix(path) => {
             let connected = UnixStream::connect(path).await;
             connected.map(drop).map_err(|e| fault(&e))
         }
-        ProbeTarget::File(path) => std::fs::metadata(path).map(drop).map_err(|e| fault(&e)),
+        ProbeTarget::File(path) => match FileMark::of(path) {
+            Ok(now) if before == Some(now) => Err(ProbeFault::Stale),
+            Ok(_) => Ok(()),
+            Err(error) => Err(fault(&error)),
+        },
         // The engine asks for these as helpers.
         ProbeTarget::Exec(_) => Err(ProbeFault::Impossible),
     }
 }
 
-fn fault(error: &io::Error) -> ProbeFault {
+pub(super) fn fault(error: &io::Error) -> ProbeFault {
     let errno = error.raw_os_error();
     errno.map_or(ProbeFault::Impossible, ProbeFault::Errno)
 }

@@ -382,7 +382,7 @@ impl Daemon {
                 });
             }
             Effect::Signal { run, signal, scope } => self.world.signal(run, signal, scope),
-            Effect::Probe { run, probe, .. } => self.world.probes.begin(run, probe),
+            Effect::Probe { run, about, probe } => self.world.probe(run, about, probe),
             Effect::CancelProbe { run } => self.world.probes.end(run),
             Effect::Reply { id, outcome } => self.replies.push((id, outcome)),
             Effect::Record(record) => self.take_record(*record),

@@ -163,6 +163,10 @@ pub(crate) fn ready(ready: &Ready) -> Option<String> {
             ProbeTarget::Exec(command) => format!("exec {}", program(command)),
             ProbeTarget::Tcp { host, port } if host.contains(':') => format!("tcp [{host}]:{port}"),
             ProbeTarget::Tcp { host, port } => format!("tcp {host}:{port}"),
+            ProbeTarget::Http { host, port, path } if host.contains(':') => {
+                format!("http://[{host}]:{port}{path}")
+            }
+            ProbeTarget::Http { host, port, path } => format!("http://{host}:{port}{path}"),
             ProbeTarget::Unix(path) => format!("unix {}", path.display()),
             ProbeTarget::File(path) => format!("file {}", path.display()),
         },

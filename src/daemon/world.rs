@@ -9,11 +9,11 @@ use super::control::Message;
 use super::graves::{Dead, Graves, Runaway};
 use super::logs::Logs;
 use super::pipes::Handles;
-use super::probes::Probes;
+use super::probes::{FileMark, Probes};
 use super::ring::Stream;
 use super::strays::{Strays, mark};
 use super::token::Token;
-use crate::spec::{Command, HandOver, Scope, Service, Signal, SpawnFailure, Stage};
+use crate::spec::{Command, HandOver, Probe, Scope, Service, Signal, SpawnFailure, Stage};
 use crate::sys::block::Block;
 use crate::sys::epoll::{Interest, Poller};
 use crate::sys::init::Inherited;
@@ -56,6 +56,8 @@ pub(super) struct Running {
     notify: Option<Box<NotifySocket>>,
     ready: Option<LogReader>,
     said: Option<Box<str>>,
+    /// The file that says it is ready, as it was before its start.
+    before: Option<FileMark>,
 }
 
 /// How far the signals of its stop have reached.
@@ -194,11 +196,13 @@ impl World {
             notify: None,
             ready: None,
             said: None,
+            before: None,
         };
         if order.helper.is_some() {
             running.role = Role::Helper;
             return Ok((running, None));
         }
+        running.before = FileMark::before(&order.service.ready);
         match order.service.ready.hands_over() {
             HandOver::Nothing => Ok((running, None)),
             HandOver::NotifySocket => {
@@ -216,6 +220,12 @@ impl World {
                 Ok((running, Some(write)))
             }
         }
+    }
+
+    /// Begins a probe of our own.
+    pub(crate) fn probe(&mut self, run: RunId, about: RunId, probe: Arc<Probe>) {
+        let before = self.running.get(&about.life).and_then(|r| r.before);
+        self.probes.begin(run, probe, before);
     }
 
     fn execute(

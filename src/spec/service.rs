@@ -88,9 +88,18 @@ pub enum ProbeTarget {
         /// 1 to 65535.
         port: u16,
     },
+    /// An HTTP request (GET) that is answered with a status from 200 to 399.
+    Http {
+        /// As for `Tcp`.
+        host: Box<str>,
+        /// 1 to 65535.
+        port: u16,
+        /// What is asked for, from the slash on; visible ASCII only.
+        path: Box<str>,
+    },
     /// A connection to a Unix stream socket.
     Unix(PathBuf),
-    /// A file exists.
+    /// A file exists, and is not as it was before the run was started.
     File(PathBuf),
 }
 

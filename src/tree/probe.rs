@@ -97,7 +97,10 @@ impl Tree {
                 });
                 Job::ExecProbe
             }
-            ProbeTarget::Tcp { .. } | ProbeTarget::Unix(_) | ProbeTarget::File(_) => {
+            ProbeTarget::Tcp { .. }
+            | ProbeTarget::Http { .. }
+            | ProbeTarget::Unix(_)
+            | ProbeTarget::File(_) => {
                 self.effects.push(Effect::Probe { run, about, probe });
                 Job::OwnProbe
             }

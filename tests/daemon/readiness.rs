@@ -3,7 +3,9 @@
 
 use super::harness::{PATIENCE, Supd};
 use serde_json::Value;
+use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
 /// An address where nobody listens, and will not while the listener is kept: its port is taken
@@ -115,7 +117,7 @@ fn a_probe_by_exec_that_cannot_run_or_hangs_says_nothing_and_is_killed() {
     supd.event("service.starting", "a");
     let dir = supd.dir.0.clone();
     let wanted = |text: &str| format!("exec {}/probe: {text}", dir.display());
-    let absent = wanted("cannot start it: exec: No such file or directory");
+    let absent = wanted("cannot execute its program: No such file or directory (ENOENT)");
     until(&supd, "a", |view| view["awaits"] == *absent);
     // It hangs, with a child of its own in its group, which must not survive it either.
     let script = |text: &str| {
@@ -150,4 +152,77 @@ fn a_probe_by_exec_that_cannot_run_or_hangs_says_nothing_and_is_killed() {
     std::fs::remove_file(dir.join("probe")).expect("it was there");
     script("exit 4");
     assert_eq!(supd.event("service.unready", "a")["probe"], "exit 4");
+}
+
+/// Answers one connection after the other with what comes in here, and hands on what was asked.
+fn serve(listener: TcpListener) -> (Sender<&'static str>, Receiver<String>) {
+    let (send, receive) = channel();
+    let (answers, wanted) = channel::<&str>();
+    std::thread::spawn(move || {
+        for answer in wanted {
+            let Ok((mut stream, _)) = listener.accept() else {
+                return;
+            };
+            let mut asked = Vec::new();
+            let mut piece = [0; 512];
+            while !asked.ends_with(b"\r\n\r\n") {
+                match stream.read(&mut piece) {
+                    Ok(count) if count > 0 => asked.extend_from_slice(&piece[..count]),
+                    _ => break,
+                }
+            }
+            let _ = send.send(String::from_utf8_lossy(&asked).into_owned());
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    (answers, receive)
+}
+
+#[test]
+fn readiness_by_http_takes_the_status_and_nothing_else() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address");
+    let (answers, asked) = serve(listener);
+    let answer = |bytes| answers.send(bytes).expect("it serves");
+    let mut supd = Supd::start(&format!(
+        "[service.web]\ncommand = \"CHILD sleep forever\"\n[service.web.ready]\n\
+         http = \"http://{address}/healthz?x=1\"\nevery = \"20ms\"\ntimeout = \"50s\"\n\
+         recheck = \"50ms\""
+    ));
+    supd.event("service.starting", "web");
+    let failures = [
+        ("", "closed without an answer"),
+        ("SSH-2.0-OpenSSH_9.6\r\n", "the answer is not HTTP"),
+        ("HTTP/1.1 503 Not yet\r\n\r\n", "HTTP status 503"),
+    ];
+    for (bytes, said) in failures {
+        answer(bytes);
+        let awaited = format!("http://{address}/healthz?x=1: {said}");
+        until(&supd, "web", |view| view["awaits"] == *awaited);
+    }
+    answer("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n");
+    supd.event("service.ready", "web");
+    let request = asked.recv_timeout(PATIENCE).expect("a request");
+    let lines: Vec<&str> = request.lines().collect();
+    assert_eq!(lines[0], "GET /healthz?x=1 HTTP/1.1");
+    assert!(lines.contains(&&*format!("Host: {address}")), "{request}");
+    answer("HTTP/1.1 500 Oh\r\n\r\n");
+    let told = supd.event("service.unready", "web");
+    assert_eq!(told["probe"], "HTTP status 500");
+}
+
+#[test]
+fn a_file_of_the_run_before_says_nothing_about_this_one() {
+    let dir = super::harness::Dir::new();
+    dir.write("ready", "of yesterday");
+    let config = "[service.a]\ncommand = \"CHILD sleep forever\"\n\
+                  ready = { file = \"DIR/ready\", every = \"20ms\" }";
+    dir.write("supd.toml", &super::harness::expand(config, &dir));
+    let mut supd = Supd::start_in(dir, super::harness::Start::default());
+    supd.event("service.starting", "a");
+    let file = supd.dir.path("ready");
+    let awaited = format!("file {}: unchanged since before the start", file.display());
+    until(&supd, "a", |view| view["awaits"] == *awaited);
+    supd.dir.write("ready", "of today");
+    supd.event("service.ready", "a");
 }

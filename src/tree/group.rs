@@ -100,7 +100,7 @@ impl Tree {
         let Some(TaskKind::Recover { child }) = self.task(sup).map(|task| task.kind.clone()) else {
             return;
         };
-        if !self.group_starts(child) {
+        if self.nodes.get(child).is_none() || !self.group_starts(child) {
             return;
         }
         let delay = until.since(self.now);
@@ -114,8 +114,10 @@ impl Tree {
         let Some(task) = self.task(sup) else { return };
         if task.stage == Stage::Delaying {
             if let TaskKind::Recover { child } = task.kind
-                && let Some(Rest::Backoff { cause, .. }) = self.nodes[child].rest()
+                && let Some(node) = self.nodes.get(child)
+                && let Some(Rest::Backoff { cause, .. }) = node.rest()
             {
+                // It may have left the tree meanwhile; the others wait all the same.
                 self.cause = cause;
             }
             self.begin_starts(sup);

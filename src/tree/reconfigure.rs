@@ -10,7 +10,7 @@ use super::Tree;
 use super::boot::as_child;
 use super::children::significance_holds;
 use super::event::{CommandId, NodeId, Outcome};
-use super::node::Origin;
+use super::node::{Origin, Rest};
 use super::record::{StartWhy, StopWhy, What};
 use super::task::{Task, TaskKind};
 use crate::spec::diff::{Change, service_change};
@@ -53,6 +53,16 @@ impl Tree {
             works: Vec::new(),
         };
         self.compare(self.root, &spec.root, &mut comparison);
+        // Only now is it known who has moved, and who leaves.
+        for (sup, work) in &mut comparison.works {
+            work.gone
+                .retain(|child| self.nodes[*child].parent == Some(*sup));
+            for child in &work.gone {
+                self.leave(*child);
+                self.await_applied(*child);
+                self.count_applied(|done| done.removed += 1);
+            }
+        }
         for (sup, work) in comparison.works {
             self.carry_out(sup, work);
         }
@@ -77,14 +87,43 @@ impl Tree {
             self.count_applied(|done| done.in_place += 1);
             self.record(sup, What::Changed);
         }
+        let together = self.is_exclusive(sup);
         self.nodes[sup].spec = Node::Supervisor(Arc::clone(new));
-        let work = self.match_children(sup, new, whole);
-        for child in &work.gone {
-            self.leave(*child);
-            self.await_applied(*child);
-            self.count_applied(|done| done.removed += 1);
+        let mut work = self.match_children(sup, new, whole);
+        match (together, self.is_exclusive(sup)) {
+            (false, true) => self.start_together(sup, &mut work),
+            (true, false) => self.start_apart(sup, &mut work),
+            (true, true) | (false, false) => {}
         }
         whole.works.push((sup, work));
+    }
+
+    /// Children that went their own ways are a group from now on: a boot that was under way goes on
+    /// as a part of what the group does.
+    fn start_together(&mut self, sup: NodeId, work: &mut Work) {
+        let Some(under_way) = self.nodes[sup]
+            .sup_mut()
+            .and_then(|state| state.boot.take())
+        else {
+            return;
+        };
+        for child in self.children(sup) {
+            let waits = self.nodes[child].rest() == Some(Rest::Fresh);
+            if (waits || child == under_way) && !work.added.contains(&child) {
+                work.added.push(child);
+            }
+        }
+    }
+
+    /// Children that were a group go their own ways from now on: nobody waits for another.
+    fn start_apart(&mut self, sup: NodeId, work: &mut Work) {
+        for child in self.children(sup) {
+            let node = &self.nodes[child];
+            let waits = matches!(node.rest(), Some(Rest::Waiting { .. })) && node.again.is_none();
+            if waits && !work.added.contains(&child) {
+                work.added.push(child);
+            }
+        }
     }
 
     /// Whether nothing was added or deleted by command, here and below. OTP's `code_change` does
@@ -148,7 +187,8 @@ impl Tree {
         work
     }
 
-    /// A service that stood elsewhere keeps its process when it moves.
+    /// A service that stood elsewhere keeps its process when it moves; one that was stopped by hand
+    /// or has finished its work stays down.
     fn moved_here(&mut self, sup: NodeId, spec: &Node, whole: &Comparison) -> Option<NodeId> {
         if is_supervisor(spec) {
             return None;
@@ -157,7 +197,15 @@ impl Tree {
         let node = self.nodes.get(child).filter(|node| !node.leaving)?;
         let from = node.parent?;
         let busy = self.task(from).is_some_and(|task| task.awaits(child));
-        if from == sup || busy || !self.nodes[child].is_up() {
+        let node = &self.nodes[child];
+        let rests = match node.rest() {
+            Some(Rest::Done) => true,
+            Some(_) => node.stopped_by.is_some() || node.pinned,
+            None => false,
+        };
+        // A process below a supervisor that is down would be nobody's.
+        let runs = node.is_up() && !self.is_going_down(sup);
+        if from == sup || busy || !(runs || rests) {
             return None;
         }
         if let Some(state) = self.nodes[from].sup_mut() {

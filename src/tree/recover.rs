@@ -90,10 +90,18 @@ impl Tree {
 
     /// The back-off of a child is over.
     pub(super) fn on_backoff_timer(&mut self, child: NodeId) {
-        if let Some(Rest::Backoff { cause, .. }) = self.nodes[child].rest() {
-            self.cause = cause;
-            self.start(child, StartWhy::Restart);
+        let Some(Rest::Backoff { cause, .. }) = self.nodes[child].rest() else {
+            return;
+        };
+        self.cause = cause;
+        let parent = self.nodes[child].parent;
+        // Its siblings have become a group meanwhile, which is busy: it is started with them.
+        let busy = |sup: &NodeId| self.task(*sup).is_some() && !self.is_going_down(*sup);
+        if let Some(sup) = parent.filter(busy) {
+            self.nodes[child].set_rest(Rest::Retrying { cause });
+            return self.join_starts(sup, child);
         }
+        self.start(child, StartWhy::Restart);
     }
 
     /// Takes a token. `Ok(None)`: this failure is not counted again.

@@ -296,8 +296,11 @@ impl Court {
     pub(crate) fn alive_below(&self, fact: Fact) -> Option<RunId> {
         match self.truth.rules(fact) {
             None => {
-                let live = self.files[fact].live.as_ref()?;
-                (!live.unkillable).then_some(live.run)
+                let file = &self.files[fact];
+                let live = file.live.as_ref()?;
+                // One that leaves belongs to where it was, not to where its heir is.
+                let heir = file.successor.is_some_and(|node| node != live.run.node);
+                (!live.unkillable && !heir).then_some(live.run)
             }
             Some(rules) => rules
                 .children

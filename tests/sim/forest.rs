@@ -275,44 +275,154 @@ impl<'a> Forester<'a> {
     }
 }
 
-/// The same tree with a few services whose program has changed, one that is new and one that is
-/// gone: what a reload finds.
+/// What a reload finds: the same tree, where programs and rules have changed, children are new,
+/// gone, in another order or below another supervisor, and pools have another size.
 pub(crate) fn variant(tree: &Tree, dice: &mut Dice) -> Tree {
     let version = format!("v{}", dice.below(1000));
     let mut root = (*tree.root).clone();
-    alter(&mut root, &version, dice);
+    let mut altering = Altering {
+        version: &version,
+        moving: Vec::new(),
+        new: 0,
+        dice,
+    };
+    altering.alter(&mut root);
+    altering.settle_down(&mut root);
     Tree {
         settings: Arc::clone(&tree.settings),
         root: Arc::new(root),
     }
 }
 
-fn alter(sup: &mut Supervisor, version: &str, dice: &mut Dice) {
-    for child in &mut sup.children {
-        match child {
-            Node::Supervisor(inner) => {
-                let mut copy = (**inner).clone();
-                alter(&mut copy, version, dice);
-                *inner = Arc::new(copy);
-            }
-            Node::Service(service) if dice.percent(25) => {
-                let mut copy = (**service).clone();
-                if dice.percent(50) {
-                    copy.process = Arc::new(process(version));
-                } else {
-                    copy.start_timeout = Some(ms(100 + dice.below(900)));
+/// A tree that is being altered.
+struct Altering<'a> {
+    version: &'a str,
+    /// Taken out of one place, not yet put into another.
+    moving: Vec<Arc<Service>>,
+    new: u32,
+    dice: &'a mut Dice,
+}
+
+impl Altering<'_> {
+    fn alter(&mut self, sup: &mut Supervisor) {
+        for child in &mut sup.children {
+            match child {
+                Node::Supervisor(inner) => {
+                    let mut copy = (**inner).clone();
+                    self.alter(&mut copy);
+                    *inner = Arc::new(copy);
                 }
-                *service = Arc::new(copy);
+                Node::Service(service) if self.dice.percent(25) => {
+                    *service = Arc::new(self.alter_service(service));
+                }
+                Node::Service(_) => {}
             }
-            Node::Service(_) => {}
+        }
+        self.alter_rules(sup);
+        self.alter_children(sup);
+    }
+
+    fn alter_service(&mut self, service: &Service) -> Service {
+        let mut copy = service.clone();
+        match self.dice.below(8) {
+            0..4 => copy.process = Arc::new(process(self.version)),
+            4 if copy.restart != Restart::Temporary && !copy.significant => {
+                let daemon = copy.kind == ServiceKind::Daemon;
+                copy.restart = if daemon && self.dice.percent(50) {
+                    Restart::Permanent
+                } else {
+                    Restart::Transient
+                };
+            }
+            _ => copy.start_timeout = Some(ms(100 + self.dice.below(900))),
+        }
+        copy
+    }
+
+    fn alter_rules(&mut self, sup: &mut Supervisor) {
+        if self.dice.percent(15) {
+            sup.max_restarts = u32::try_from(self.dice.below(6)).unwrap_or(3).max(1);
+        }
+        let unordered = sup.start == StartMode::Parallel;
+        if sup.kind == SupervisorKind::Tree && self.dice.percent(10) {
+            sup.strategy = *self.dice.pick(&[Strategy::OneForOne, Strategy::OneForAll]);
+        }
+        if sup.kind == SupervisorKind::Tree && !unordered && self.dice.percent(10) {
+            sup.strategy = Strategy::RestForOne;
         }
     }
-    // OTP's code_change never removes a child, it puts it last: an order the judges do not follow.
-    let shrinks = sup.kind == SupervisorKind::Tree && sup.policy == Policy::Supd;
-    if shrinks && sup.children.len() > 1 && dice.percent(15) {
-        let last = u64::try_from(sup.children.len()).unwrap_or(1);
-        sup.children
-            .remove(usize::try_from(dice.below(last)).unwrap_or(0));
+
+    fn alter_children(&mut self, sup: &mut Supervisor) {
+        // OTP's code_change never removes a child, it puts it last: an order the judges do not
+        // follow.
+        if sup.policy == Policy::Otp {
+            return;
+        }
+        if sup.kind == SupervisorKind::Pool {
+            return self.resize(sup);
+        }
+        if sup.children.len() > 1 && self.dice.percent(15) {
+            let at = self.place(sup.children.len() - 1);
+            let taken = sup.children.remove(at);
+            if let Node::Service(service) = taken
+                && !service.significant
+                && self.dice.percent(50)
+            {
+                self.moving.push(service);
+            }
+        }
+        if sup.children.len() > 1 && self.dice.percent(8) {
+            let at = self.place(sup.children.len() - 1);
+            sup.children[at..].rotate_left(1);
+        }
+        if self.dice.percent(12) {
+            self.new += 1;
+            let mut service = Forester::new(self.dice).service(AutoShutdown::Never);
+            service.name = Arc::from(format!("n{}", self.new));
+            let at = self.place(sup.children.len());
+            sup.children.insert(at, Node::Service(Arc::new(service)));
+        }
+    }
+
+    fn resize(&mut self, pool: &mut Supervisor) {
+        let Some(Node::Service(first)) = pool.children.first().cloned() else {
+            return;
+        };
+        if !self.dice.percent(20) {
+            return;
+        }
+        let count = 1 + self.dice.below(5);
+        let mut children = std::mem::take(&mut pool.children);
+        children.truncate(usize::try_from(count).unwrap_or(1));
+        for number in children.len() + 1..=usize::try_from(count).unwrap_or(1) {
+            let mut service = (*first).clone();
+            service.name = Arc::from(format!("{}.{number}", pool.name));
+            children.push(Node::Service(Arc::new(service)));
+        }
+        pool.children = children;
+    }
+
+    /// Those that move find a place below whoever takes them.
+    fn settle_down(&mut self, sup: &mut Supervisor) {
+        let takes = sup.kind == SupervisorKind::Tree && sup.policy == Policy::Supd;
+        if takes && self.dice.percent(50) {
+            for service in self.moving.drain(..) {
+                sup.children.push(Node::Service(service));
+            }
+        }
+        for child in &mut sup.children {
+            if let Node::Supervisor(inner) = child {
+                let mut copy = (**inner).clone();
+                self.settle_down(&mut copy);
+                *inner = Arc::new(copy);
+            }
+        }
+    }
+
+    /// 0 to `last`.
+    fn place(&mut self, last: usize) -> usize {
+        let last = u64::try_from(last).unwrap_or(0);
+        usize::try_from(self.dice.below(last + 1)).unwrap_or(0)
     }
 }
 

@@ -40,6 +40,10 @@ impl Court {
         let Some((parent, rules)) = self.truth.rules_above(fact) else {
             return;
         };
+        // Who is killed before its turn leaves gaps in the order.
+        if self.haste == Some(Haste::Kill) {
+            return;
+        }
         // A reload puts a new child before one that is on its way already.
         if !rules.ordered || self.files[parent].reign.disturbed || why == StartWhy::Apply {
             return;

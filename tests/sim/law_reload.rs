@@ -40,6 +40,7 @@ impl Court {
     /// concerns.
     pub(crate) fn reload(&mut self, id: CommandId, root: &Supervisor) {
         if self.is_going_down(&root.name) {
+            self.reload.id = None;
             return;
         }
         let before = std::mem::take(&mut self.reload);
@@ -47,7 +48,9 @@ impl Court {
         self.reload.concerned = before.concerned;
         self.reload.id = Some(id);
         let mut changed = Vec::new();
-        self.compare(root, &mut changed);
+        let mut all = BTreeSet::new();
+        names(root, &mut all);
+        self.compare(root, &all, &mut changed);
         for sup in self.truth.adopt(root) {
             let reign = &mut self.files[sup].reign;
             reign.disturbed |= reign.ending || !reign.up;
@@ -64,37 +67,50 @@ impl Court {
     }
 
     /// One supervisor and everything below it.
-    fn compare(&mut self, new: &Supervisor, changed: &mut Vec<Fact>) {
+    fn compare(&mut self, new: &Supervisor, all: &BTreeSet<Name>, changed: &mut Vec<Fact>) {
         let Some(sup) = self.truth.find(&new.name) else {
             return;
         };
         self.files[sup].reign.group = None;
+        // What has begun by the old rules goes on by them.
+        if let Some(rules) = self.truth.rules(sup)
+            && rules.strategy != new.strategy
+            && (rules.children.iter().any(|child| self.is_unsettled(*child))
+                || !self.files[sup].reign.up)
+        {
+            self.files[sup].reign.disturbed = true;
+        }
         if new.policy == Policy::Otp {
             // OTP's code_change starts and stops nobody.
             return;
         }
-        self.compare_children(sup, new);
+        self.compare_children(sup, new, all);
         for child in &new.children {
             match child {
-                Node::Supervisor(below) => self.compare(below, changed),
+                Node::Supervisor(below) => self.compare(below, all, changed),
                 Node::Service(service) => self.compare_service(sup, service, changed),
             }
         }
     }
 
-    fn compare_children(&mut self, sup: Fact, new: &Supervisor) {
+    fn compare_children(&mut self, sup: Fact, new: &Supervisor, all: &BTreeSet<Name>) {
         let Some(rules) = self.truth.rules(sup) else {
             return;
         };
-        let (exclusive, children) = (rules.exclusive, rules.children.clone());
+        let children = rules.children.clone();
+        // The root is restarted child by child, whatever its strategy.
+        let root = self.truth.entry(sup).parent.is_none();
+        let together = rules.exclusive || rules.strategy != new.strategy || root;
         let stays = |fact: &Fact| {
-            let name = &self.truth.entry(*fact).name;
-            new.children.iter().any(|child| child.name() == name)
+            // Here, or below another supervisor.
+            let entry = self.truth.entry(*fact);
+            let moves = all.contains(&entry.name) && self.truth.service(*fact).is_some();
+            moves || new.children.iter().any(|child| *child.name() == entry.name)
         };
         let gone: Vec<Fact> = children.iter().copied().filter(|f| !stays(f)).collect();
         // A supervisor that is in the middle of something takes the rest of it along.
         let busy = children.iter().any(|fact| self.is_unsettled(*fact));
-        if exclusive && (busy || !self.files[sup].reign.up) {
+        if together && (busy || !self.files[sup].reign.up) {
             self.reload.concerned.extend(&children);
         }
         self.reload.concerned.extend(&gone);
@@ -117,12 +133,10 @@ impl Court {
             return;
         };
         let moved = self.truth.entry(fact).parent != Some(sup);
-        if moved {
-            self.reload.leaving.retain(|at| *at != fact);
-            self.reload.concerned.remove(&fact);
-        }
-        if moved && self.is_unsettled(fact) {
-            // It cannot be moved as it is: the old one leaves.
+        // It cannot be moved as it is: the old one leaves, or a new one begins.
+        let down = !self.files[sup].reign.begun || self.files[sup].reign.ending;
+        let rests = self.files[fact].live.is_none();
+        if moved && (self.is_unsettled(fact) || down || rests) {
             self.reload.concerned.insert(fact);
         }
         let Some(old) = self.truth.service(fact) else {
@@ -259,6 +273,16 @@ impl Court {
     }
 }
 
+/// Every name there is.
+fn names(sup: &Supervisor, into: &mut BTreeSet<Name>) {
+    for child in &sup.children {
+        into.insert(Arc::clone(child.name()));
+        if let Node::Supervisor(below) = child {
+            names(below, into);
+        }
+    }
+}
+
 /// What a process was started with.
 fn started_with(service: &Service) -> impl PartialEq {
     let handed = match &service.ready {
@@ -275,6 +299,8 @@ fn kept(view: &NodeView) -> Kept {
         state: match view.state {
             // A supervisor's own state follows from those below.
             State::Degraded | State::Starting if view.recorded.is_some() => State::Up,
+            // So does whether a service is asked again.
+            State::Unready => State::Ready,
             other => other,
         },
         starts: view.starts,

@@ -136,6 +136,10 @@ impl Court {
         let Some(failed) = self.ids.get(&child).copied() else {
             return self.accuse(5, format!("{} is {verb} for nobody", self.name(fact)));
         };
+        let parent = self.truth.entry(fact).parent;
+        if parent.is_some_and(|parent| self.files[parent].reign.disturbed) {
+            return;
+        }
         if failed == fact || !self.scope(failed).contains(&fact) {
             let text = format!(
                 "{} is {verb} because of {}, whom it does not concern",
@@ -179,7 +183,9 @@ impl Court {
             return;
         };
         let target = given.target;
+        let parent = self.truth.entry(fact).parent;
         let concerned = match (&given.command, target) {
+            _ if parent.is_some_and(|parent| self.files[parent].reign.disturbed) => true,
             (_, Some(target)) if target == fact => true,
             (Command::Restart(_) | Command::RestartOnly(_), Some(root))
                 if self.truth.entry(root).parent.is_none() =>

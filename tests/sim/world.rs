@@ -4,12 +4,13 @@
 //! supervision and judges nothing.
 
 use super::court::{Court, Violation};
-use super::mutant::{Engine, Mutant};
+use super::mutant::{Engine, Mutant, Turn};
 use super::plan::{Act, Late, Plan, Start, Temper, Verb};
 use super::truth::Truth;
 use super::{dice::Dice, forest::Forester};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 use supd::spec::{
@@ -211,15 +212,26 @@ impl<'a> World<'a> {
 
     /// Gives the engine an event and performs what follows, before the court.
     fn give(&mut self, event: Event) {
-        for (event, effects) in self.engine.handle(self.now, event) {
+        for (event, effects) in self.handle(event) {
             self.court.event(self.now, &event);
             self.follow(&event, effects);
         }
     }
 
+    /// An engine that panics has broken its own law: it cannot fail.
+    fn handle(&mut self, event: Event) -> Vec<Turn> {
+        let told = told(&event);
+        let (engine, now) = (&mut self.engine, self.now);
+        let outcome = catch_unwind(AssertUnwindSafe(|| engine.handle(now, event)));
+        outcome.unwrap_or_else(|_| {
+            self.court.accuse(0, format!("panics at {told}"));
+            Vec::new()
+        })
+    }
+
     /// The same for a message about nobody, which the court need not hear.
     fn give_unheard(&mut self, event: Event) {
-        for (event, effects) in self.engine.handle(self.now, event) {
+        for (event, effects) in self.handle(event) {
             self.follow(&event, effects);
         }
     }
@@ -549,8 +561,8 @@ impl<'a> World<'a> {
         let command = Command::Apply(Arc::clone(tree));
         self.court.reload(id, &tree.root);
         self.give(Event::Command { id, by, command });
-        let after = self.engine.tree.snapshot().nodes;
         if !self.court.halted && self.court.violations.is_empty() {
+            let after = self.engine.tree.snapshot().nodes;
             self.court.reload_keeps(&before, &after, &tree.root);
         }
     }

@@ -7,18 +7,66 @@
 
 #![expect(unsafe_code, reason = "the bare system calls")]
 
-/// A system call with at most five arguments: its result or its errno. Allocates nothing and takes
-/// no lock, so that it may be used between clone and exec.
+/// A system call with at most five arguments: its result or its errno. Allocates nothing, takes no
+/// lock and writes no `errno`, which a child that shares our memory would share with us: so it may
+/// be used between clone and exec.
 ///
 /// # Safety
 ///
 /// Every argument that the call takes for a pointer must be one it may use as it will.
 #[inline]
 pub(super) unsafe fn syscall(number: libc::c_long, args: [usize; 5]) -> Result<usize, i32> {
-    let [first, second, third, fourth, fifth] = args;
     // SAFETY: the caller vouches for the pointers; the kernel checks the rest.
-    let result = unsafe { libc::syscall(number, first, second, third, fourth, fifth) };
-    usize::try_from(result).map_err(|_| errno())
+    let result = unsafe { trap(number, args) };
+    // The last 4095 numbers are errors (syscall(2)).
+    match i32::try_from(result) {
+        Ok(error @ -4095..0) => Err(-error),
+        Ok(_) | Err(_) => Ok(result.cast_unsigned()),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline]
+unsafe fn trap(number: libc::c_long, args: [usize; 5]) -> isize {
+    let [first, second, third, fourth, fifth] = args;
+    let result: isize;
+    // SAFETY: the registers are those of syscall(2); the kernel destroys rcx and r11 besides.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            inlateout("rax") number => result,
+            in("rdi") first,
+            in("rsi") second,
+            in("rdx") third,
+            in("r10") fourth,
+            in("r8") fifth,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
+    result
+}
+
+#[cfg(target_arch = "aarch64")]
+#[inline]
+unsafe fn trap(number: libc::c_long, args: [usize; 5]) -> isize {
+    let [first, second, third, fourth, fifth] = args;
+    let result: isize;
+    // SAFETY: the registers are those of syscall(2).
+    unsafe {
+        std::arch::asm!(
+            "svc 0",
+            in("x8") number,
+            inlateout("x0") first => result,
+            in("x1") second,
+            in("x2") third,
+            in("x3") fourth,
+            in("x4") fifth,
+            options(nostack),
+        );
+    }
+    result
 }
 
 /// The error of the last failed call of this thread.

@@ -63,12 +63,18 @@ pub struct CommandId(pub u64);
 pub enum Event {
     /// The daemon is up: start the root. Once.
     Boot,
+    /// There is a process for this run, which takes its time to execute its program: it can be
+    /// signalled, and the time of its start runs. What came of it follows.
+    Forked {
+        /// Which one.
+        run: RunId,
+    },
     /// The program of this run was executed.
     Spawned {
         /// Which one.
         run: RunId,
     },
-    /// It was not; there is no process.
+    /// It was not; there is no process, or one that was forked and ends by itself.
     SpawnFailed {
         /// Which one.
         run: RunId,

@@ -27,6 +27,7 @@ mod command;
 mod effect;
 mod event;
 mod foresee;
+mod forked;
 mod group;
 mod halt;
 mod helper;
@@ -165,6 +166,7 @@ impl Tree {
     fn dispatch(&mut self, event: Event) {
         match event {
             Event::Boot => self.boot(),
+            Event::Forked { run } => self.on_forked(run),
             Event::Spawned { run } => self.on_spawned(run),
             Event::SpawnFailed { run, failure } => self.on_spawn_failed(run, failure),
             Event::Ready { run } => self.on_ready(run),

@@ -125,7 +125,9 @@ impl Tree {
                 state.spawned = Spawned::Yes;
                 self.await_ready(run);
             }
-            Body::Service(Life::Stopping(state, _)) if state.life == run.life => {
+            Body::Service(Life::Stopping(state, _))
+                if state.life == run.life && state.spawned == Spawned::Asked =>
+            {
                 state.spawned = Spawned::Yes;
                 self.first_rung(run.node);
             }
@@ -228,7 +230,10 @@ impl Tree {
                 let seq = self.record_end(run.node, &state, Phase::Starting, end);
                 self.start_failed(run.node, class, seq);
             }
-            Some(Life::Stopping(state, stopping)) if state.life == run.life => {
+            // One that was forked and killed for its time: its exit decides.
+            Some(Life::Stopping(state, stopping))
+                if state.life == run.life && stopping.why != StopWhy::StartTimeout =>
+            {
                 let (state, why) = (state.clone(), stopping.why);
                 self.timers.clear(run.node, Purpose::Stop);
                 let end = End {

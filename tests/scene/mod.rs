@@ -9,7 +9,7 @@
 //!          | settle | start stop restart only reset pin unpin delete count which NAME
 //!          | signal NAME SIGNAL | scale POOL N
 //!          | add NAME CHILD | apply TREE | change NAME TREE | shutdown | hurry | kill | boot
-//!          | spawned unspawned late NAME | probe NAME ANSWER | helper NAME CODE
+//!          | spawned unspawned forked late NAME | probe NAME ANSWER | helper NAME CODE
 //! ```
 //! Programs obey at once; `deaf` ones ignore all but SIGKILL, `stuck` ones even that. The boot is
 //! not shown unless the first action is `boot`. This module performs and prints; what is right is
@@ -154,7 +154,7 @@ impl Scene {
             ["exit" | "die" | "ready", name, ..] => {
                 self.living.values().any(|p| *p.service.name == *name)
             }
-            ["spawned" | "unspawned", name] => {
+            ["spawned" | "unspawned" | "forked", name] => {
                 self.asked.values().any(|p| *p.service.name == *name)
             }
             ["late", name] => self.former.contains_key(name),
@@ -195,7 +195,7 @@ impl Scene {
                 let facts = ExitFacts::bare(ExitStatus::Code(1));
                 self.give(Event::Exited { run, facts });
             }
-            ["spawned" | "unspawned", name] => self.answer_spawn(name, words[0] == "spawned"),
+            ["spawned" | "unspawned" | "forked", name] => self.answer_spawn(name, words[0]),
             ["probe", name, answer] => {
                 let run = self.helper(name, true).expect("it is probed");
                 self.helpers.remove(&run);
@@ -244,12 +244,19 @@ impl Scene {
         found.map(|(run, _)| *run)
     }
 
-    fn answer_spawn(&mut self, name: &str, well: bool) {
+    fn asked_for(&self, name: &str) -> RunId {
         let is = |process: &Process| *process.service.name == *name;
         let found = self.asked.iter().find(|(_, process)| is(process));
-        let run = *found.expect("it was asked for").0;
+        *found.expect("it was asked for").0
+    }
+
+    fn answer_spawn(&mut self, name: &str, answer: &str) {
+        let run = self.asked_for(name);
+        if answer == "forked" {
+            return self.give(Event::Forked { run });
+        }
         let process = self.asked.remove(&run);
-        if let Some(process) = process.filter(|_| well) {
+        if let Some(process) = process.filter(|_| answer == "spawned") {
             self.living.insert(run, process);
             return self.give(Event::Spawned { run });
         }
@@ -440,6 +447,12 @@ impl Scene {
                 self.inbox.push_back(Event::Exited { run, facts });
             }
             return;
+        }
+        if signal == Signal::KILL && self.asked.remove(&run).is_some() {
+            // It has not come to its program, and all other signals are blocked until then.
+            let core = false;
+            let facts = ExitFacts::bare(ExitStatus::Signal { signal, core });
+            return self.inbox.push_back(Event::Exited { run, facts });
         }
         let Some(process) = self.living.get(&run) else {
             return;

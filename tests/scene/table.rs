@@ -22,6 +22,7 @@ const SERVICE_STATES: &[State] = &[
         "narrow one_for_one parallel [b(notify) a];",
     ),
     ("starting, asked for", "one_for_one [a(silent) b];"),
+    ("starting, forked", "one_for_one [a(silent) b]; forked a;"),
     ("starting", "one_for_one [a(notify) b];"),
     ("starting, looked for", "one_for_one [a(looked_for) b];"),
     (
@@ -120,6 +121,7 @@ const SERVICE_EVENTS: &[&str] = &[
     "ready a",
     "spawned a",
     "unspawned a",
+    "forked a",
     "probe a success",
     "probe a failure",
     "probe a unknown",

@@ -5,17 +5,19 @@
 mod world;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::{Value, json};
 use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 use supd::spec::{
     Command, EnvInherit, EnvValue, ExitStatus, Limit, Limits, Process, Resource, Signal,
     SpawnFailure, Stage, Stdin, UserRef,
 };
 use supd::sys::block::Block;
 use supd::sys::init::Inherited;
-use supd::sys::spawn::{Plan, Rung, Session, Spawner, Stdio, Surroundings};
+use supd::sys::spawn::{Pending, Plan, Rung, Session, Spawner, Started, Stdio, Surroundings};
 use supd::sys::users::Users;
 use supd::sys::{logpipe, own};
 use world::{INHERITED, TESTCHILD, World, argv, code, end_of, process, script, text};
@@ -594,4 +596,97 @@ fn a_spawner_without_pidfds_opens_no_descriptor_for_a_child() {
             ExitStatus::Signal { signal, core }
         );
     }
+}
+
+/// Starts that are not waited for at all, on every way that can be left alone.
+fn impatient(rung: Rung) -> Spawner {
+    let mut spawner = Spawner::with_rung(&INHERITED, rung).expect("every rung holds here");
+    spawner.set_patience(Duration::ZERO);
+    spawner
+}
+
+/// A process whose program is looked for in so many places that it takes its time.
+fn slow(words: &[&str]) -> Process {
+    let mut process = process(words);
+    let (place, _) = TESTCHILD.rsplit_once('/').expect("a path");
+    let path = format!("{}{place}", "/n:".repeat(40_000));
+    process.env = Box::new([("PATH".into(), EnvValue::Plain(path.into()))]);
+    process
+}
+
+/// What came of a start, however long it took.
+fn came_of(started: Result<Started, SpawnFailure>) -> Result<(i32, Option<Pending>), SpawnFailure> {
+    match started? {
+        Started::Running(child) => Ok((child.pid, None)),
+        Started::Pending(pending) => Ok((pending.pid(), Some(*pending))),
+    }
+}
+
+#[test]
+fn a_start_that_takes_its_time_is_heard_of_later() {
+    let world = World::new("later");
+    for rung in [Rung::SharedTable, Rung::OwnTable, Rung::NoPidfd] {
+        let mut spawner = impatient(rung);
+        let mut pendings = 0;
+        for number in 0..8 {
+            let (read, write) = logpipe::pair(None).expect("a pipe");
+            let word = format!("{number}");
+            let process = match number % 2 {
+                0 => slow(&["supd-testchild", "print", &word]),
+                _ => slow(&["no-such-program"]),
+            };
+            let stdio = Stdio {
+                stdout: Some(write.as_fd()),
+                ready: (number % 4 == 0).then_some((3, write.as_fd())),
+                ..Stdio::default()
+            };
+            let plan = Plan::prepare(&process, &Surroundings::new(&INHERITED)).expect("a plan");
+            let started = came_of(spawner.start(plan, stdio));
+            drop(write);
+            let outcome = started.map(|(pid, pending)| {
+                let told = pending.map_or(Ok(()), |pending| {
+                    pendings += 1;
+                    let mut fds = [PollFd::new(pending.as_fd(), PollFlags::POLLIN)];
+                    poll(&mut fds, PollTimeout::NONE).expect("news");
+                    pending.outcome().expect("it is known")
+                });
+                (told, end_of(pid).status)
+            });
+            if number % 2 == 0 {
+                assert_eq!(outcome, Ok((Ok(()), code(0))), "{rung:?}");
+                assert_eq!(world::read_all(&read), format!("{word}\n"), "{rung:?}");
+            } else {
+                let wanted = failure(Stage::Lookup, libc::ENOENT);
+                let told = outcome.and_then(|(told, _)| told);
+                assert_eq!(told, Err(wanted), "{rung:?}");
+            }
+        }
+        assert_eq!(pendings, 8, "{rung:?}");
+    }
+    drop(world);
+}
+
+#[test]
+fn a_start_nobody_waits_for_goes_on_all_the_same() {
+    let world = World::new("alone");
+    let mut spawner = impatient(Rung::SharedTable);
+    let (read, write) = logpipe::pair(None).expect("a pipe");
+    let mut pids = Vec::new();
+    for _ in 0..8 {
+        let stdio = Stdio {
+            stdout: Some(write.as_fd()),
+            ..Stdio::default()
+        };
+        let process = slow(&["supd-testchild", "print", "x"]);
+        let plan = Plan::prepare(&process, &Surroundings::new(&INHERITED));
+        // What it shares with us must outlive our interest in it.
+        let (pid, _) = came_of(spawner.start(plan.expect("a plan"), stdio)).expect("a child");
+        pids.push(pid);
+    }
+    drop((write, spawner));
+    assert_eq!(world::read_all(&read), "x\n".repeat(8));
+    for pid in pids {
+        assert_eq!(end_of(pid).status, code(0));
+    }
+    drop(world);
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a child does between clone and exec.
 //!
-//! It shares our memory while we stand still, and in most rungs of the ladder also our table of
-//! descriptors until its first call has given it one of its own. So: bare system calls only, in
-//! this order and no other; no allocation, no lock, no C library function that has ideas of its
-//! own, nothing with a destructor, no panic. Everything it needs was prepared in [`Order`].
+//! It shares our memory, mostly while we stand still, and in most rungs of the ladder also our
+//! table of descriptors until its first call has given it one of its own. So: bare system calls
+//! only, in this order and no other; no allocation, no lock, no C library function that has ideas
+//! of its own, nothing of the thread's (`errno`), nothing with a destructor, no panic. Everything
+//! it needs was prepared in [`Order`].
 //! It ends by exec, or by writing where it failed into the report and exiting.
 
 #![expect(unsafe_code, reason = "bare system calls between clone and exec")]
@@ -12,8 +13,10 @@
 use super::super::dispositions::{DEFAULT, IGNORE, set, set_mask};
 use super::super::raw::{arg, syscall};
 use super::plan::{Prepared, Session};
+use super::room::{Page, YES};
 use crate::spec::{SpawnFailure, Stage};
 use std::ffi::{c_char, c_int, c_void};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Where the child writes why it failed; shared memory in every rung.
 pub(super) type Report = Option<SpawnFailure>;
@@ -23,6 +26,8 @@ pub(super) type Report = Option<SpawnFailure>;
 pub(super) struct Slots {
     pub(super) standard: [i32; 3],
     pub(super) ready: i32,
+    /// Open until exec: who waits for that has the other end.
+    pub(super) news: i32,
     pub(super) cwd: Option<i32>,
     /// The highest of them.
     pub(super) top: i32,
@@ -31,7 +36,6 @@ pub(super) struct Slots {
 /// Everything a child needs to know.
 #[derive(Debug)]
 pub(super) struct Order {
-    pub(super) report: *mut Report,
     /// Whether the table of descriptors is still the parent's.
     pub(super) table: Table,
     pub(super) slots: Slots,
@@ -57,13 +61,16 @@ pub(super) enum Table {
 type Done = Result<(), SpawnFailure>;
 
 /// The child's main function.
-pub(super) extern "C" fn main(order: *mut c_void) -> c_int {
-    // SAFETY: the parent stands still and keeps the order until we have executed or ended.
-    let order = unsafe { &*order.cast::<Order>() };
-    let done = run(order);
+pub(super) extern "C" fn main(page: *mut c_void) -> c_int {
+    let page = page.cast::<Page>();
+    // SAFETY: the page stays and the order in it does not change until we have executed or ended.
+    let order = unsafe { &(*page).order };
+    // SAFETY: the word is atomic, and there as long as the page.
+    let left = unsafe { &(*page).left };
+    let done = order.as_ref().map_or(Ok(()), |order| run(order, left));
     if let Err(failure) = done {
-        // SAFETY: the report is a page of its own that is there in parent and child.
-        unsafe { order.report.write_volatile(Some(failure)) };
+        // SAFETY: nobody reads the report before we have ended.
+        unsafe { (&raw mut (*page).report).write_volatile(Some(failure)) };
     }
     let code = arg(c_int::from(done.is_err()));
     loop {
@@ -72,8 +79,9 @@ pub(super) extern "C" fn main(order: *mut c_void) -> c_int {
     }
 }
 
-fn run(order: &Order) -> Done {
+fn run(order: &Order, left: &AtomicU32) -> Done {
     leave_shared_table(order)?;
+    left.store(YES, Ordering::Release);
     let Some(prepared) = order.prepared else {
         return Ok(());
     };
@@ -133,45 +141,48 @@ fn return_to_cwd(order: &Order, plan: &Prepared) -> Done {
 }
 
 /// 0, 1, 2 and the readiness descriptor, in this order: the slots are above 2, so that none is
-/// overwritten before it is used. All else is closed.
+/// overwritten before it is used. All else is closed, but for the one that exec closes.
 fn arrange_descriptors(order: &Order) -> Done {
     let stage = Stage::Descriptors;
     let [input, output, error] = order.slots.standard;
     call(stage, libc::SYS_dup3, [arg(input), 0, 0, 0, 0])?;
     call(stage, libc::SYS_dup3, [arg(output), 1, 0, 0, 0])?;
     call(stage, libc::SYS_dup3, [arg(error), 2, 0, 0, 0])?;
+    let mut news = order.slots.news;
     let Some(number) = order.ready_number else {
-        close_from(3, MAX_FD);
+        close_between(2, news);
+        close_between(news, i32::MAX);
         return Ok(());
     };
+    if number == news {
+        let above = arg(order.slots.top.wrapping_add(1));
+        let args = [arg(news), arg(libc::F_DUPFD_CLOEXEC), above, 0, 0];
+        let moved = call(stage, libc::SYS_fcntl, args)?;
+        news = i32::try_from(moved).unwrap_or(news);
+    }
     if number == order.slots.ready {
-        call(
-            stage,
-            libc::SYS_fcntl,
-            [arg(number), arg(libc::F_SETFD), 0, 0, 0],
-        )?;
+        let args = [arg(number), arg(libc::F_SETFD), 0, 0, 0];
+        call(stage, libc::SYS_fcntl, args)?;
     } else {
-        call(
-            stage,
-            libc::SYS_dup3,
-            [arg(order.slots.ready), arg(number), 0, 0, 0],
-        )?;
+        let args = [arg(order.slots.ready), arg(number), 0, 0, 0];
+        call(stage, libc::SYS_dup3, args)?;
     }
-    if number > 3 {
-        close_from(3, arg(number.wrapping_sub(1)));
-    }
-    close_from(arg(number.wrapping_add(1)).max(3), MAX_FD);
+    let (low, high) = (number.min(news), number.max(news));
+    close_between(2, low);
+    close_between(low, high);
+    close_between(high, i32::MAX);
     Ok(())
 }
 
 /// Where the call is missing or forbidden, the marks of `init` and of every descriptor of ours
 /// close them at exec.
-fn close_from(first: usize, last: usize) {
-    let _ = call(
-        Stage::Descriptors,
-        libc::SYS_close_range,
-        [first, last, 0, 0, 0],
-    );
+fn close_between(low: i32, high: i32) {
+    let (first, last) = (low.wrapping_add(1), high.wrapping_sub(1));
+    if first > last {
+        return;
+    }
+    let args = [arg(first), arg(last), 0, 0, 0];
+    let _ = call(Stage::Descriptors, libc::SYS_close_range, args);
 }
 
 fn begin_session(plan: &Prepared) -> Done {

@@ -70,7 +70,8 @@ pub enum Session {
 /// A spawn, prepared.
 #[derive(Debug)]
 pub struct Plan {
-    pub(super) prepared: Prepared,
+    /// Where it stands it stays: a child may read it while the plan is moved.
+    pub(super) prepared: Box<Prepared>,
     pub(super) stdin: Input,
 }
 
@@ -229,8 +230,10 @@ impl Plan {
             no_new_privileges: process.no_new_privileges,
             pdeathsig: process.pdeathsig.map(crate::spec::Signal::number),
         };
-        let stdin = input(&process.stdin)?;
-        Ok(Self { prepared, stdin })
+        Ok(Self {
+            prepared: Box::new(prepared),
+            stdin: input(&process.stdin)?,
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use super::journal::Journal;
 use super::logs::Logs;
 use super::outlet::Outlet;
 use super::press::Press;
-use super::reload::{Config, Origin, Refused, read};
+use super::reload::{Config, Origin, Refused, Texts, read};
 use super::run::{Daemon, Turn, now};
 use super::signals::{Orders, listened};
 use super::socket::{Listening, NoSocket, Ours, open};
@@ -171,7 +171,7 @@ fn prepare(options: Options) -> Result<Prepared, Failure> {
     }
     let signals = Signals::install(&listened).map_err(system("listen to signals"))?;
     let origin = origin(&options);
-    let read = match read(&origin, &Disk, style()) {
+    let read = match read(&origin, &Texts, style()) {
         Ok(read) => read,
         Err(Refused(pictures)) => return Err(Failure::Config(pictures)),
     };

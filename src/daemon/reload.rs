@@ -8,7 +8,7 @@ use super::control::Answer;
 use super::desk::answer;
 use super::run::Daemon;
 use super::{note, stamp};
-use crate::config::{self, Disk, InForce, Loaded, Options, Source, Style};
+use crate::config::{self, Account, Disk, InForce, Loaded, Options, Source, Style};
 use crate::spec::{Name, Node, Service, Supervisor, Tree as Spec};
 use crate::tree::Actor;
 use crate::wire::{ConfigRequest, ConfigView, ReloadReply, code};
@@ -77,6 +77,29 @@ fn read_below(
     }
 }
 
+/// The file system as the daemon reads it. Whether programs are there it does not ask: one may lie
+/// where nobody answers, which is its service's trouble and not everybody's. `check` asks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Texts;
+
+impl Source for Texts {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        Disk.read(path)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
+        Disk.list(directory)
+    }
+
+    fn absolute(&self, path: &Path) -> PathBuf {
+        Disk.absolute(path)
+    }
+
+    fn account(&self, kind: Account, name: &str) -> Option<bool> {
+        Disk.account(kind, name)
+    }
+}
+
 /// The file system with one file replaced by a text.
 struct Instead<'a> {
     path: &'a Path,
@@ -140,7 +163,7 @@ impl Config {
     pub(crate) fn read_new(&self, text: Option<&str>) -> Result<Read, Refused> {
         let path = &self.origin.path;
         match text {
-            None => read(&self.origin, &Disk, Style::PLAIN),
+            None => read(&self.origin, &Texts, Style::PLAIN),
             Some(text) => read(&self.origin, &Instead { path, text }, Style::PLAIN),
         }
     }

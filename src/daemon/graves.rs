@@ -291,6 +291,7 @@ impl World {
             left,
             ..
         } = grave;
+        self.events.extend(self.slow.end(run.life));
         self.hear(run.life);
         self.hear_ready(run.life);
         let role = self.running.remove(&run.life).map(|r| r.role);

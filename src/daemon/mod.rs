@@ -44,6 +44,7 @@ mod run;
 mod signals;
 mod socket;
 mod stamp;
+mod start;
 mod strays;
 mod tally;
 mod text;

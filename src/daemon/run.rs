@@ -254,6 +254,7 @@ impl Daemon {
                 Token::Log(node, stream) => self.world.read_log(node, stream),
                 Token::Notify(life) => self.world.hear(life),
                 Token::Ready(life) => self.world.hear_ready(life),
+                Token::Start(life) => self.world.hear_start(life),
                 // The end of the turn flushes.
                 Token::Outlet(_) => {}
             }

@@ -17,6 +17,8 @@ pub(crate) enum Token {
     Notify(u64),
     /// The run of this life has written to its readiness descriptor.
     Ready(u64),
+    /// The run of this life has executed its program at last, or failed to.
+    Start(u64),
 }
 
 /// Bits of the number that say whose it is; the rest says what.
@@ -34,6 +36,7 @@ impl Token {
             Self::Log(node, Stream::Err) => (4, u64::from(node.0)),
             Self::Notify(life) => (5, life),
             Self::Ready(life) => (6, life),
+            Self::Start(life) => (7, life),
         };
         (tag << WHOSE) | (whose & MASK)
     }
@@ -50,6 +53,7 @@ impl Token {
             4 => Some(Self::Log(node()?, Stream::Err)),
             5 => Some(Self::Notify(whose)),
             6 => Some(Self::Ready(whose)),
+            7 => Some(Self::Start(whose)),
             _ => None,
         }
     }
@@ -68,6 +72,7 @@ mod tests {
             Token::Log(NodeId(u32::MAX), Stream::Out),
             Token::Log(NodeId(7), Stream::Err),
             Token::Notify(1 << 40),
+            Token::Start(1 << 41),
             Token::Ready(3),
         ] {
             assert_eq!(Token::decode(token.encode()), Some(token));

@@ -11,16 +11,17 @@ use super::logs::Logs;
 use super::pipes::Handles;
 use super::probes::{FileMark, Probes};
 use super::ring::Stream;
+use super::start::Slow;
 use super::strays::{Strays, mark};
 use super::token::Token;
-use crate::spec::{Command, HandOver, Probe, Scope, Service, Signal, SpawnFailure, Stage};
+use crate::spec::{Command, HandOver, Probe, Scope, Service, Signal, SpawnFailure};
 use crate::sys::block::Block;
 use crate::sys::epoll::{Interest, Poller};
 use crate::sys::init::Inherited;
 use crate::sys::logpipe::{Chunk, LogReader, pair};
 use crate::sys::notify::{Field, NotifySocket};
 use crate::sys::procs::Procs;
-use crate::sys::spawn::{Child, Plan, Spawner, Stdio, Surroundings};
+use crate::sys::spawn::{Plan, Spawner, Started, Stdio, Surroundings};
 use crate::tree::{Event, NodeId, RunId};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -85,7 +86,7 @@ pub(crate) struct Order<'a> {
 /// Everything that runs.
 #[derive(Debug)]
 pub(crate) struct World {
-    poller: Rc<Poller>,
+    pub(super) poller: Rc<Poller>,
     spawner: Spawner,
     inherited: Inherited,
     block: Rc<Block>,
@@ -108,6 +109,7 @@ pub(crate) struct World {
     /// Who was left behind, to be told.
     pub runaways: Vec<Runaway>,
     looking: Looking,
+    pub(super) slow: Slow,
     socket: Option<String>,
     /// The life of the daemon.
     pub(super) boot: String,
@@ -157,36 +159,15 @@ impl World {
             events: VecDeque::new(),
             runaways: Vec::new(),
             looking: Looking::Yes,
+            slow: Slow::default(),
             socket: parts.socket,
             boot: parts.boot,
         }
     }
 
-    /// Executes a program; the answer is in `events` afterwards.
-    pub(crate) fn spawn(&mut self, order: Order<'_>) {
-        let run = order.run;
-        let event = match self.try_spawn(order) {
-            Ok(()) => Event::Spawned { run },
-            Err(failure) => Event::SpawnFailed { run, failure },
-        };
-        self.events.push_back(event);
-    }
-
-    fn try_spawn(&mut self, order: Order<'_>) -> Result<(), SpawnFailure> {
-        let (running, ready_end) = self.prepare(order).map_err(|e| SpawnFailure {
-            stage: Stage::Pipe,
-            errno: e.raw_os_error().unwrap_or(0),
-        })?;
-        let child = self.execute(order, &running, ready_end.as_ref())?;
-        self.procs.insert(child.pid, order.run, child.pidfd);
-        self.strays.know(order.run.node, running.scope);
-        self.running.insert(order.run.life, running);
-        Ok(())
-    }
-
     /// What the child is given so that it can say when it is ready. Everything that can fail is
     /// done before there is a child.
-    fn prepare(&self, order: Order<'_>) -> io::Result<(Running, Option<OwnedFd>)> {
+    pub(super) fn prepare(&self, order: Order<'_>) -> io::Result<(Running, Option<OwnedFd>)> {
         let life = order.run.life;
         let mut running = Running {
             run: order.run,
@@ -228,12 +209,12 @@ impl World {
         self.probes.begin(run, probe, before);
     }
 
-    fn execute(
+    pub(super) fn execute(
         &mut self,
         order: Order<'_>,
         running: &Running,
         ready_end: Option<&OwnedFd>,
-    ) -> Result<Child, SpawnFailure> {
+    ) -> Result<Started, SpawnFailure> {
         let service = order.service;
         let name = &*service.name;
         let (mark, pid) = (mark(&self.boot, order.run), self.about(order));
@@ -282,7 +263,7 @@ impl World {
             stderr: err,
             ready,
         };
-        self.spawner.spawn(&plan, stdio)
+        self.spawner.start(plan, stdio)
     }
 
     /// The number of the process a helper works for.
@@ -303,6 +284,7 @@ impl World {
             running.reach = Reach::Tree;
             self.remember_kin(run);
         }
+        let signal = self.slow.instead_of(signal, run);
         let _gone = self.procs.signal(run, signal, scope);
     }
 

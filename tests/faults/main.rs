@@ -23,6 +23,7 @@ mod logs;
 mod matrix;
 mod play;
 mod rig;
+mod slow;
 mod starts;
 mod stops;
 mod users;

@@ -13,10 +13,10 @@ use super::reader::{Names, Reader};
 use super::schema::{DEFAULTS, SERVICE};
 use super::service::{self, Frame, NOT_FOR_DAEMON, NOT_FOR_ONESHOT, RESTARTS};
 use super::value::{Item, Table};
-use super::{codes, timing, words};
+use super::{budget, codes, timing, words};
 use crate::spec::{
     AutoShutdown, Backoff, Node, Policy, Restart, Service, ServiceKind, Shutdown, StartMode,
-    Strategy, Supervisor, SupervisorKind, limits,
+    Strategy, Supervisor, SupervisorKind, Then, limits,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
@@ -203,6 +203,7 @@ impl Builder<'_> {
         let shutdown = table.get("shutdown").and_then(|f| reader.patience(f));
         let (max_restarts, period) = self.intensity(table);
         let strategy = outline::strategy(reader, table);
+        let (budgets, on_exhausted) = budget::budgets(reader, table, policy);
         Supervisor {
             name: Arc::clone(&node.name),
             restart: restart.unwrap_or(Restart::Permanent),
@@ -214,6 +215,8 @@ impl Builder<'_> {
             policy,
             max_restarts,
             period,
+            budgets,
+            on_exhausted,
             auto_shutdown: auto
                 .and_then(|f| reader.choice(f, &autos))
                 .unwrap_or(AutoShutdown::Never),
@@ -388,6 +391,8 @@ impl Builder<'_> {
             policy: plan.frame.policy,
             max_restarts,
             period,
+            budgets: Arc::from([]),
+            on_exhausted: Then::Escalate,
             auto_shutdown: AutoShutdown::Never,
             backoff: Arc::clone(&first.backoff),
             kind: SupervisorKind::Pool,

@@ -162,6 +162,10 @@ rules! {
     LOG = "E0155": "a `log` that cannot be followed",
         "`to` names `supd`, files, or both; `inherit` and `null` stand alone, because supd does \
          not see the output then. A file has one rule of rotation, whoever writes to it.";
+    BUDGET = "E0156": "a budget that is none",
+        "A budget is \"10/30s\" or `{ limit = \"10/30s\", then = \"park\" }`: restarts allowed, \
+         the time they are counted in, and what follows one more: \"escalate\", \"park\" or \
+         `{ hold = \"5m\" }`.";
 }
 
 /// Lints are named where they are found.

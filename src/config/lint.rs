@@ -68,7 +68,8 @@ impl<'a> Lint<'a> {
     /// L1, L2, L9, L12, L13 of one supervisor.
     pub(super) fn supervisor(&self, node: &NodeSource<'_>, built: &Supervisor, all: &Outline<'_>) {
         let at = node.table.get("max_restarts").map_or(node.at, Field::at);
-        self.reachable(built, at);
+        let budgets = node.table.get("budgets").map_or(at, |f| f.key_at);
+        self.reachable(built, (at, budgets));
         let grouped = built.strategy != Strategy::OneForOne;
         let waits = built.children.len().saturating_sub(1);
         for (n, child) in built.children.iter().enumerate() {
@@ -106,7 +107,7 @@ impl<'a> Lint<'a> {
     /// L1 and L13 of a pool.
     pub(super) fn pool(&self, table: &Table, built: &Supervisor, at: At) {
         let place = table.get("max_restarts").map_or(at, Field::at);
-        self.reachable(built, place);
+        self.reachable(built, (place, place));
         self.crowded(table, built, at);
     }
 
@@ -123,36 +124,55 @@ impl<'a> Lint<'a> {
         }
     }
 
-    /// L1: whether one failing child alone can use up the limit.
-    fn reachable(&self, built: &Supervisor, at: At) {
+    /// L1: whether one failing child alone can use up the limit, and each budget of a family.
+    fn reachable(&self, built: &Supervisor, (at, budgets): (At, At)) {
         let failing =
             |node: &&Node| matches!(node, Node::Service(_)) && node.restart() != Restart::Temporary;
-        let mut last: Option<&Arc<Backoff>> = None;
-        for child in built.children.iter().filter(failing) {
-            // Neighbours share their back-off, and what was found about it.
-            if last.is_some_and(|b| Arc::ptr_eq(b, child.backoff())) {
-                continue;
+        let own = built.budgets.iter().map(|own| {
+            let of = format!("`budgets.{}` of `{}`", own.family.as_str(), built.name);
+            (of, own.limit, own.period, budgets)
+        });
+        let name = format!("`{}`", built.name);
+        let main = (name, built.max_restarts, built.period, at);
+        for (of, limit, period, at) in std::iter::once(main).chain(own) {
+            let mut last: Option<&Arc<Backoff>> = None;
+            for child in built.children.iter().filter(failing) {
+                // Neighbours share their back-off, and what was found about it.
+                if last.is_some_and(|b| Arc::ptr_eq(b, child.backoff())) {
+                    continue;
+                }
+                last = Some(child.backoff());
+                let fits = restarts_within(child.backoff(), period, limit);
+                if fits < limit {
+                    self.out_of_reach((of, child.name(), at), (limit, period, fits));
+                    break;
+                }
             }
-            last = Some(child.backoff());
-            let fits = restarts_within(child.backoff(), built.period, built.max_restarts);
-            if fits >= built.max_restarts {
-                continue;
-            }
-            let window = spell(built.period);
-            let message = format!(
-                "`{}` never gives up on a child that fails at once, such as `{}`",
-                built.name,
-                child.name()
-            );
-            let text = format!(
-                "{} restarts in {window}, and its back-off lets at most {fits} happen",
-                built.max_restarts
-            );
-            let help = format!("set `max_restarts` to {fits} or less, or shorten its back-off");
-            self.sink
-                .push(self.push("L1", message, (at, text)).help(help));
-            return;
         }
+    }
+
+    fn out_of_reach(
+        &self,
+        (of, child, at): (String, &Name, At),
+        (limit, period, fits): (u32, Duration, u32),
+    ) {
+        let window = spell(period);
+        let is_budget = of.starts_with("`budgets.");
+        let message = if is_budget {
+            format!("{of} is never used up by a child that fails at once, such as `{child}`")
+        } else {
+            format!("{of} never gives up on a child that fails at once, such as `{child}`")
+        };
+        let text =
+            format!("{limit} restarts in {window}, and its back-off lets at most {fits} happen");
+        let key = if is_budget {
+            "the limit"
+        } else {
+            "`max_restarts`"
+        };
+        let help = format!("set {key} to {fits} or less, or shorten its back-off");
+        self.sink
+            .push(self.push("L1", message, (at, text)).help(help));
     }
 
     /// L6: literals that look like secrets.

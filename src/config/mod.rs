@@ -10,6 +10,7 @@
 //! [`Options`]; it never starts anything, never looks at the clock, and knows no running tree.
 
 mod address;
+mod budget;
 mod build;
 mod codes;
 mod command;

@@ -325,14 +325,28 @@ static ROTATE: Shape = shape(
     &[value("size"), value("keep"), value("compress")],
 );
 
+static BUDGETS: Shape = shape(
+    "`budgets`",
+    &[
+        value("clean"),
+        value("transient"),
+        value("config"),
+        value("resource"),
+        value("hang"),
+        value("fault"),
+        value("external"),
+    ],
+);
 static SUPERVISOR: Shape = Shape {
-    later: &["budgets", "on_exhausted", "remediation"],
+    later: &["remediation"],
     ..shape(
         "a supervisor",
         &[
             value("strategy"),
             value("max_restarts"),
             value("max_seconds"),
+            table("budgets", &BUDGETS),
+            value("on_exhausted"),
             value("children"),
             value("start"),
             value("policy"),

@@ -9,10 +9,10 @@
 use super::spell_process;
 use super::spelling::{Flag, Line, Lines, array, path, quoted, spell};
 use crate::spec::{
-    AutoShutdown, Backoff, BackoffCurve, ChildLines, ExitCodePolicy, Jitter, LogFormat, LogLevel,
-    Node, Policy, Probe, ProbeTarget, Ready, Reload, Restart, Scope, Service, ServiceKind,
-    Settings, Shutdown, SocketSpec, StartMode, Stop, StopStep, Strategy, Supervisor,
-    SupervisorKind,
+    AutoShutdown, Backoff, BackoffCurve, Budget, ChildLines, ExitCodePolicy, Jitter, LogFormat,
+    LogLevel, Node, Policy, Probe, ProbeTarget, Ready, Reload, Restart, Scope, Service,
+    ServiceKind, Settings, Shutdown, SocketSpec, StartMode, Stop, StopStep, Strategy, Supervisor,
+    SupervisorKind, Then,
 };
 use std::time::Duration;
 
@@ -198,6 +198,8 @@ pub(super) fn supervisor(supervisor: &Supervisor, place: Place) -> Vec<Line> {
         policy,
         max_restarts,
         period,
+        budgets,
+        on_exhausted,
         auto_shutdown,
         backoff,
         kind: _,
@@ -211,6 +213,10 @@ pub(super) fn supervisor(supervisor: &Supervisor, place: Place) -> Vec<Line> {
     };
     lines.text("strategy", word);
     intensity(&mut lines, (*max_restarts, *period));
+    spell_budgets(&mut lines, budgets);
+    if *policy == Policy::Supd {
+        lines.put("on_exhausted", then(*on_exhausted));
+    }
     let names = children.iter().map(|child| quoted(child.name()));
     lines.put("children", array(names));
     let word = match start {
@@ -264,6 +270,26 @@ pub(super) fn pool(pool: &Supervisor, pattern: &Service) -> Vec<Line> {
     lines.text("pool_restart", restart_word(pool.restart));
     intensity(&mut lines, (pool.max_restarts, pool.period));
     lines.0
+}
+
+fn spell_budgets(lines: &mut Lines, budgets: &[Budget]) {
+    for budget in budgets {
+        let key = format!("budgets.{}", budget.family.as_str());
+        let (limit, time) = (budget.limit, spell(budget.period));
+        let then = then(budget.then);
+        lines.put(
+            &key,
+            format!("{{ limit = \"{limit}/{time}\", then = {then} }}"),
+        );
+    }
+}
+
+fn then(then: Then) -> String {
+    match then {
+        Then::Escalate => quoted("escalate"),
+        Then::Park => quoted("park"),
+        Then::Hold(time) => format!("{{ hold = {} }}", quoted(&spell(time))),
+    }
 }
 
 fn intensity(lines: &mut Lines, (max, period): (u32, Duration)) {

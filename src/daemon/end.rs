@@ -79,8 +79,13 @@ impl Daemon {
             Halt::GaveUp { code, why, culprit } => {
                 let because = self.because(culprit.as_deref());
                 let reason = match why {
-                    Defeat::Exhausted { max, period } => format!(
-                        "gave up: one restart more than {max} in {},{because}",
+                    Defeat::Exhausted {
+                        bucket,
+                        max,
+                        period,
+                    } => format!(
+                        "gave up: one restart{} more than {max} in {},{because}",
+                        words::of_bucket(*bucket),
                         words::span(*period)
                     ),
                     Defeat::StartFailed => format!("could not be started{because}"),

@@ -6,7 +6,7 @@
 
 use super::names::Names;
 use super::words;
-use crate::spec::ExitStatus;
+use crate::spec::{ExitStatus, Name, Strategy};
 use crate::tree::{
     Actor, Argument, Budget, Class, Culprit, Decision, Exit, Record, StartWhy, StopWhy, Unready,
     What,
@@ -71,6 +71,9 @@ pub(crate) fn kind_of(record: &Record) -> &'static str {
         What::Stopped { .. } => kind::SERVICE_STOPPED,
         What::SupervisorStopped { .. } => kind::SUPERVISOR_STOPPED,
         What::Backoff { .. } => kind::SERVICE_BACKOFF,
+        What::Parked { .. } => kind::SERVICE_PARKED,
+        What::Held { .. } => kind::SERVICE_HELD,
+        What::Released => kind::SERVICE_RELEASED,
         What::Unkillable { .. } => kind::SERVICE_UNKILLABLE,
         What::SupervisorStarting { .. } => kind::SUPERVISOR_STARTING,
         What::Strategy { .. } => kind::SUPERVISOR_STRATEGY,
@@ -113,24 +116,25 @@ fn fill(line: &mut EventLine, what: &What, names: &Names) {
             child,
             scope,
         } => {
-            line.strategy = Some(Word::Borrowed(words::strategy(*strategy)));
             line.child = Some(names.name(*child).to_owned());
-            line.scope = scope.iter().map(ToString::to_string).collect();
+            ruled(line, *strategy, scope);
+        }
+        What::Parked { budget } => spend(line, *budget, names),
+        What::Held { budget, span } => {
+            spend(line, *budget, names);
+            line.delay_ms = Some(millis(*span));
         }
         What::Exhausted {
-            child_name,
-            max,
-            period,
-            ..
+            child_name, budget, ..
         } => {
             line.child = Some(child_name.to_string());
-            line.budget = Some(used_up(line.node.clone(), *max, *period));
+            spend(line, *budget, names);
         }
         What::Escalated { class, culprit } => {
             classed(line, *class);
             if let Some(culprit) = culprit {
                 // A supervisor's end belongs to the family of its cause (SEMANTICS §5).
-                line.family = Some(Word::Borrowed(culprit.class.family()));
+                line.family = Some(Word::Borrowed(culprit.class.family().as_str()));
             }
             line.culprit = culprit.as_ref().map(culprit_line);
         }
@@ -152,6 +156,7 @@ fn fill(line: &mut EventLine, what: &What, names: &Names) {
         }
         What::Health { health } => line.health = Some(Word::Borrowed(health)),
         What::Unkillable { .. }
+        | What::Released
         | What::Added
         | What::Removed
         | What::Changed
@@ -217,9 +222,10 @@ fn exited(line: &mut EventLine, exit: &Exit, names: &Names) {
 
 fn decided(decision: Decision) -> DecisionLine {
     let delay_ms = match decision {
-        Decision::Restart { delay } => Some(millis(delay)),
+        Decision::Restart { delay } | Decision::Hold { delay } => Some(millis(delay)),
         Decision::StayDown
         | Decision::Escalate
+        | Decision::Park
         | Decision::Expected
         | Decision::Absorbed
         | Decision::LeftAlone
@@ -236,7 +242,7 @@ fn decided(decision: Decision) -> DecisionLine {
 fn classed(line: &mut EventLine, class: Class) {
     line.class = Some(Word::Borrowed(class.as_str()));
     line.base.clone_from(&line.class);
-    line.family = Some(Word::Borrowed(class.family()));
+    line.family = Some(Word::Borrowed(class.family().as_str()));
 }
 
 fn commanded(line: &mut EventLine, by: Actor, verb: &'static str, with: Option<Argument>) {
@@ -249,20 +255,19 @@ fn commanded(line: &mut EventLine, by: Actor, verb: &'static str, with: Option<A
     }
 }
 
-fn used_up(supervisor: Option<String>, max: u32, period: Duration) -> BudgetLine {
-    BudgetLine {
-        supervisor: supervisor.unwrap_or_default(),
-        bucket: Word::Borrowed("main"),
-        used: max.saturating_add(1),
-        max,
-        seconds: Some(period.as_secs_f64()),
-    }
+fn ruled(line: &mut EventLine, strategy: Strategy, scope: &[Name]) {
+    line.strategy = Some(Word::Borrowed(words::strategy(strategy)));
+    line.scope = scope.iter().map(ToString::to_string).collect();
+}
+
+fn spend(line: &mut EventLine, spent: Budget, names: &Names) {
+    line.budget = Some(budget(spent, names));
 }
 
 fn budget(budget: Budget, names: &Names) -> BudgetLine {
     BudgetLine {
         supervisor: names.name(budget.supervisor).to_owned(),
-        bucket: Word::Borrowed("main"),
+        bucket: Word::Borrowed(words::bucket(budget.bucket)),
         used: budget.used,
         max: budget.max,
         seconds: Some(budget.period.as_secs_f64()),

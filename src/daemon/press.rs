@@ -131,6 +131,9 @@ fn run_of(what: &What) -> Option<RunId> {
         | What::Stopped { .. }
         | What::SupervisorStopped { .. }
         | What::Backoff { .. }
+        | What::Parked { .. }
+        | What::Held { .. }
+        | What::Released
         | What::SupervisorStarting { .. }
         | What::Strategy { .. }
         | What::Exhausted { .. }

@@ -148,6 +148,8 @@ impl Tally {
             }
             Decision::StayDown
             | Decision::Escalate
+            | Decision::Park
+            | Decision::Hold { .. }
             | Decision::Expected
             | Decision::LeftAlone
             | Decision::Done => service.down = None,
@@ -157,7 +159,7 @@ impl Tally {
 
     fn recovered(&mut self, name: &Name, at: Time) {
         if let Some((down, class)) = self.of(name).down.take() {
-            let histogram = self.recovery.entry(class.family()).or_default();
+            let histogram = self.recovery.entry(class.family().as_str()).or_default();
             histogram.observe(at.since(down));
         }
     }
@@ -173,7 +175,7 @@ impl Tally {
 fn cause(why: StartWhy) -> usize {
     match why {
         StartWhy::Boot => 0,
-        StartWhy::Restart | StartWhy::Retry => 1,
+        StartWhy::Restart | StartWhy::Retry | StartWhy::Released => 1,
         StartWhy::Group(_) => 2,
         StartWhy::Command => 3,
         StartWhy::Apply => 4,

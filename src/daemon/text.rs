@@ -40,7 +40,9 @@ pub(crate) fn level(what: &What) -> LogLevel {
             decision: Decision::Escalate,
             ..
         } => LogLevel::Warn,
-        What::Exhausted { .. }
+        What::Parked { .. }
+        | What::Held { .. }
+        | What::Exhausted { .. }
         | What::Escalated { .. }
         | What::Unkillable { .. }
         | What::StartFailed { .. } => LogLevel::Error,
@@ -55,6 +57,7 @@ pub(crate) fn level(what: &What) -> LogLevel {
         | What::Stopped { .. }
         | What::SupervisorStopped { .. }
         | What::Backoff { .. }
+        | What::Released
         | What::SupervisorStarting { .. }
         | What::Added
         | What::Removed
@@ -75,10 +78,8 @@ pub(crate) fn message(record: &Record, names: &Names) -> String {
             format!("starting{}", start_why(*why, names))
         }
         What::SupervisorStarting { number, why } => {
-            format!(
-                "starting again{}, incarnation {number}",
-                start_why(*why, names)
-            )
+            let why = start_why(*why, names);
+            format!("starting again{why}, incarnation {number}")
         }
         What::Ready { took, .. } => format!("ready after {}", words::span(*took)),
         What::Unready { why, .. } => format!("no longer ready: {}", unready(*why)),
@@ -102,15 +103,17 @@ pub(crate) fn message(record: &Record, names: &Names) -> String {
             let (rule, child) = (words::strategy(*strategy), names.name(*child));
             format!("{rule} because of {child}: {}", scope.join(", "))
         }
-        What::Exhausted {
-            child_name,
-            max,
-            period,
-            ..
-        } => format!(
-            "gives up: {child_name} needed more than {max} restarts in {}",
-            words::span(*period)
+        What::Parked { budget } => format!(
+            "parked until somebody acts: {}; supctl start brings it back",
+            exhausted(*budget)
         ),
+        What::Held { budget, span } => {
+            format!("held for {}: {}", words::span(*span), exhausted(*budget))
+        }
+        What::Released => "released".to_owned(),
+        What::Exhausted {
+            child_name, budget, ..
+        } => format!("gives up: {child_name} needed {}", exhausted(*budget)),
         What::Escalated { class, culprit } => escalated(*class, culprit.as_ref()),
         What::StartFailed { child_name, .. } => {
             format!("cannot start: {child_name} could not be started")
@@ -145,6 +148,16 @@ fn unready(why: Unready) -> String {
     }
 }
 
+/// `one restart more than 5 in 1m`.
+fn exhausted(budget: Budget) -> String {
+    format!(
+        "one restart{} more than {} in {}",
+        words::of_bucket(budget.bucket),
+        budget.max,
+        words::span(budget.period)
+    )
+}
+
 fn exited(exit: &Exit, names: &Names) -> String {
     let class = exit.class.as_str();
     let how = match (&exit.facts, exit.failure) {
@@ -175,6 +188,10 @@ fn next(decision: Decision, budget: Option<Budget>, names: &Names) -> String {
         Decision::Restart { delay } => format!(" -> restart in {}", words::span(delay)),
         Decision::StayDown => " -> stays down".to_owned(),
         Decision::Escalate => " -> one restart too many".to_owned(),
+        Decision::Park => " -> one restart too many, parked".to_owned(),
+        Decision::Hold { delay } => {
+            format!(" -> one restart too many, held for {}", words::span(delay))
+        }
         Decision::Queued => " -> its supervisor is busy and decides later".to_owned(),
         Decision::Absorbed => " -> part of what is under way".to_owned(),
         Decision::LeftAlone => " -> left alone, it is pinned".to_owned(),
@@ -186,8 +203,9 @@ fn next(decision: Decision, budget: Option<Budget>, names: &Names) -> String {
 
 fn spent(budget: Budget, names: &Names) -> String {
     format!(
-        ", {} {}/{} in {}",
+        ", {}{} {}/{} in {}",
         names.name(budget.supervisor),
+        words::of_bucket(budget.bucket),
         budget.used,
         budget.max,
         words::span(budget.period)
@@ -226,6 +244,7 @@ fn start_why(why: StartWhy, names: &Names) -> String {
         StartWhy::Restart => " (restart)".to_owned(),
         StartWhy::Group(child) => format!(" (because of {})", names.name(child)),
         StartWhy::Retry => " (another try)".to_owned(),
+        StartWhy::Released => " (released)".to_owned(),
         StartWhy::Command => " (by order)".to_owned(),
         StartWhy::Apply => " (new configuration)".to_owned(),
     }
@@ -274,6 +293,7 @@ mod tests {
             },
             budget: Some(Budget {
                 supervisor: NodeId(1),
+                bucket: None,
                 used: 1,
                 max: 5,
                 period: Duration::from_secs(60),

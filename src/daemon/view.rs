@@ -133,7 +133,7 @@ fn last_exit(seen: &Seen, at: Time, light: Light<'_>) -> Option<LastExit> {
     let mut exit = LastExit {
         class: Word::Borrowed(last.class.as_str()),
         base: Some(Word::Borrowed(last.class.as_str())),
-        family: Some(Word::Borrowed(last.class.family())),
+        family: Some(Word::Borrowed(last.class.family().as_str())),
         qualifiers: last.qualifiers.words().map(Word::Borrowed).collect(),
         ago_ms: Some(millis(at.since(last.at))),
         ts: Some(stamp::rfc3339(light.press.wall_of(last.at))),
@@ -200,6 +200,8 @@ pub(crate) fn health(snapshot: &Snapshot) -> Health {
             | State::Degraded
             | State::Stopping
             | State::Backoff
+            | State::Held
+            | State::Parked
             | State::Waiting
             | State::Unkillable
             | State::Down => false,

@@ -5,7 +5,7 @@
 //! written in this file and nowhere else in the daemon.
 
 use crate::spec::{
-    Command, ExitStatus, ProbeFault, ProbeTarget, Ready, SpawnFailure, Stage, Strategy,
+    Command, ExitStatus, Family, ProbeFault, ProbeTarget, Ready, SpawnFailure, Stage, Strategy,
 };
 use crate::tree::{Actor, Argument, Decision, How, Phase, StartWhy, StopWhy};
 use std::time::Duration;
@@ -34,6 +34,8 @@ pub(crate) fn decision(decision: Decision) -> &'static str {
         Decision::Restart { .. } => "restart",
         Decision::StayDown => "stay_down",
         Decision::Escalate => "escalate",
+        Decision::Park => "park",
+        Decision::Hold { .. } => "hold",
         Decision::Expected => "expected",
         Decision::Absorbed => "absorbed",
         Decision::LeftAlone => "left_alone",
@@ -49,6 +51,7 @@ pub(crate) fn start_why(why: StartWhy) -> &'static str {
         StartWhy::Restart => "restart",
         StartWhy::Group(_) => "group",
         StartWhy::Retry => "retry",
+        StartWhy::Released => "released",
         StartWhy::Command => "command",
         StartWhy::Apply => "apply",
     }
@@ -73,6 +76,18 @@ pub(crate) fn actor(by: Actor) -> String {
         Actor::Signal(signal) => format!("SIG{signal}"),
         Actor::Supd => "supd".to_owned(),
     }
+}
+
+/// Whose budget it was, for people: nothing for a supervisor's own window.
+pub(crate) fn of_bucket(bucket: Option<Family>) -> String {
+    bucket.map_or_else(String::new, |family| {
+        format!(" of the budget `{}`", family.as_str())
+    })
+}
+
+/// The word of a budget.
+pub(crate) fn bucket(bucket: Option<Family>) -> &'static str {
+    bucket.map_or("main", Family::as_str)
 }
 
 /// What an order was given, for people, after its verb.

@@ -8,6 +8,7 @@
 //! Everything a node shares with its neighbours is behind an `Arc`, so that a thousand services
 //! that inherit the same defaults carry them once.
 
+mod budget;
 pub mod diff;
 mod facts;
 pub mod limits;
@@ -17,6 +18,7 @@ mod service;
 mod settings;
 mod signal;
 
+pub use budget::{Budget, Family, Then};
 pub use facts::{ExitFacts, ExitStatus, ProbeFault, SpawnFailure, Stage};
 pub use node::{
     AutoShutdown, Node, Policy, Restart, Shutdown, StartMode, Strategy, Supervisor, SupervisorKind,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Supervisors and what they say about their children, in OTP's words (supervisor(3)).
 
-use super::{Backoff, Name, Service};
+use super::{Backoff, Budget, Name, Service, Then};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,6 +77,10 @@ pub struct Supervisor {
     pub policy: Policy,
     /// Restarts allowed in `period`; one more and it gives up (SEMANTICS §2).
     pub max_restarts: u32,
+    /// Families of failures that have a budget of their own, each at most once.
+    pub budgets: Arc<[Budget]>,
+    /// What follows one restart too many in the supervisor's own window.
+    pub on_exhausted: Then,
     /// The sliding window of `max_restarts`.
     pub period: Duration,
     /// Whether it ends when significant children have ended.

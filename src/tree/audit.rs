@@ -166,6 +166,7 @@ impl Tree {
         }
         // Under `otp` the rest of a group stays down when a retry is called off.
         let strict = self.policy_of(id) == Policy::Otp;
+        let blocked = self.blocked_from(id).is_some();
         for child in self.children(id) {
             let node = &self.nodes[child];
             let name = node.name();
@@ -174,7 +175,12 @@ impl Tree {
                 continue;
             }
             match node.rest() {
-                Some(Rest::Waiting { .. }) if strict || node.again.is_some() => {}
+                Some(Rest::Waiting { .. }) if strict || blocked || node.again.is_some() => {}
+                Some(Rest::Aside { until, .. }) => {
+                    if until != self.timers.get(child, Purpose::Hold) {
+                        return Err(format!("{name} is held and nobody watches the time"));
+                    }
+                }
                 Some(Rest::Waiting { .. }) => {
                     return Err(format!(
                         "{name} waits for a sibling and nothing is under way"

@@ -14,7 +14,7 @@ use super::record::{StartWhy, StopWhy, What};
 use super::supervisor::Notice;
 use super::task::{Task, TaskKind};
 use crate::spec::{self, Policy, StartMode, Supervisor, SupervisorKind};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ pub(super) fn seedling(id: NodeId, parent: Option<NodeId>, spec: spec::Node, now
             reign: Reign::Rest(Rest::Fresh),
             children: Vec::new(),
             window: Window::default(),
+            buckets: BTreeMap::new(),
+            spent: None,
             restarts: 0,
             incarnation: 0,
             task: None,
@@ -82,6 +84,7 @@ impl Tree {
     /// children, fresh back-off.
     pub(super) fn start_supervisor(&mut self, id: NodeId, why: StartWhy) {
         self.timers.clear(id, super::timers::Purpose::Backoff);
+        self.timers.clear(id, super::timers::Purpose::Hold);
         self.refresh(id);
         self.sync_children(id);
         let now = self.now;
@@ -96,6 +99,8 @@ impl Tree {
         if let Some(sup) = node.sup_mut() {
             sup.incarnation = number;
             sup.window.clear();
+            sup.buckets.clear();
+            sup.spent = None;
             sup.restarts = 0;
             sup.inbox.clear();
             sup.reign = Reign::Starting { since: now };
@@ -264,6 +269,15 @@ impl Tree {
         self.wake(id);
     }
 
+    /// Whether its supervisor need not wait for it: whoever waits for one that is put aside comes
+    /// when that comes.
+    fn is_settled(&self, child: NodeId) -> bool {
+        let node = &self.nodes[child];
+        let aside = |id| self.nodes.get(id).is_some_and(Node::is_aside);
+        node.is_settled()
+            || matches!(node.rest(), Some(Rest::Waiting { sibling }) if aside(sibling))
+    }
+
     /// Looks from where the last look ended, and at all of them before it says yes.
     fn all_settled(&mut self, id: NodeId) -> bool {
         let strict = self.policy_of(id) == Policy::Otp;
@@ -272,7 +286,7 @@ impl Tree {
         };
         let unsettled = |from: usize| {
             let rest = sup.children.iter().enumerate().skip(from);
-            let mut open = rest.filter(|(_, child)| !strict && !self.nodes[**child].is_settled());
+            let mut open = rest.filter(|(_, child)| !strict && !self.is_settled(**child));
             open.next().map(|(place, _)| place)
         };
         let found = unsettled(sup.settled_to).or_else(|| unsettled(0));

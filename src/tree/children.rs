@@ -56,6 +56,7 @@ impl Tree {
             ChildStatus::Running => self.reply(id, Outcome::Running),
             ChildStatus::Restarting => self.reply(id, Outcome::Restarting),
             ChildStatus::Stopped => {
+                self.leave_aside(child);
                 self.uproot(child);
                 self.settle_all(sup);
                 self.reply(id, Outcome::Done);
@@ -154,6 +155,7 @@ impl Tree {
                 | Rest::Off
                 | Rest::Done
                 | Rest::Failed
+                | Rest::Aside { .. }
                 | Rest::Waiting { .. },
             ) => ChildStatus::Stopped,
         }

@@ -4,7 +4,7 @@
 //! Total and exclusive: every end has exactly one class. The facts stay beside it.
 
 use super::record::Class;
-use crate::spec::{ExitStatus, Service, Signal, SpawnFailure, Stage};
+use crate::spec::{ExitStatus, Family, Service, Signal, SpawnFailure, Stage};
 
 /// fork(2), clone(2): too many processes, no memory; pipe(2), open(2): no descriptors.
 const EAGAIN: i32 = 11;
@@ -136,16 +136,16 @@ impl Class {
     }
 
     /// The family it belongs to, a closed set (SEMANTICS §5).
-    pub fn family(self) -> &'static str {
+    pub fn family(self) -> Family {
         match self {
-            Self::Requested | Self::StopTimeout => "requested",
-            Self::Clean | Self::AutoShutdown => "clean",
-            Self::StartTimeout => "hang",
-            Self::SpawnFailed | Self::Rlimit => "resource",
-            Self::ExecFailed | Self::Sandbox | Self::Config => "config",
-            Self::Escalated | Self::Crash | Self::Signal | Self::ExitCode => "fault",
-            Self::Killed | Self::Terminated => "external",
-            Self::Unavailable | Self::Tempfail => "transient",
+            Self::Requested | Self::StopTimeout => Family::Requested,
+            Self::Clean | Self::AutoShutdown => Family::Clean,
+            Self::StartTimeout => Family::Hang,
+            Self::SpawnFailed | Self::Rlimit => Family::Resource,
+            Self::ExecFailed | Self::Sandbox | Self::Config => Family::Config,
+            Self::Escalated | Self::Crash | Self::Signal | Self::ExitCode => Family::Fault,
+            Self::Killed | Self::Terminated => Family::External,
+            Self::Unavailable | Self::Tempfail => Family::Transient,
         }
     }
 }

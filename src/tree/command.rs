@@ -149,6 +149,7 @@ impl Tree {
             }
             Command::Reset(node) => self.reset(id, node),
             Command::Pin(node) => {
+                self.leave_aside(node);
                 self.nodes[node].pinned = true;
                 self.nodes[node].again = None;
                 self.spare_from_task(node);
@@ -244,10 +245,17 @@ impl Tree {
             ChildStatus::Restarting if strict => return self.reply(id, Outcome::Restarting),
             ChildStatus::Restarting | ChildStatus::Stopped => {}
         }
+        let mut start = vec![child];
+        if self.nodes[child].is_aside() {
+            // Whoever waits for it comes with it.
+            let waits = Some(Rest::Waiting { sibling: child });
+            let others = self.children(sup).into_iter();
+            start.extend(others.filter(|id| self.nodes[*id].rest() == waits));
+        }
         self.welcome(child);
         let kind = TaskKind::Start { child, id };
         let mut task = Task::new(kind, StopWhy::Supervisor, StartWhy::Command);
-        task.start = vec![child];
+        task.start = start;
         self.begin(sup, task);
     }
 
@@ -267,6 +275,7 @@ impl Tree {
 
     /// Whatever kept a node down is forgotten.
     fn welcome(&mut self, node: NodeId) {
+        self.forget_aside(node);
         let entry = &mut self.nodes[node];
         entry.stopped_by = None;
         entry.disabled = false;
@@ -308,6 +317,7 @@ impl Tree {
             return;
         }
         self.interrupt_task(sup, node);
+        self.leave_aside(node);
         self.stop(node, StopWhy::Command(by));
     }
 
@@ -405,7 +415,7 @@ impl Tree {
         // Those that are to stay down are not touched, unless they were named.
         let touched: Vec<_> = scope
             .into_iter()
-            .filter(|child| self.is_wanted(*child))
+            .filter(|child| self.is_wanted(*child) && !self.nodes[*child].is_aside())
             .collect();
         task.stop.clone_from(&touched);
         task.start = touched;
@@ -420,7 +430,11 @@ impl Tree {
         for sup in [Some(node), parent].into_iter().flatten() {
             if let Some(state) = self.nodes[sup].sup_mut() {
                 state.window.clear();
+                state.buckets.clear();
             }
+        }
+        if self.nodes[node].is_aside() {
+            self.bring_back(node);
         }
         if waits {
             if let Some(sup) = parent.filter(|sup| self.task(*sup).is_some()) {

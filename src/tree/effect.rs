@@ -4,7 +4,7 @@
 
 use super::event::{CommandId, Outcome, RunId};
 use super::record::{Culprit, Record};
-use crate::spec::{Command, Name, Probe, Scope, Service, Signal};
+use crate::spec::{Command, Family, Name, Probe, Scope, Service, Signal};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,6 +104,8 @@ pub enum Halt {
 pub enum Defeat {
     /// One restart too many.
     Exhausted {
+        /// The family whose budget it was; `None`: its own window.
+        bucket: Option<Family>,
         /// Restarts allowed.
         max: u32,
         /// Within this time.

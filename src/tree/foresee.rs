@@ -255,6 +255,9 @@ impl Watch {
             | What::Unready { .. }
             | What::Decided { .. }
             | What::Backoff { .. }
+            | What::Parked { .. }
+            | What::Held { .. }
+            | What::Released
             | What::Unkillable { .. }
             | What::SupervisorStarting { .. }
             | What::SupervisorStopped { .. }

@@ -34,7 +34,7 @@ impl Tree {
     }
 
     /// Whether the restart of its group stops this child. What is down already is not touched.
-    fn group_stops(&self, id: NodeId) -> bool {
+    pub(super) fn group_stops(&self, id: NodeId) -> bool {
         self.policy_above(id) == Policy::Otp || !self.nodes[id].pinned
     }
 
@@ -141,9 +141,14 @@ impl Tree {
         self.task_step(sup);
     }
 
-    /// The operator has called a retry off: the rest of the group need not wait for it (default
-    /// policy).
-    pub(super) fn resume_group(&mut self, sup: NodeId) {
+    /// The operator has called a retry off, or somebody is no longer put aside: the rest of the
+    /// group need not wait for it (default policy).
+    pub(super) fn resume_group(&mut self, sup: NodeId, why: StartWhy) {
+        let retries = |id: &NodeId| matches!(self.nodes[*id].rest(), Some(Rest::Retrying { .. }));
+        if self.children(sup).iter().any(retries) {
+            // Whoever waits is started with that one.
+            return;
+        }
         let waiting = |id: &NodeId| matches!(self.nodes[*id].rest(), Some(Rest::Waiting { .. }));
         let start: Vec<_> = self.children(sup).into_iter().filter(waiting).collect();
         if self.task(sup).is_some() {
@@ -155,7 +160,7 @@ impl Tree {
         if start.is_empty() {
             return;
         }
-        let mut task = Task::new(TaskKind::Boot, StopWhy::Supervisor, StartWhy::Boot);
+        let mut task = Task::new(TaskKind::Boot, StopWhy::Supervisor, why);
         task.start = start;
         self.begin(sup, task);
     }

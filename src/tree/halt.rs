@@ -51,8 +51,16 @@ impl Tree {
             let culprit = culprit.map(Box::new);
             return self.halt(Halt::AutoShutdown { code, culprit });
         }
-        let (max, period) = (self.spec.root.max_restarts, self.spec.root.period);
-        self.gave_up(Defeat::Exhausted { max, period }, culprit);
+        let (bucket, max, period) = match sup.spent {
+            Some(spent) => (spent.bucket, spent.max, spent.period),
+            None => (None, self.spec.root.max_restarts, self.spec.root.period),
+        };
+        let why = Defeat::Exhausted {
+            bucket,
+            max,
+            period,
+        };
+        self.gave_up(why, culprit);
     }
 
     fn gave_up(&mut self, why: Defeat, culprit: Option<Culprit>) {

@@ -73,6 +73,7 @@ impl Tree {
         if self.nodes[id].leaving {
             return;
         }
+        self.leave_aside(id);
         self.nodes[id].leaving = true;
         self.nodes[id].again = None;
         self.take_names(id);

@@ -18,6 +18,7 @@
 mod answer;
 mod applying;
 mod arena;
+mod aside;
 mod audit;
 mod backoff;
 mod boot;

@@ -19,11 +19,11 @@
 use super::event::{Actor, NodeId, Time};
 use super::intensity::Window;
 use super::qualifier::Qualifiers;
-use super::record::{Class, Culprit, Seq, StartWhy, StopWhy, Unready};
+use super::record::{Budget, Class, Culprit, Seq, StartWhy, StopWhy, Unready};
 use super::supervisor::Message;
 use super::task::Task;
-use crate::spec::{self, ExitFacts, Name, ProbeFault, SpawnFailure};
-use std::collections::VecDeque;
+use crate::spec::{self, ExitFacts, Family, Name, ProbeFault, SpawnFailure};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// A node without a process, and what happens next.
@@ -39,7 +39,13 @@ pub(super) enum Rest {
     Done,
     /// A start by hand failed; nothing is tried again (`otp`).
     Failed,
-    /// Its group starts again; it is the turn of another one.
+    /// Its budget is used up: not restarted until this time (it is held), or, without one, until
+    /// somebody acts (it is parked).
+    Aside {
+        until: Option<Time>,
+        bucket: Option<Family>,
+    },
+    /// Its group starts again and it is the turn of another one, or that one is put aside.
     Waiting { sibling: NodeId },
     /// Started again when this time has come.
     Backoff { until: Time, cause: Option<Seq> },
@@ -148,6 +154,10 @@ pub(super) struct Sup {
     /// In start order.
     pub(super) children: Vec<NodeId>,
     pub(super) window: Window,
+    /// The windows of families that have a budget of their own.
+    pub(super) buckets: BTreeMap<Family, Window>,
+    /// The budget it gave up for.
+    pub(super) spent: Option<Budget>,
     /// Restarts recorded since this incarnation began.
     pub(super) restarts: u32,
     /// How many times it was started.
@@ -293,6 +303,11 @@ impl Node {
         }
     }
 
+    /// Whether its budget is used up and it is parked or held.
+    pub(super) fn is_aside(&self) -> bool {
+        matches!(self.rest(), Some(Rest::Aside { .. }))
+    }
+
     pub(super) fn is_up(&self) -> bool {
         match &self.body {
             Body::Service(life) => matches!(life, Life::Up(_)),
@@ -308,9 +323,13 @@ impl Node {
     /// Whether it counts as active for `all_significant`: not stopped, in OTP's sense.
     pub(super) fn is_active(&self) -> bool {
         match self.rest() {
-            None | Some(Rest::Backoff { .. } | Rest::Retrying { .. } | Rest::Waiting { .. }) => {
-                true
-            }
+            None
+            | Some(
+                Rest::Backoff { .. }
+                | Rest::Retrying { .. }
+                | Rest::Waiting { .. }
+                | Rest::Aside { .. },
+            ) => true,
             Some(Rest::Fresh | Rest::Stopped | Rest::Off | Rest::Done | Rest::Failed) => false,
         }
     }
@@ -321,7 +340,7 @@ impl Node {
             return true;
         }
         match self.rest() {
-            Some(Rest::Done | Rest::Stopped) => true,
+            Some(Rest::Done | Rest::Stopped | Rest::Aside { .. }) => true,
             Some(Rest::Fresh) => self.disabled,
             Some(
                 Rest::Off

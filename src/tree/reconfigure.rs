@@ -242,6 +242,10 @@ impl Tree {
         if self.is_going_down(sup) {
             return work.gone.iter().for_each(|child| self.retire(*child));
         }
+        for child in &work.changed {
+            // Somebody has acted.
+            self.forget_aside(*child);
+        }
         let restarted = self.restart_set(sup, &work.changed);
         for child in restarted.iter().chain(&work.added) {
             if self.is_wanted(*child) {
@@ -290,7 +294,8 @@ impl Tree {
                 first.map_or_else(Vec::new, |first| self.scope_of(sup, *first))
             }
         };
-        set.retain(|id| !self.nodes[*id].leaving && self.is_wanted(*id));
+        let stays = |node: &super::node::Node| node.leaving || node.is_aside();
+        set.retain(|id| !stays(&self.nodes[*id]) && self.is_wanted(*id));
         set.sort_by_key(|id| self.nodes[*id].place);
         set
     }

@@ -6,7 +6,9 @@
 
 use super::event::{Actor, NodeId, RunId, Time};
 use super::qualifier::Qualifiers;
-use crate::spec::{ExitFacts, ExitStatus, Name, ProbeFault, Signal, SpawnFailure, Strategy};
+use crate::spec::{
+    ExitFacts, ExitStatus, Family, Name, ProbeFault, Signal, SpawnFailure, Strategy,
+};
 use std::time::Duration;
 
 /// A record's number: dense, rising, never reused while the daemon lives.
@@ -130,11 +132,23 @@ pub enum What {
         child: NodeId,
         /// Its name.
         child_name: Name,
-        /// Restarts allowed.
-        max: u32,
-        /// Within this time.
-        period: Duration,
+        /// The budget.
+        budget: Budget,
     },
+    /// `service.parked`: its budget is used up; it is not restarted until somebody acts.
+    Parked {
+        /// That budget.
+        budget: Budget,
+    },
+    /// `service.held`: its budget is used up; it is not restarted for a time.
+    Held {
+        /// That budget.
+        budget: Budget,
+        /// For this long.
+        span: Duration,
+    },
+    /// `service.released`: it is no longer parked or held, and its budget is empty again.
+    Released,
     /// `supervisor.escalated`: a supervisor ended by itself; its own supervisor decides.
     Escalated {
         /// `escalated` or `auto_shutdown`.
@@ -254,6 +268,13 @@ pub enum Decision {
     StayDown,
     /// It was one too many: the supervisor gives up.
     Escalate,
+    /// It was one too many: it is parked.
+    Park,
+    /// It was one too many: it is held.
+    Hold {
+        /// For this long.
+        delay: Duration,
+    },
     /// It was asked for.
     Expected,
     /// It was found dead when it was to be stopped: part of what is already under way.
@@ -271,6 +292,8 @@ pub enum Decision {
 pub struct Budget {
     /// Whose.
     pub supervisor: NodeId,
+    /// The family it is for; `None`: the supervisor's own window.
+    pub bucket: Option<Family>,
     /// Restarts in the window, this one included.
     pub used: u32,
     /// Restarts allowed.
@@ -358,6 +381,8 @@ pub enum StartWhy {
     Group(NodeId),
     /// A failed start is tried again.
     Retry,
+    /// It is no longer parked, held or pinned, or was waiting for one that was.
+    Released,
     /// By order.
     Command,
     /// The configuration asks for it.

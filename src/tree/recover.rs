@@ -9,9 +9,16 @@ use super::intensity::Verdict;
 use super::node::{Ending, Rest};
 use super::record::{Budget, Class, Decision, Seq, StartWhy, What};
 use super::timers::Purpose;
-use crate::spec::Policy;
+use crate::spec::{Family, Policy, Then};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// A budget that is used up, and what follows.
+#[derive(Debug, Clone, Copy)]
+struct Overdraft {
+    budget: Budget,
+    then: Then,
+}
 
 impl Tree {
     /// A restart is called for: record it, compare, and only then touch anybody.
@@ -24,10 +31,7 @@ impl Tree {
         self.incident = self.nodes[child].incident;
         let budget = match self.count(sup, child, class) {
             Ok(budget) => budget,
-            Err(budget) => {
-                self.conclude(child, cause, Decision::Escalate, Some(budget));
-                return self.give_up(sup, child, budget);
-            }
+            Err(overdraft) => return self.overdrawn(child, overdraft, why),
         };
         let delay = self.draw_delay(sup, child, class);
         self.conclude(child, cause, Decision::Restart { delay }, budget);
@@ -45,12 +49,33 @@ impl Tree {
         self.wait_backoff(child, delay);
     }
 
+    /// One restart too many: what does the budget say about that?
+    fn overdrawn(&mut self, child: NodeId, overdraft: Overdraft, why: StartWhy) {
+        let cause = self.last_end(child).1;
+        let Overdraft { budget, then } = overdraft;
+        let (decision, span) = match then {
+            Then::Escalate => {
+                self.conclude(child, cause, Decision::Escalate, Some(budget));
+                return self.give_up(budget.supervisor, child, budget);
+            }
+            Then::Park => (Decision::Park, None),
+            Then::Hold(delay) => (Decision::Hold { delay }, Some(delay)),
+        };
+        self.conclude(child, cause, decision, Some(budget));
+        if self.nodes[child].is_unkillable() {
+            // The kernel holds it already; what comes after that is counted again.
+            self.nodes[child].again = Some(why);
+            return;
+        }
+        self.put_aside(child, budget, span);
+    }
+
     /// A pinned child has failed: it stays down, and nobody waits for it.
     fn leave_alone(&mut self, sup: NodeId, child: NodeId) {
         if !self.nodes[child].is_unkillable() {
             self.nodes[child].set_rest(Rest::Off);
         }
-        self.resume_group(sup);
+        self.resume_group(sup, StartWhy::Boot);
         self.settle_all(sup);
     }
 
@@ -105,12 +130,12 @@ impl Tree {
     }
 
     /// Takes a token. `Ok(None)`: this failure is not counted again.
-    pub(super) fn count(
+    fn count(
         &mut self,
         sup: NodeId,
         child: NodeId,
         class: Class,
-    ) -> Result<Option<Budget>, Budget> {
+    ) -> Result<Option<Budget>, Overdraft> {
         let Some(spec) = self.sup_spec(sup).map(Arc::clone) else {
             return Ok(None);
         };
@@ -118,25 +143,47 @@ impl Tree {
             return Ok(None);
         }
         let culprit = self.culprit_of(child);
+        let family = self.family_of_end(child, class);
+        let own = spec.budgets.iter().find(|own| own.family == family);
+        let own = own.filter(|_| spec.policy == Policy::Supd);
+        let (max, period, then) = match (own, spec.policy) {
+            (Some(own), _) => (own.limit, own.period, own.then),
+            (None, Policy::Supd) => (spec.max_restarts, spec.period, spec.on_exhausted),
+            (None, Policy::Otp) => (spec.max_restarts, spec.period, Then::Escalate),
+        };
         let now = self.now;
         let Some(state) = self.nodes[sup].sup_mut() else {
             return Ok(None);
         };
         state.restarts = state.restarts.saturating_add(1);
         state.culprit = culprit;
-        let verdict = state.window.record(now, spec.max_restarts, spec.period);
+        let bucket = own.map(|own| own.family);
+        let window = match bucket {
+            None => &mut state.window,
+            Some(family) => state.buckets.entry(family).or_default(),
+        };
+        let verdict = window.record(now, max, period);
         let (Verdict::Within(used) | Verdict::Exceeded(used)) = verdict;
-        let (max, period) = (spec.max_restarts, spec.period);
         let budget = Budget {
             supervisor: sup,
+            bucket,
             used,
             max,
             period,
         };
         match verdict {
             Verdict::Within(_) => Ok(Some(budget)),
-            Verdict::Exceeded(_) => Err(budget),
+            Verdict::Exceeded(_) => Err(Overdraft { budget, then }),
         }
+    }
+
+    /// A supervisor's end belongs to the family of its cause.
+    fn family_of_end(&self, child: NodeId, class: Class) -> Family {
+        let culprit = match class {
+            Class::Escalated | Class::AutoShutdown => self.culprit_of(child),
+            _of_its_own => None,
+        };
+        culprit.map_or(class, |culprit| culprit.class).family()
     }
 
     /// A spawn that fails for want of resources is the host's fault: it counts once per
@@ -186,16 +233,17 @@ impl Tree {
     /// One restart too many: the supervisor stops its children and ends.
     pub(super) fn give_up(&mut self, sup: NodeId, child: NodeId, budget: Budget) {
         let child_name = Arc::clone(self.nodes[child].name());
-        let Budget { max, period, .. } = budget;
         let seq = self.record(
             sup,
             What::Exhausted {
                 child,
                 child_name,
-                max,
-                period,
+                budget,
             },
         );
+        if let Some(state) = self.nodes[sup].sup_mut() {
+            state.spent = Some(budget);
+        }
         self.cause = Some(seq);
         if !self.nodes[child].is_unkillable() {
             self.nodes[child].set_rest(Rest::Off);

@@ -45,6 +45,7 @@ impl Tree {
     /// Starts a service that is at rest.
     pub(super) fn start_service(&mut self, id: NodeId, why: StartWhy) {
         self.timers.clear(id, Purpose::Backoff);
+        self.timers.clear(id, Purpose::Hold);
         let life = self.take_life();
         let node = &mut self.nodes[id];
         node.starts += 1;

@@ -38,6 +38,10 @@ pub enum State {
     Stopped,
     /// Waits before the next start.
     Backoff,
+    /// Its budget is used up; it is started again later.
+    Held,
+    /// Its budget is used up; it is not started until somebody acts.
+    Parked,
     /// Waits for a sibling of its group.
     Waiting,
     /// SIGKILL has no effect.
@@ -83,6 +87,8 @@ impl State {
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",
             Self::Backoff => "backoff",
+            Self::Held => "held",
+            Self::Parked => "parked",
             Self::Waiting => "waiting",
             Self::Unkillable => "unkillable",
             Self::Done => "done",
@@ -205,6 +211,7 @@ impl Tree {
             .map(|(sup, spec)| (sup.restarts, sup.window.used(self.now, spec.period)));
         let (next_start, waiting_for) = match node.rest() {
             Some(Rest::Backoff { until, .. }) => (Some(until), None),
+            Some(Rest::Aside { until, .. }) => (until, None),
             Some(Rest::Waiting { sibling }) => (None, Some(sibling)),
             Some(
                 Rest::Fresh
@@ -277,6 +284,8 @@ impl Tree {
             | State::Degraded
             | State::Stopping
             | State::Backoff
+            | State::Held
+            | State::Parked
             | State::Waiting
             | State::Unkillable
             | State::Down => false,
@@ -293,6 +302,8 @@ fn state_at_rest(rest: Rest, down: State) -> State {
     match rest {
         Rest::Fresh | Rest::Stopped | Rest::Off | Rest::Failed => down,
         Rest::Done => State::Done,
+        Rest::Aside { until: Some(_), .. } => State::Held,
+        Rest::Aside { until: None, .. } => State::Parked,
         Rest::Waiting { .. } => State::Waiting,
         Rest::Backoff { .. } | Rest::Retrying { .. } => State::Backoff,
     }

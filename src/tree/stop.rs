@@ -58,7 +58,11 @@ impl Tree {
     }
 
     fn stop_at_rest(&mut self, id: NodeId, rest: Rest, why: StopWhy) {
+        if matches!((rest, why), (Rest::Aside { .. }, StopWhy::Group(_))) {
+            return self.notify(id, Notice::Stopped);
+        }
         self.timers.clear(id, Purpose::Backoff);
+        self.timers.clear(id, Purpose::Hold);
         let done = matches!(rest, Rest::Done | Rest::Stopped);
         let going_down = matches!(why, StopWhy::Supervisor | StopWhy::Shutdown);
         let stays = matches!(why, StopWhy::Group(_)) && !self.group_starts(id);

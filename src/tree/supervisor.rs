@@ -173,6 +173,7 @@ impl Tree {
     pub(super) fn on_timer(&mut self, node: NodeId, purpose: Purpose) {
         match purpose {
             Purpose::Backoff => self.on_backoff_timer(node),
+            Purpose::Hold => self.bring_back(node),
             Purpose::Group => self.on_group_timer(node),
             Purpose::Start => self.on_start_timer(node),
             Purpose::After => self.become_ready(node),
@@ -290,7 +291,7 @@ impl Tree {
                 }
             }
             Message::Retry(child) => self.retry(sup, child),
-            Message::Resume => self.resume_group(sup),
+            Message::Resume => self.resume_group(sup, StartWhy::Released),
             Message::Call(call) => self.perform_call(sup, call),
         }
     }
@@ -300,7 +301,7 @@ impl Tree {
         let rest = self.nodes.get(child).and_then(super::node::Node::rest);
         let Some(Rest::Retrying { cause }) = rest else {
             if self.policy_of(sup) == Policy::Supd {
-                self.resume_group(sup);
+                self.resume_group(sup, StartWhy::Boot);
             }
             return;
         };

@@ -45,6 +45,8 @@ pub(super) enum TaskKind {
     Add { child: NodeId, id: CommandId },
     /// The configuration has changed.
     Apply,
+    /// A child is put aside, and with it whom the strategy names.
+    Aside,
     /// All children are stopped, then the supervisor is down.
     Terminate,
 }
@@ -172,7 +174,11 @@ impl Tree {
             | TaskKind::Start { id, .. }
             | TaskKind::Stop { id, .. }
             | TaskKind::Add { id, .. } => self.reply(id, outcome),
-            TaskKind::Boot | TaskKind::Recover { .. } | TaskKind::Apply | TaskKind::Terminate => {}
+            TaskKind::Boot
+            | TaskKind::Recover { .. }
+            | TaskKind::Apply
+            | TaskKind::Aside
+            | TaskKind::Terminate => {}
         }
     }
 
@@ -272,6 +278,13 @@ impl Tree {
             }
         }
         start.retain(|id| self.group_starts(*id));
+        let named = matches!(
+            self.task(sup).map(|task| &task.kind),
+            Some(TaskKind::Start { .. } | TaskKind::Add { .. })
+        );
+        if !named {
+            self.without_blocked(sup, &mut start);
+        }
         start.sort_by_key(|id| std::cmp::Reverse(self.nodes[*id].place));
         if let Some(task) = self.task_mut(sup) {
             task.stage = Stage::Starting;
@@ -316,6 +329,7 @@ impl Tree {
                 | TaskKind::Stop { .. }
                 | TaskKind::Add { .. }
                 | TaskKind::Apply
+                | TaskKind::Aside
                 | TaskKind::Terminate => why,
             };
             self.start(child, why);

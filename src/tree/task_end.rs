@@ -79,6 +79,7 @@ impl Tree {
             | TaskKind::Recover { .. }
             | TaskKind::Stop { .. }
             | TaskKind::Apply
+            | TaskKind::Aside
             | TaskKind::Terminate => {}
         }
         for child in task.start.iter().rev() {
@@ -152,7 +153,11 @@ impl Tree {
             | TaskKind::Start { id, .. }
             | TaskKind::Stop { id, .. }
             | TaskKind::Add { id, .. } => self.end_command(id, end),
-            TaskKind::Boot | TaskKind::Recover { .. } | TaskKind::Apply | TaskKind::Terminate => {}
+            TaskKind::Boot
+            | TaskKind::Recover { .. }
+            | TaskKind::Apply
+            | TaskKind::Aside
+            | TaskKind::Terminate => {}
         }
         self.task_over(sup);
     }

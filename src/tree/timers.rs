@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) enum Purpose {
     /// A back-off is over.
     Backoff,
+    /// A budget that was used up has had its rest.
+    Hold,
     /// A group has waited long enough between its stop and its start.
     Group,
     /// A start has taken too long.

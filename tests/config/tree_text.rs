@@ -2,7 +2,7 @@
 //! A tree as text for people: what the snapshots of `tests/config.rs` show.
 
 use std::fmt::Write as _;
-use supd::spec::{EnvValue, Node, Service, Supervisor, Tree};
+use supd::spec::{EnvValue, Node, Service, Supervisor, Then, Tree};
 
 /// The settings and the tree, one fact a line.
 pub(crate) fn tree_text(tree: &Tree) -> String {
@@ -33,6 +33,14 @@ fn supervisor(out: &mut String, s: &Supervisor, depth: usize) {
     )
     .expect("a string");
     writeln!(out, "{pad}  backoff {:?}", s.backoff).expect("a string");
+    if !s.budgets.is_empty() || s.on_exhausted != Then::Escalate {
+        writeln!(out, "{pad}  then {:?}", s.on_exhausted).expect("a string");
+    }
+    for own in s.budgets.iter() {
+        let family = own.family.as_str();
+        let (limit, period, then) = (own.limit, own.period, own.then);
+        writeln!(out, "{pad}  {family} {limit}/{period:?} {then:?}").expect("a string");
+    }
     for child in &s.children {
         match child {
             Node::Supervisor(inner) => supervisor(out, inner, depth + 1),

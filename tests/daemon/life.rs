@@ -372,6 +372,45 @@ fn fault_22_without_descriptors_starts_fail_and_the_daemon_lives() {
 }
 
 #[test]
+fn a_budget_parks_and_holds_and_says_so() {
+    let mut supd = Supd::start(
+        "[supervisor.root]\nchildren = [\"g\", \"h\", \"good\"]\n\
+         [supervisor.g]\nbudgets = { config = { limit = \"1/60s\", then = \"park\" } }\n\
+         children = [\"bad\"]\n\
+         [supervisor.h]\nmax_restarts = 0\non_exhausted = { hold = \"1h\" }\n\
+         children = [\"weak\"]\n\
+         [service.bad]\ncommand = \"CHILD exit 78\"\nbackoff = \"none\"\n\
+         [service.weak]\ncommand = \"CHILD exit 1\"\n\
+         [service.good]\ncommand = \"CHILD sleep forever\"",
+    );
+    supd.all(&["service.parked", "service.held"]);
+    let told = |kind: &str| {
+        let found = supd.events.iter().find(|e| e["kind"] == kind);
+        found.expect("it was told").clone()
+    };
+    let (parked, held) = (told("service.parked"), told("service.held"));
+    let budget = &parked["budget"];
+    assert_eq!(
+        (&parked["node"], &budget["bucket"], &budget["used"]),
+        (&"bad".into(), &"config".into(), &2.into())
+    );
+    assert_eq!(
+        (&held["node"], &held["delay_ms"]),
+        (&"weak".into(), &3_600_000.into())
+    );
+    assert_eq!(supd.node("bad")["state"], "parked");
+    let weak = supd.node("weak");
+    assert_eq!(weak["state"], "held");
+    assert!(weak["delay_ms"].as_u64() > Some(3_500_000), "{weak}");
+    assert_eq!(supd.node("good")["state"], "ready");
+    assert_eq!(supd.get("/v1/health").1["status"], "degraded");
+    let (_, reply) = supd.post("/v1/nodes/weak/reset", "");
+    assert_eq!(reply["ok"], true, "{reply}");
+    assert_eq!(supd.event("service.released", "weak")["node"], "weak");
+    assert_eq!(supd.event("service.starting", "weak")["why"], "released");
+}
+
+#[test]
 fn fault_35_a_stop_wins_over_a_restart_that_waits() {
     let mut supd = Supd::start(
         "[supervisor.root]\nmax_restarts = 1000\n\

@@ -120,6 +120,9 @@ impl Reporter {
             | What::Stopping { .. }
             | What::Signalled { .. }
             | What::Backoff { .. }
+            | What::Parked { .. }
+            | What::Held { .. }
+            | What::Released
             | What::Unkillable { .. }
             | What::Added
             | What::Removed
@@ -157,6 +160,8 @@ impl Reporter {
                 Decision::Restart { .. }
                 | Decision::StayDown
                 | Decision::Escalate
+                | Decision::Park
+                | Decision::Hold { .. }
                 | Decision::LeftAlone
                 | Decision::Done,
                 Phase::Ready | Phase::Stopping,

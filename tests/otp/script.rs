@@ -387,6 +387,8 @@ fn is_up(view: &NodeView) -> bool {
         | State::Stopping
         | State::Stopped
         | State::Backoff
+        | State::Held
+        | State::Parked
         | State::Waiting
         | State::Unkillable
         | State::Done

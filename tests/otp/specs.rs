@@ -10,7 +10,7 @@ use std::time::Duration;
 use supd::spec::{
     AutoShutdown, Backoff, ChildLines, Command, ExitCodePolicy, LogLevel, Node, Policy, Process,
     Ready, Restart, Scope, Service, ServiceKind, Settings, Shutdown, Signal, SocketSpec, StartMode,
-    Stop, StopStep, Strategy, Supervisor, SupervisorKind, Tree,
+    Stop, StopStep, Strategy, Supervisor, SupervisorKind, Then, Tree,
 };
 
 /// A whole tree.
@@ -49,6 +49,8 @@ pub(crate) fn supervisor(spec: &Spec, ready: &Ready) -> Supervisor {
         policy: Policy::Otp,
         max_restarts: spec.intensity,
         period: Duration::from_millis(spec.period_ms),
+        budgets: Arc::from([]),
+        on_exhausted: Then::Escalate,
         auto_shutdown: match spec.auto_shutdown.unwrap_or(AutoShutdownName::Never) {
             AutoShutdownName::Never => AutoShutdown::Never,
             AutoShutdownName::AnySignificant => AutoShutdown::AnySignificant,

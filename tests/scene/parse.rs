@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use supd::spec::{
-    AutoShutdown, Backoff, BackoffCurve, ChildLines, Command, ExitCodePolicy, Jitter, LogLevel,
-    Node, Policy, Probe, ProbeTarget, Process, Ready, Reload, Restart, Scope, Service, ServiceKind,
-    Settings, Shutdown, Signal, SocketSpec, StartMode, Stop, StopStep, Strategy, Supervisor,
-    SupervisorKind, Tree,
+    AutoShutdown, Backoff, BackoffCurve, Budget, ChildLines, Command, ExitCodePolicy, Family,
+    Jitter, LogLevel, Node, Policy, Probe, ProbeTarget, Process, Ready, Reload, Restart, Scope,
+    Service, ServiceKind, Settings, Shutdown, Signal, SocketSpec, StartMode, Stop, StopStep,
+    Strategy, Supervisor, SupervisorKind, Then, Tree,
 };
 
 /// The whole tree; its root is called `root`.
@@ -86,6 +86,8 @@ fn supervisor(name: &str, words: &mut Vec<&str>, above: Policy) -> Supervisor {
         period: Duration::from_secs(60),
         auto_shutdown: AutoShutdown::Never,
         backoff: backoff(),
+        budgets: Arc::from([]),
+        on_exhausted: Then::Escalate,
         kind: SupervisorKind::Tree,
         children: Vec::new(),
     };
@@ -103,6 +105,12 @@ fn supervisor(name: &str, words: &mut Vec<&str>, above: Policy) -> Supervisor {
             "transient" => sup.restart = Restart::Transient,
             "temporary" => sup.restart = Restart::Temporary,
             "significant" => sup.significant = true,
+            "park" => sup.on_exhausted = Then::Park,
+            hold if hold.starts_with("hold=") => sup.on_exhausted = then(hold),
+            budget if budget.starts_with("budget:") => {
+                let more = own_budget(budget);
+                sup.budgets = sup.budgets.iter().copied().chain([more]).collect();
+            }
             "at_once" => sup.backoff = Arc::new(Backoff::None),
             limit => {
                 let (max, period) = limit.split_once('/').expect("N/TIME");
@@ -118,6 +126,28 @@ fn supervisor(name: &str, words: &mut Vec<&str>, above: Policy) -> Supervisor {
         });
     }
     sup
+}
+
+/// `park`, `escalate`, `hold=5s`.
+fn then(word: &str) -> Then {
+    match word.split_once('=') {
+        Some(("hold", time)) => Then::Hold(span(time)),
+        _ if word == "park" => Then::Park,
+        _ => Then::Escalate,
+    }
+}
+
+/// `budget:config:2/60s:park`.
+fn own_budget(word: &str) -> Budget {
+    let parts: Vec<&str> = word.split(':').collect();
+    let family = Family::ALL.into_iter().find(|f| f.as_str() == parts[1]);
+    let (limit, period) = parts[2].split_once('/').expect("N/TIME");
+    Budget {
+        family: family.expect("a family"),
+        limit: limit.parse().expect("a number"),
+        period: span(period),
+        then: then(parts.get(3).unwrap_or(&"escalate")),
+    }
 }
 
 fn service(text: &str) -> Service {

@@ -44,8 +44,13 @@ pub(super) fn effect(effect: &Effect, scene: &Scene) -> Option<String> {
 
 fn defeat(why: Defeat) -> String {
     match why {
-        Defeat::Exhausted { max, period } => {
-            format!("gave up, more than {max} in {}", short(period))
+        Defeat::Exhausted {
+            bucket,
+            max,
+            period,
+        } => {
+            let of = bucket.map_or(String::new(), |family| format!("{} ", family.as_str()));
+            format!("gave up, {of}more than {max} in {}", short(period))
         }
         Defeat::StartFailed => "could not be started".to_owned(),
     }
@@ -107,16 +112,17 @@ fn record_line(record: &Record, scene: &Scene) -> Option<String> {
             format!("{strategy}: {}", scope.join(" "))
         }
         What::Exhausted {
-            child_name,
-            max,
-            period,
-            ..
+            child_name, budget, ..
         } => {
             format!(
-                "gives up: {child_name}, more than {max} in {}",
-                short(*period)
+                "gives up: {child_name}, more than {} in {}",
+                budget.max,
+                short(budget.period)
             )
         }
+        What::Parked { .. } => "is parked".to_owned(),
+        What::Held { span, .. } => format!("is held for {}", short(*span)),
+        What::Released => "is released".to_owned(),
         What::Escalated { class, culprit } => {
             let culprit = culprit.as_ref();
             let of = culprit.map_or(String::new(), |c| format!(", because of {}", c.name));
@@ -166,12 +172,19 @@ fn failed(failure: SpawnFailure) -> String {
 }
 
 fn decided(decision: Decision, budget: Option<Budget>) -> Option<String> {
-    let used = budget.map_or(String::new(), |b| format!(" {}/{}", b.used, b.max));
+    let used = budget.map_or(String::new(), |b| {
+        let of = b
+            .bucket
+            .map_or(String::new(), |f| format!(" {}", f.as_str()));
+        format!("{of} {}/{}", b.used, b.max)
+    });
     Some(match decision {
         Decision::Restart { delay } if delay.is_zero() => format!("restart{used}"),
         Decision::Restart { delay } => format!("restart in {}{used}", short(delay)),
         Decision::StayDown => "stays down".to_owned(),
         Decision::Escalate => format!("one too many{used}"),
+        Decision::Park => format!("one too many{used}: park"),
+        Decision::Hold { delay } => format!("one too many{used}: hold for {}", short(delay)),
         Decision::Expected => return None,
         Decision::Absorbed => "part of what is under way".to_owned(),
         Decision::LeftAlone => "left alone".to_owned(),
@@ -186,6 +199,7 @@ fn start_why(why: StartWhy, scene: &Scene) -> String {
         StartWhy::Restart => " again".to_owned(),
         StartWhy::Group(child) => format!(" because of {}", name(child, scene)),
         StartWhy::Retry => ", another try".to_owned(),
+        StartWhy::Released => ", released".to_owned(),
         StartWhy::Command => " by order".to_owned(),
         StartWhy::Apply => " by the configuration".to_owned(),
     }

@@ -42,6 +42,12 @@ const SERVICE_STATES: &[State] = &[
     ),
     ("ready, temporary", "one_for_one [a(temporary) b];"),
     ("ready, added at run time", "one_for_one [b]; add root a;"),
+    ("parked", "one_for_one 0/9s park [a b]; exit a 1;"),
+    ("held", "one_for_one 0/9s hold=9s [a b]; exit a 1;"),
+    (
+        "waiting for one that is parked",
+        "rest_for_one 0/9s park [b a]; exit b 1;",
+    ),
     ("ready, pinned", "one_for_one [a b]; pin a;"),
     (
         "ready, its command to reload runs",
@@ -240,6 +246,10 @@ const SUPERVISOR_STATES: &[State] = &[
     (
         "stopping, could not start, otp",
         "otp one_for_one [g: one_for_one [a(deaf) c] b]; stop g; wait 5s; fail c 1; start g;",
+    ),
+    (
+        "stopping the others of one that is held",
+        "one_for_one [g: one_for_all 0/9s hold=9s [a c(deaf)] b]; exit a 1;",
     ),
     (
         "stopping, leaves",

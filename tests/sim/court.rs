@@ -272,6 +272,9 @@ impl Court {
             What::Command { by, .. } => self.command_recorded(fact, *by),
             What::Strategy { child, scope, .. } => self.scope_recorded(*child, scope),
             What::Backoff { .. }
+            | What::Parked { .. }
+            | What::Held { .. }
+            | What::Released
             | What::Changed
             | What::ShuttingDown { .. }
             | What::Health { .. }

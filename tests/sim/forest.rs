@@ -9,7 +9,7 @@ use supd::spec::{
     AutoShutdown, Backoff, BackoffCurve, ChildLines, Command, ExitCodePolicy, Jitter, LogLevel,
     Node, Policy, Probe, ProbeTarget, Process, Ready, Reload, Restart, Scope, Service, ServiceKind,
     Settings, Shutdown, Signal, SocketSpec, StartMode, Stop, StopStep, Strategy, Supervisor,
-    SupervisorKind, Tree,
+    SupervisorKind, Then, Tree,
 };
 
 /// Supervisors nest at most this deep below the root.
@@ -105,6 +105,8 @@ impl<'a> Forester<'a> {
             period: ms(*self.dice.pick(&[200, 1000, 5000, 60_000])),
             auto_shutdown,
             backoff: self.backoff(),
+            budgets: Arc::from([]),
+            on_exhausted: Then::Escalate,
             kind: if pool {
                 SupervisorKind::Pool
             } else {

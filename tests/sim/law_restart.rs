@@ -53,6 +53,7 @@ impl Court {
                 self.token(fact, class, budget);
             }
             Decision::Escalate => self.one_too_many(fact),
+            Decision::Park | Decision::Hold { .. } => self.put_aside(fact),
             Decision::StayDown => {
                 let restarts = match restart {
                     Restart::Permanent => true,
@@ -131,6 +132,15 @@ impl Court {
             let text = format!("{} gives up with {used} of {max} used", self.name(parent));
             self.accuse(6, text);
         }
+    }
+
+    /// One too many, and nobody gives up: its supervisor's window is used up.
+    fn put_aside(&mut self, fact: Fact) {
+        self.one_too_many(fact);
+        if let Some((parent, _)) = self.truth.rules_above(fact) {
+            self.files[parent].reign.to_exhaust = false;
+        }
+        self.files[fact].owed = false;
     }
 
     pub(super) fn exhausted(&mut self, sup: Fact) {

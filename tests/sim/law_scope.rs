@@ -210,7 +210,7 @@ impl Court {
     fn is_not_pinned(&mut self, fact: Fact, why: StartWhy) {
         let moves = match why {
             StartWhy::Restart | StartWhy::Retry | StartWhy::Apply | StartWhy::Group(_) => true,
-            StartWhy::Boot | StartWhy::Command => false,
+            StartWhy::Boot | StartWhy::Command | StartWhy::Released => false,
         };
         // OTP knows no pins: what its supervisors have begun goes on.
         if moves && self.files[fact].pinned && !self.is_literal(fact) {

@@ -305,7 +305,11 @@ impl<'a> World<'a> {
             match view.state {
                 // In OTP it is simply stopped: the retry it waited for was called off.
                 State::Waiting if literal => {}
-                State::Backoff | State::Waiting | State::Starting | State::Stopping => {
+                State::Backoff
+                | State::Held
+                | State::Waiting
+                | State::Starting
+                | State::Stopping => {
                     if !view.pinned {
                         let text = format!("{} is {:?} for ever", view.path, view.state);
                         self.court.accuse(9, text);
@@ -318,6 +322,7 @@ impl<'a> World<'a> {
                 | State::Degraded
                 | State::Stopped
                 | State::Unkillable
+                | State::Parked
                 | State::Done
                 | State::Down => {}
             }

@@ -124,6 +124,8 @@ pub(crate) enum Command {
     Show(NameList),
     /// Write a configuration to begin with
     Init(InitArgs),
+    /// Print a configuration made from that of another supervisor, and account for every entry
+    Import(ImportArgs),
     /// Send one request to the daemon and print the answer
     Api(ApiArgs),
     /// Explain a diagnostic, a class, a state, an exit code, an error code or a key
@@ -342,6 +344,22 @@ pub(crate) struct InitArgs {
     /// Where to; supd.toml when there is none, - for the standard output
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// Whose
+    #[arg(value_enum, value_name = "FORMAT")]
+    pub(crate) from: ImportFormat,
+    /// Its file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ImportFormat {
+    Supervisord,
+    Procfile,
 }
 
 #[derive(Debug, Args)]

@@ -24,6 +24,7 @@ mod failure;
 mod follow;
 mod graph;
 mod http;
+mod import;
 mod init;
 mod keys;
 mod look;
@@ -125,6 +126,7 @@ fn dispatch(cli: &Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::Graph(a) => graph::graph(&client, screen, a),
         Command::Blame => blame::blame(&client, screen),
         Command::Init(a) => init::init(screen, a),
+        Command::Import(a) => import::import(screen, a),
         Command::Api(a) => api::api(&client, screen, a),
         Command::Explain(a) => explain::explain(screen, &a.word),
         Command::Completions(a) => reference::completions(screen, a.shell),

@@ -152,7 +152,8 @@ fn every_refusal_has_a_code_and_a_way_out() {
             422,
             "invalid_config",
         ),
-        ("POST", "/v1/plan", "", 501, "unsupported"),
+        ("POST", "/v1/plan", "{", 400, "bad_request"),
+        ("GET", "/v1/config?node=wbe", "", 404, "no_such_node"),
     ];
     for (method, path, body, status, code) in cases {
         let (got, text) = supd.ask(method, path, body);

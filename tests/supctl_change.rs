@@ -111,6 +111,27 @@ fn apply_takes_what_was_planned_or_nothing() {
     assert_snapshot!(format!("{told}\n{}", daemon.asked().join("\n")));
 }
 
+#[test]
+fn who_does_not_wait_is_told_that_it_was_ordered() {
+    let ordered = r#"{"ok":true,"outcome":"accepted"}"#;
+    let pending = r#"{"ok":false,"outcome":"pending","message":"not done after 1s"}"#;
+    let script = Script::default()
+        .json("POST /v1/reload?wait=0ms", 202, ordered)
+        .json("POST /v1/reload?wait=1s", 202, pending)
+        .json("POST /v1/plan", 200, &plan(&json!([])))
+        .json("POST /v1/apply?wait=0ms", 202, ordered);
+    let daemon = FakeDaemon::new(script);
+    assert_snapshot!(session(
+        &daemon,
+        &[
+            "reload --no-wait",
+            "reload --no-wait --json",
+            "reload --timeout 1s",
+            "apply --no-wait"
+        ]
+    ));
+}
+
 fn config() -> String {
     let written = |key: &str, value: &str, line: u64, from: &str| {
         json!({"key": key, "value": value, "file": "/etc/supd/supd.toml", "line": line,

@@ -253,12 +253,52 @@ fn others<'a>(events: &'a [EventLine], name: &str) -> Vec<&'a str> {
 /// `supctl reload` without a name: the configuration.
 pub(crate) fn reload(client: &Client, screen: &mut Screen) -> Result<u8, Failure> {
     let doing = Doing("reload the configuration");
-    let reply: ReloadReply = client.order(&Route::Reload, "{}", doing)?;
-    report_reload(screen, &reply)
+    let reply = take_up(client, (&Route::Reload, "{}"), doing)?;
+    report_take_up(screen, &reply)
+}
+
+/// What came of an order to take up a configuration.
+#[derive(Debug)]
+pub(crate) enum TakenUp {
+    /// It has happened, or was refused.
+    Done(ReloadReply),
+    /// It was taken (`--no-wait`), or goes on longer than we waited.
+    GoesOn(CommandReply),
+}
+
+/// Orders a configuration to be taken up; whoever does not wait gets another answer.
+pub(crate) fn take_up(
+    client: &Client,
+    (route, body): (&Route, &str),
+    doing: Doing<'_>,
+) -> Result<TakenUp, Failure> {
+    let value: serde_json::Value = client.order(route, body, doing)?;
+    let goes_on = value.get("outcome").is_some();
+    let read = if goes_on {
+        serde_json::from_value(value).map(TakenUp::GoesOn)
+    } else {
+        serde_json::from_value(value).map(TakenUp::Done)
+    };
+    read.map_err(super::look::damaged)
+}
+
+/// The exit code, and what people are told.
+pub(crate) fn report_take_up(screen: &mut Screen, taken: &TakenUp) -> Result<u8, Failure> {
+    let reply = match taken {
+        TakenUp::Done(reply) => return report_reload(screen, reply),
+        TakenUp::GoesOn(reply) => reply,
+    };
+    let code = exit_code(reply);
+    match (screen.json, code) {
+        (true, _) => screen.json_value(reply)?,
+        (false, DONE) => screen.talk("supd: ordered to take up its configuration")?,
+        (false, _) => screen.talk("supd: not yet; it goes on")?,
+    }
+    Ok(code)
 }
 
 /// What a new configuration has changed.
-pub(crate) fn report_reload(screen: &mut Screen, reply: &ReloadReply) -> Result<u8, Failure> {
+fn report_reload(screen: &mut Screen, reply: &ReloadReply) -> Result<u8, Failure> {
     if screen.json {
         screen.json_value(reply)?;
     } else {

@@ -10,14 +10,14 @@
     reason = "text for people, written once; a `write!` to it could only be ignored"
 )]
 
-use super::act::report_reload;
+use super::act::{TakenUp, report_take_up, take_up};
 use super::args::{ApplyArgs, PlanArgs};
 use super::client::{Client, Doing, read_json};
 use super::failure::Failure;
 use super::mark::{Mark, paint};
 use super::screen::{Screen, Style, visible};
 use super::{BUSY, DONE, INVALID_CONFIG, NO, PENDING};
-use crate::wire::{Change, ConfigRequest, KeyChange, Plan, ReloadReply, Route, effect, op};
+use crate::wire::{Change, ConfigRequest, KeyChange, Plan, Route, effect, op};
 use std::fs;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
@@ -71,12 +71,15 @@ pub(crate) fn apply(client: &Client, screen: &mut Screen, args: &ApplyArgs) -> R
     request.hash = Some(plan.hash.clone());
     let body = serde_json::to_string(&request).expect("invariant: a request is plain data");
     let doing = Doing("apply the configuration");
-    let mut reply: ReloadReply = client.order(&Route::Apply, &body, doing)?;
-    if reply.ok && !screen.json {
+    let mut taken = take_up(client, (&Route::Apply, &body), doing)?;
+    if let TakenUp::Done(reply) = &mut taken
+        && reply.ok
+        && !screen.json
+    {
         // They were counted with the plan.
         reply.diagnostics.clear();
     }
-    report_reload(screen, &reply)
+    report_take_up(screen, &taken)
 }
 
 /// The daemon reads its own files unless it is given a text.

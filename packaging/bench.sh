@@ -10,8 +10,10 @@
 # Peers are measured where they are installed (runit, s6, supervisor, tini, dumb-init, dinit …) and
 # skipped where they are not. Nothing is installed here, and nothing is written into DIR.
 #
-# Results: target/bench/*.jsonl, one line a measurement. Compare ratios of one run, never absolute
-# times; run it on a machine that does nothing else (docs/explanation/performance.md).
+# Results: target/bench/*.jsonl, one line a measurement; at the end a table with the bars, medians of
+# the rounds and ratios within a round, and the same as target/bench/result.json
+# (packaging/bench-report.py). Never compare absolute times; run it on a machine that does nothing
+# else (docs/explanation/performance.md).
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -35,7 +37,9 @@ for tool in python3 gcc musl-gcc unshare; do
 done
 
 out=$PWD/target/bench
+report=$PWD/packaging/bench-report.py
 mkdir -p "$out/bin"
+rm -f "$out"/*.jsonl
 cp -r "$SUPD_BENCH/." "$out/harness"
 chmod -R u+w "$out/harness"
 export BENCH_BIN="$out/bin" PYTHONDONTWRITEBYTECODE=1
@@ -79,10 +83,39 @@ run restart-x restart-x --rounds "$rounds" --samples "$samples" --gap 0.006 \
     --peers "$limits,supd,supd-inherit,runit-bin,dinit"
 run restart-hot restart-x --rounds "$rounds" --samples "$samples" --gap 0 \
     --peers "$limits,supd,supd-inherit,runit-bin,dinit"
-run restart restart --rounds 1 --samples 100 --peers "$limits,supd,runit-bin,dinit"
+[ "$how" = full ] && run restart-many restart-x --rounds "$rounds" --samples 60 --gap 0.006 \
+    --services 5000 --peers "$limits,supd"
+run restart restart --rounds "$rounds" --samples 100 --peers "$limits,supd,runit-bin,dinit"
 run session session --n "$sizes" --rounds "$rounds" --mass 1 --peers "$limits,supd,$peers"
 run start start --rounds 5 --peers "raw,supd,$peers,$inits"
 run zombies zombies --rounds "$rounds" --peers "raw,supd,$inits"
 run idle idle --n 1000 --secs 30 --peers raw,supd
 [ "$how" = full ] && run idle idle --n 5000 --secs 60 --peers raw,supd
-echo "bench: results are in $out"
+
+# Output: how fast a service that shouts is taken down.
+logs() {
+    dir=$out/logs
+    mkdir -p "$dir"
+    cat >"$dir/supd.toml" <<TOML
+version = 1
+[service.loud]
+type = "oneshot"
+shell = "yes 'sixty-four bytes of something that looks like a line of a log.' | head -c 1000000000"
+TOML
+    python3 - "$SUPD_BIN" "$dir" "$1" <<'PY'
+import json, subprocess, sys, time
+supd, place, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
+words = [supd, "run", "-c", place + "/supd.toml", "--socket", place + "/s"]
+begun = time.monotonic()
+started = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+ended = any(b'"service.exited"' in line for line in started.stderr)
+took = time.monotonic() - begun
+started.terminate()
+started.communicate()
+assert ended, "the service has not ended"
+print(json.dumps({"m": "logs", "peer": "supd", "round": number, "mb_per_s": 1000 / took}))
+PY
+}
+for number in $(seq 1 "$rounds"); do logs "$number" >>"$out/logs.jsonl"; done
+
+python3 "$report" "$out"

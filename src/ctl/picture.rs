@@ -314,6 +314,7 @@ fn service_notes(node: &NodeView, style: Style) -> String {
     {
         notes.push(format!("last {}", how_long_ago(exit)));
     }
+    notes.extend(node.process.as_deref().map(visible));
     if let Some(message) = &node.message {
         notes.push(format!("\"{}\"", visible(message)));
     }

@@ -201,6 +201,8 @@ fn headline(node: &NodeView) -> String {
             None => "stopped by hand".to_owned(),
         });
     }
+    let unusual = node.process.as_deref();
+    parts.extend(unusual.map(|words| format!("its process is {}", visible(words))));
     if node.pinned {
         parts.push("pinned".to_owned());
     }

@@ -9,6 +9,7 @@ use super::press::Press;
 use super::world::World;
 use super::{stamp, words};
 use crate::spec::{Node, ProbeFault, Restart, Service, ServiceKind, SupervisorKind};
+use crate::sys::{leftovers, reap};
 use crate::tree::{Actor, NodeView as Seen, Snapshot, State, Time, Unready};
 use crate::wire::{FailureLine, Health, LastExit, NodeKind, NodeView, StoppedBy, Word};
 use std::collections::BTreeMap;
@@ -77,6 +78,7 @@ fn one(seen: &Seen, at: Time, light: Light<'_>) -> NodeView {
         waiting_for: seen
             .waiting_for
             .map(|id| light.press.names.name(id).to_owned()),
+        process: pid.and_then(|pid| unusual(pid, seen.state)),
         message: message.map(str::to_owned),
         ..NodeView::default()
     };
@@ -118,6 +120,25 @@ fn awaits(service: &Service, fault: Option<ProbeFault>) -> Option<String> {
         Some(fault) => format!("{what}: {}", words::fault(fault)),
         None => what,
     })
+}
+
+/// Looked up when somebody asks: one system call for a process that is as it should be.
+fn unusual(pid: i32, state: State) -> Option<String> {
+    if reap::is_stopped(pid) {
+        return Some("stopped (T)".to_owned());
+    }
+    if !matches!(state, State::Stopping | State::Unkillable) {
+        return None;
+    }
+    if let Some(tracer) = leftovers::tracer_of(pid) {
+        let name = leftovers::look_at(tracer).map_or_else(String::new, |p| format!("{} ", p.name));
+        return Some(format!("traced by {name}(pid {tracer})"));
+    }
+    match leftovers::look_at(pid)?.state {
+        'D' => Some("uninterruptible (D)".to_owned()),
+        'Z' => Some("its first thread has ended, others have not (Z)".to_owned()),
+        _ => None,
+    }
 }
 
 fn restart(restart: Restart) -> &'static str {

@@ -182,6 +182,13 @@ pub fn look_at(pid: i32) -> Option<Leftover> {
     parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
 
+/// Who traces this process (ptrace(2)).
+pub fn tracer_of(pid: i32) -> Option<i32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = text.lines().find_map(|l| l.strip_prefix("TracerPid:"))?;
+    line.trim().parse().ok().filter(|pid| *pid != 0)
+}
+
 /// `pid (name) state ppid pgrp session … starttime`: the name may contain anything, so that the
 /// fields count from the last parenthesis (proc_pid_stat(5)).
 fn parse_stat(bytes: &[u8]) -> Option<Leftover> {

@@ -56,6 +56,12 @@ pub fn wait_for(pid: i32, at_peek: &mut dyn FnMut(&Reaped)) -> Option<Reaped> {
     reap(pid)
 }
 
+/// Whether this child of ours is stopped (SIGSTOP, SIGTSTP) and was not continued.
+pub fn is_stopped(pid: i32) -> bool {
+    let seen = libc::WSTOPPED | libc::WNOHANG | libc::WNOWAIT;
+    wait(Whom::Pid(pid), seen).is_some()
+}
+
 fn peek(whom: Whom) -> Option<Reaped> {
     wait(whom, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)
 }

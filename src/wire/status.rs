@@ -162,6 +162,10 @@ pub struct NodeView {
     /// Resident set of its process, KiB, where it can be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rss_kb: Option<u64>,
+    /// What is unusual about its process, as the kernel sees it: `stopped (T)`, and of one that
+    /// does not end `uninterruptible (D)`, `traced by gdb (pid 7)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<String>,
     /// Its own words (`STATUS=` of `sd_notify`). Not to be trusted by a terminal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

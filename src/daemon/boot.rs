@@ -14,8 +14,9 @@ use super::journal::Journal;
 use super::logs::Logs;
 use super::outlet::Outlet;
 use super::press::Press;
+use super::pulse::now;
 use super::reload::{Config, Origin, Refused, Texts, read};
-use super::run::{Daemon, Turn, now};
+use super::run::{Daemon, Turn};
 use super::signals::{Orders, listened};
 use super::socket::{Listening, NoSocket, Ours, open};
 use super::token::Token;
@@ -34,6 +35,7 @@ use std::ffi::OsString;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::{self, Receiver};
@@ -211,7 +213,13 @@ impl Prepared {
             .enable_time()
             .build();
         match runtime {
-            Ok(runtime) => runtime.block_on(self.live()),
+            Ok(runtime) => {
+                let lived = catch_unwind(AssertUnwindSafe(|| runtime.block_on(self.live())));
+                lived.unwrap_or_else(|_| {
+                    say(&format!("supd: internal error: {}\n", panics::last()));
+                    INTERNAL
+                })
+            }
             Err(e) => {
                 say(&format!("supd: cannot start the loop: {e}\n"));
                 INTERNAL
@@ -229,7 +237,7 @@ impl Prepared {
             }
         };
         let (to_loop, inbox) = mpsc::channel(INBOX);
-        let degraded = remarks(&self.inherited, self.socket.as_ref());
+        let mut degraded = remarks(&self.inherited, self.socket.as_ref());
         let address = self.socket.as_ref().ok().map(|s| s.address.clone());
         let settings = self.config.tree().settings.clone();
         let lines = trace::Lines::default();
@@ -242,7 +250,11 @@ impl Prepared {
         let tree = Tree::new(&self.config.tree(), RandomState::new().hash_one(0));
         press.learn_names(&tree);
         let gate = |access| Gate::new(access, to_loop.clone(), press.journal.seq());
+        let has_socket = self.socket.is_ok();
         let served = self.socket.ok().and_then(|s| begin_to_serve(s, gate));
+        if has_socket && served.is_none() {
+            degraded.push("no control socket, supctl cannot be used: no room to watch it".into());
+        }
         let (out, err) = (io::stdout(), io::stderr());
         let outlets = [Outlet::over(out.as_fd()), Outlet::over(err.as_fd())];
         let files = Files::new(to_loop.clone());

@@ -8,7 +8,8 @@
 
 use super::boot::{Served, say};
 use super::exits::Exits;
-use super::run::{Daemon, now};
+use super::pulse::now;
+use super::run::Daemon;
 use super::words;
 use crate::spec::{Node, Signal};
 use crate::sys::epoll::Poller;

@@ -5,8 +5,9 @@
 //!
 //! Requests are `POST /v1/test/{what}/{name}`: `hold` and `release` a supervisor, `count`, `which`
 //! and `code_change` as OTP has them, `nodes` with what a status does not show, `advance?ms=` the
-//! clock, `wait?gone=PID&taken=N&quiet=1` until all of these hold. The engine's clock stands still
-//! while nothing waits for time, so that only `advance` and a slow stop use up a window.
+//! clock, `panic`, `wait?gone=PID&taken=N&quiet=1` until all of these hold. The engine's clock
+//! stands still while nothing waits for time, so that only `advance` and a slow stop use up a
+//! window.
 //! It hands on and looks; it decides nothing about the tree.
 
 use super::control::{Answer, Request};
@@ -124,6 +125,7 @@ impl Daemon {
         }
         let reply = match what {
             "wait" => return self.wait_for(request),
+            "panic" => panic!("somebody has asked for it"),
             "nodes" => Answer::json(200, &self.nodes()),
             "advance" => {
                 let ms = number(&request.query, "ms").unwrap_or(0);
@@ -222,7 +224,7 @@ impl Daemon {
         if self.tree.next_deadline().is_some() || self.halt.is_some() {
             go_on();
         } else {
-            stand_still(super::run::now());
+            stand_still(super::pulse::now());
         }
         if self.halt.is_some() {
             // Who waits is told at once that there is nobody any more.

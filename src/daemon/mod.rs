@@ -37,6 +37,7 @@ mod pipes;
 mod plan;
 mod press;
 mod probes;
+mod pulse;
 mod readers;
 mod reload;
 mod ring;

@@ -19,3 +19,5 @@ pub(crate) const LOG_FAILING: &str = "log.failing";
 pub(crate) const LOG_WORKING: &str = "log.working";
 /// Log files were closed and opened anew, as somebody has asked.
 pub(crate) const LOG_REOPENED: &str = "log.reopened";
+/// We were away: stopped, or the machine was asleep.
+pub(crate) const RESUMED: &str = "daemon.resumed";

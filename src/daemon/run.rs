@@ -17,11 +17,11 @@ use super::desk::Desk;
 use super::exits::Exits;
 use super::exposition::Lag;
 use super::press::Press;
+use super::pulse::{self, now};
 use super::signals::Orders;
 use super::token::Token;
 use super::world::{Order, World};
-use super::{note, stamp};
-use crate::sys::clock;
+use super::{note, stamp, words};
 use crate::sys::ends::{Ended, Ends};
 use crate::sys::epoll::{Batch, Poller};
 use crate::sys::signals::Signals;
@@ -40,8 +40,6 @@ const SPAWNS: usize = 64;
 const REQUESTS: usize = 64;
 /// From one line that says whom the stop waits for to the next (SEMANTICS §10).
 const SAY_EVERY: Duration = Duration::from_secs(2);
-/// After a panic at a deadline the next one is not before this time, so that the loop cannot spin.
-const PANIC_PAUSE: Duration = Duration::from_secs(1);
 
 /// The daemon at work.
 #[derive(Debug)]
@@ -89,13 +87,17 @@ pub(crate) struct Turn {
     pub hint: Option<i32>,
     spawns: usize,
     /// No deadline before this time.
-    not_before: Time,
+    pub(super) not_before: Time,
+    /// Turns that have failed in a row.
+    pub(super) panics: u32,
     /// When the next line about a stop is due.
     say_at: Option<Time>,
     /// Descriptors that are ready.
     pub tokens: Vec<u64>,
     /// Whether the set was asked in this turn.
     pub asked: Asked,
+    /// What has ended the wait.
+    message: Option<Message>,
     /// The longest turn since somebody asked for metrics.
     pub lag: Lag,
     /// Who has asked for the end.
@@ -116,11 +118,13 @@ pub(crate) enum Asked {
 
 /// What follows a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
+pub(super) enum Next {
     /// Another one, after the other tasks.
     Turn,
     /// Nothing until something happens, or until this time.
     Wait(Option<Time>),
+    /// Nothing for this long, whatever happens.
+    Pause(Duration),
     /// Nothing ever.
     End,
 }
@@ -130,8 +134,11 @@ impl Daemon {
     pub(crate) async fn run(&mut self, mut inbox: Receiver<Message>, ready: &AsyncFd<Rc<Poller>>) {
         self.world.events.push_back(Event::Boot);
         loop {
-            match self.turn(&mut inbox) {
+            // A panic costs what was being done and nothing else: PID 1 goes on.
+            let turned = catch_unwind(AssertUnwindSafe(|| self.turn(&mut inbox)));
+            match turned.unwrap_or_else(|_| self.after_panic()) {
                 Next::Turn => tokio::task::yield_now().await,
+                Next::Pause(span) => tokio::time::sleep(span).await,
                 Next::Wait(until) => self.wait(until, &mut inbox, ready).await,
                 Next::End => return,
             }
@@ -153,20 +160,31 @@ impl Daemon {
                 }
                 None
             }
+            // The next turn takes it, where a panic over it is caught.
             message = inbox.recv() => message,
             () = passed(until) => None,
         };
-        if let Some(message) = message {
-            self.take_message(message);
+        if message.is_some() {
+            self.turn.message = message;
         }
     }
 
     /// Reads both clocks, once a turn.
     pub(crate) fn begin_turn(&mut self) {
         self.turn.asked = Asked::No;
+        let due = self.tree.next_deadline();
+        let due = due.map(|t| t.max(self.turn.not_before));
+        let away = pulse::catch_up(self.turn.now, due);
         self.turn.now = now();
         self.turn.spawns = 0;
         self.press.begin_turn(self.turn.now, stamp::wall_us());
+        if let Some(away) = away {
+            let away = words::span(away);
+            let detail = format!(
+                "was stopped or asleep: {away} do not count, and everything due is due later"
+            );
+            self.note(note::RESUMED, detail);
+        }
     }
 
     fn turn(&mut self, inbox: &mut Receiver<Message>) -> Next {
@@ -179,13 +197,17 @@ impl Daemon {
         self.take_exits();
         self.settle();
         for _ in 0..REQUESTS {
-            let Ok(message) = inbox.try_recv() else { break };
+            let first = self.turn.message.take();
+            let Some(message) = first.or_else(|| inbox.try_recv().ok()) else {
+                break;
+            };
             self.take_message(message);
             self.settle();
         }
         self.take_deadline();
         self.settle();
         self.say_whom_we_wait_for();
+        self.turn.panics = 0;
         self.world.look_for_strays(self.turn.now);
         self.tell_who_was_left();
         self.finish_turn();
@@ -317,7 +339,7 @@ impl Daemon {
     pub(crate) fn settle(&mut self) {
         loop {
             if let Some(effect) = self.effects.pop_front() {
-                self.perform(effect);
+                self.perform_guarded(effect);
             } else if let Some(event) = self.world.events.pop_front() {
                 self.hand_over(event);
             } else {
@@ -329,33 +351,8 @@ impl Daemon {
         }
     }
 
-    /// A panic in the engine costs this event and nothing else: PID 1 goes on.
-    fn hand_over(&mut self, event: Event) {
-        let at_deadline = event == Event::Deadline;
-        let now = self.turn.now;
-        let tree = &mut self.tree;
-        if let Ok(effects) = catch_unwind(AssertUnwindSafe(|| tree.handle(now, event))) {
-            self.effects.extend(effects);
-            return self.audit();
-        }
-        if at_deadline {
-            self.turn.not_before = now + PANIC_PAUSE;
-        }
-        let what = super::panics::last();
-        self.note(note::PANIC, format!("internal error: {what}"));
-    }
-
-    /// A debug build looks after every event whether the engine is still sound; the look costs as
-    /// much as the tree is large.
-    fn audit(&mut self) {
-        if cfg!(debug_assertions)
-            && let Err(complaint) = self.tree.audit()
-        {
-            self.note(note::PANIC, format!("internal error: {complaint}"));
-        }
-    }
-
-    fn perform(&mut self, effect: Effect) {
+    /// Does what the engine wants.
+    pub(super) fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Spawn { run, service } => {
                 self.turn.spawns += 1;
@@ -436,16 +433,4 @@ async fn passed(until: Option<Time>) {
         Some(time) => tokio::time::sleep(time.since(now())).await,
         None => std::future::pending().await,
     }
-}
-
-/// The engine's time.
-#[cfg(not(feature = "test-hooks"))]
-pub(crate) fn now() -> Time {
-    Time(clock::now_ns())
-}
-
-/// The engine's time, which a replay can hold and move.
-#[cfg(feature = "test-hooks")]
-pub(crate) fn now() -> Time {
-    super::hooks::moved(clock::now_ns())
 }

@@ -100,6 +100,16 @@ impl ProbeFault {
     }
 }
 
+impl SpawnFailure {
+    /// A mistake of supd itself on the way to a child (EIO stands for it): as good as no resources.
+    pub fn internal() -> Self {
+        Self {
+            stage: Stage::Fork,
+            errno: 5,
+        }
+    }
+}
+
 /// The steps from a specification to a running program, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {

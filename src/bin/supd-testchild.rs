@@ -8,7 +8,9 @@
 //! ready | ready-after MS | notify TEXT     over NOTIFY_SOCKET
 //! ready-fd N                               a newline on descriptor N
 //! fork [ … ] | double-fork [ … ] | setsid  descendants do what is in the brackets, then exit 0
+//! in-thread [ … ]                          a second thread does it, the first one ends
 //! await-dead | exec WORD …                 a dead child, left unreaped; become another program
+//! exec-bare PATH                           the same without any argument, not even a name
 //! print TEXT | print-err TEXT | write MB   output
 //! eat MB | touch PATH | append PATH TEXT   memory, files
 //! await PATH | lock PATH                   until it exists; flock(2) until the end, held: exit 73
@@ -164,6 +166,11 @@ fn step(script: &mut Script<'_>, reactions: &mut Reactions) -> Done {
         // A dead one stays as it is (WNOWAIT), for whoever we become.
         "await-dead" => Ok(waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).map(drop)?),
         "exec" => become_another(script),
+        "exec-bare" => {
+            let path = CString::new(script.word()?).map_err(|e| End::Mistake(e.to_string()))?;
+            match nix::unistd::execv::<CString>(&path, &[])? {}
+        }
+        "in-thread" => go_on_in_a_thread(script.bracketed()?),
         "setsid" => Ok(nix::unistd::setsid().map(drop)?),
         _ => speak(verb, script, reactions),
     }
@@ -290,6 +297,18 @@ fn become_another(script: &mut Script<'_>) -> Done {
         return Err(End::Mistake("the end of the script".to_owned()));
     };
     match nix::unistd::execvp(program, &words)? {}
+}
+
+/// For /proc the process is a zombie then.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a program of many threads is played"
+)]
+fn go_on_in_a_thread(words: Vec<String>) -> Done {
+    std::thread::spawn(move || {
+        own::exit_at_once(code_of(run(&words, &mut Reactions::default())));
+    });
+    own::end_thread()
 }
 
 /// A descendant has its parent's ignored signals, but none of its reactions.

@@ -8,6 +8,7 @@
     reason = "tests start the daemon and read its log in a thread"
 )]
 
+mod away;
 mod ends;
 mod engine;
 mod files;
@@ -18,6 +19,7 @@ mod files;
 )]
 mod harness;
 mod init;
+mod kernel;
 mod limits;
 mod logs;
 mod matrix;

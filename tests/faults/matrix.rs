@@ -43,9 +43,32 @@ const ROWS: &[Row] = &[
         "its end is charged to its own run, once",
     ),
     (
+        8,
+        "a child is killed while a stuck debugger holds it",
+        "it is unkillable and says who traces it, nothing spins, no second one is started; it ends when \
+         the debugger lets go",
+    ),
+    (
+        9,
+        "the first thread of a service ends, others go on (state Z in /proc)",
+        "it runs, and is stopped like any other",
+    ),
+    (
         10,
         "a child is stopped (SIGSTOP) and then to be stopped for good",
-        "TERM and CONT let it end in order; a deaf one is killed at its deadline",
+        "it is shown as stopped (T); TERM and CONT let it end in order; a deaf one is killed at its \
+         deadline",
+    ),
+    (
+        11,
+        "a service in a frozen control group is stopped",
+        "its deadline is kept",
+    ),
+    (
+        12,
+        "a child is in a system call that does not return (state D)",
+        "it is unkillable and says so; nothing waits for it but its own start; it ends when the call \
+         returns",
     ),
     (
         13,
@@ -73,9 +96,30 @@ const ROWS: &[Row] = &[
         "it is found by its mark or its ancestry and gone before the stop counts as done",
     ),
     (
+        18,
+        "a service multiplies while it is being stopped, every copy in a session of its own",
+        "all of them are gone, in bounded time",
+    ),
+    (
+        20,
+        "clone fails with EAGAIN",
+        "`spawn_failed`, family resource, with back-off; it recovers by itself",
+    ),
+    (
+        21,
+        "any system call of a start, a restart or a stop fails once",
+        "at the start it is an error that says which; later it costs a try and nothing else",
+    ),
+    (
         22,
         "supd has no descriptors left",
-        "starts fail with their step and are tried again; it goes on",
+        "starts fail with their step and are tried again; restarts that need none go on, accept(2) is \
+         paused and does not spin",
+    ),
+    (
+        23,
+        "supd is stopped for long, or everything is (SIGSTOP, a paused machine)",
+        "what was due is due later, in its order; nobody is late because of it",
     ),
     (
         24,
@@ -86,6 +130,11 @@ const ROWS: &[Row] = &[
         25,
         "supd was started with odd signals, umask, limits, environment",
         "a service starts clean, and with exactly what its configuration says",
+    ),
+    (
+        26,
+        "programs are started with a parent-death signal",
+        "the daemon has one thread, and it is the parent of all",
     ),
     (
         27,
@@ -108,6 +157,11 @@ const ROWS: &[Row] = &[
         "each costs itself only",
     ),
     (31, "ready and dead at once", "told in this order"),
+    (
+        32,
+        "a service ends as soon as it is started, for ever",
+        "the restart limit is met exactly, and supd needs less than 5 % of a processor until then",
+    ),
     (
         34,
         "a limit is exceeded below an enabled parent",
@@ -217,9 +271,19 @@ const ROWS: &[Row] = &[
         "exit 65 with place and reason and nothing started; a running tree is not touched",
     ),
     (
+        74,
+        "a mistake of supd itself (a panic)",
+        "it is recorded and costs what was being done; restarts go on, no client is left waiting",
+    ),
+    (
         79,
         "a child kills everybody it can",
         "PID 1 lives on, and the tree is started again",
+    ),
+    (
+        80,
+        "any signal to supd: during the start, during a stop, twice, from inside its name space",
+        "a reload never cancels a stop; those without a meaning do nothing to PID 1",
     ),
     (
         82,
@@ -232,9 +296,19 @@ const ROWS: &[Row] = &[
         "slower, and otherwise the same",
     ),
     (
+        85,
+        "descriptors 0 to 2 are closed at the start; there are no arguments at all",
+        "it starts; it says how it is to be used",
+    ),
+    (
         86,
         "services that are deaf to TERM and fork at it, five levels deep",
         "killed at their deadlines in reverse order; nobody is left",
+    ),
+    (
+        90,
+        "thousands of restarts",
+        "memory and descriptors stay as they are",
     ),
 ];
 

@@ -61,6 +61,34 @@ pub(crate) fn is_missing(what: &str, is_there: bool) -> bool {
     true
 }
 
+/// Whether this machine cannot show it, whatever is installed: a loud line and no test.
+pub(crate) fn is_not_here(what: &str, is_there: bool) -> bool {
+    if !is_there {
+        say(what);
+    }
+    !is_there
+}
+
+/// CPU time of a process so far, in ticks of 10 ms (proc_pid_stat(5)).
+pub(crate) fn cpu_ticks(pid: i32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it lives");
+    let (_, tail) = text.rsplit_once(')').expect("its name");
+    let fields: Vec<&str> = tail.split_whitespace().collect();
+    let ticks = |at: usize| fields[at].parse::<u64>().expect("a number");
+    ticks(11) + ticks(12)
+}
+
+/// Whether the node came up; `false`: the daemon has ended before.
+pub(crate) fn ready_or_over(supd: &mut Supd, node: &str) -> bool {
+    eventually("a start or an end", || {
+        if supd.socket().exists() {
+            return Some(true);
+        }
+        let over = supd.child.try_wait().expect("its state").is_some();
+        over.then_some(false)
+    }) && supd.event("supervisor.ready", node).is_object()
+}
+
 /// Not by a macro: the test runner would keep it to itself.
 fn say(what: &str) {
     let text = format!("\n*** NOT TESTED, there is no {what}\n");
@@ -153,8 +181,12 @@ pub(crate) fn all<const N: usize>(supd: &mut Supd, wanted: [(&str, &str); N]) ->
 
 /// The report a child has written.
 pub(crate) fn report(supd: &Supd, name: &str) -> Value {
-    let path = supd.dir.path(name);
-    let text = eventually(name, || fs::read_to_string(&path).ok());
+    report_at(&supd.dir.path(name))
+}
+
+/// The same, wherever it is.
+pub(crate) fn report_at(path: &Path) -> Value {
+    let text = eventually("a report", || fs::read_to_string(path).ok());
     serde_json::from_str(&text).expect("a report")
 }
 

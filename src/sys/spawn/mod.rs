@@ -337,8 +337,8 @@ impl Spawner {
         // Ours must not stay open here, or the reader of a log never sees its end.
         let null = Some(self.null.as_fd());
         let back = given.map(|fd| fd.and(null));
-        // Only somebody who lowers our limit of descriptors below them (prlimit(2)) makes that fail;
-        // the slot then keeps the child's end until the next spawn.
+        // Only somebody who lowers our limit of descriptors below them (prlimit(2)) makes that
+        // fail; the slot then keeps the child's end until the next spawn.
         let _stuck = self.place(back);
         launched
     }

@@ -135,8 +135,12 @@ impl Tree {
         if self.is_going_down(sup) {
             return;
         }
-        if let Some(why) = self.nodes[child].again.take() {
-            return self.start(child, why);
+        if let Some(why) = self.nodes[child].again.take()
+            && !self
+                .task(sup)
+                .is_some_and(|task| task.start.contains(&child))
+        {
+            self.start(child, why);
         }
         self.task_step(sup);
     }

@@ -243,6 +243,10 @@ impl Tree {
                     failure: Some(failure),
                 };
                 let seq = self.record_end(run.node, &state, Phase::Stopping, end);
+                if why == StopWhy::StartTimeout {
+                    // It had been executed before: whoever says so says nonsense.
+                    return self.start_failed(run.node, class, seq);
+                }
                 self.decided(run.node, seq, Decision::Expected, None);
                 self.down(run.node, why);
             }

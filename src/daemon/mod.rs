@@ -58,3 +58,5 @@ mod world;
 
 pub use args::{Asked, Given, HELP, Usage, find_config, parse};
 pub use boot::{BAD_CONFIG, HELD, INTERNAL, Options, check, run};
+#[cfg(feature = "test-hooks")]
+pub use control::head::head_in_pieces;

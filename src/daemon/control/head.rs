@@ -102,6 +102,30 @@ enum Progress {
     Hopeless(Refusal),
 }
 
+/// What a head asks for that arrives in pieces of this size, or the status it is refused with;
+/// `None`: more must come. For tests with arbitrary bytes.
+#[cfg(feature = "test-hooks")]
+pub fn head_in_pieces(bytes: &[u8], step: usize) -> Option<Result<Route, u16>> {
+    let status = |refusal: Refusal| match refusal.answer {
+        Answer::Error { status, .. } => status,
+        _other => 0,
+    };
+    let mut end = 0;
+    while end < bytes.len() {
+        let before = end;
+        end = end.saturating_add(step).min(bytes.len());
+        match progress(&bytes[..end], before) {
+            Progress::Half => {}
+            Progress::Whole(at) => {
+                let asked = understand(&bytes[..at]);
+                return Some(asked.map(|asked| asked.route).map_err(status));
+            }
+            Progress::Hopeless(refusal) => return Some(Err(status(refusal))),
+        }
+    }
+    None
+}
+
 /// Looks at what is new; the old was looked at before, so that a byte at a time costs no more than
 /// all at once.
 fn progress(bytes: &[u8], before: usize) -> Progress {

@@ -4,9 +4,10 @@ CARGO ?= cargo
 PREFIX ?= /usr/local
 SEEDS ?= 200
 CASES ?= tests/conformance
+MINUTES ?= 1
 STATIC_TARGET := $(shell uname -m)-unknown-linux-gnu
 
-.PHONY: demo test test-static conformance check ci sim bench static install clean
+.PHONY: demo test test-static conformance check ci sim soak bench static install clean
 
 demo: ## Build, run a tree that breaks on purpose and heals, clean up.
 	$(CARGO) build --release --bins
@@ -22,7 +23,7 @@ test-static: ## The static binaries alone in an empty root, as PID 1 of a random
 check: ## Formatting, lints, rules of the house.
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
-	$(CARGO) clippy --test static_root -- -D warnings
+	$(CARGO) clippy --test static_root --test soak -- -D warnings
 	$(CARGO) test --test tidy
 
 ci: ## What CI runs, all of it.
@@ -33,6 +34,9 @@ conformance: ## Recorded OTP behaviour with real processes: make conformance CAS
 
 sim: ## Seeded worlds against the invariants: make sim SEEDS=10000
 	$(CARGO) run --release --example simulate_worlds -- --seeds $(SEEDS)
+
+soak: ## A busy daemon for a while, watched: make soak MINUTES=60
+	$(CARGO) test --release --test soak -- $(MINUTES)
 
 bench: ## supd beside its peers and the physical limit.
 	packaging/bench.sh

@@ -68,7 +68,9 @@ impl Tree {
             }
             TaskKind::Start { child, id } if strict => {
                 self.nothing_follows(child);
-                self.nodes[child].set_rest(Rest::Failed);
+                if !self.nodes[child].is_unkillable() {
+                    self.nodes[child].set_rest(Rest::Failed);
+                }
                 self.end_command(id, CommandEnd::StartFailed);
                 return self.task_over(sup);
             }
@@ -99,6 +101,10 @@ impl Tree {
 
     /// A start has failed and is not tried again: its record says so.
     fn nothing_follows(&mut self, child: NodeId) {
+        if self.nodes[child].is_unkillable() {
+            // Its end is still to come; the last one is that of another run.
+            return;
+        }
         let of = self.nodes[child].last_exit.as_deref().map(|last| last.seq);
         self.conclude(child, of, Decision::StayDown, None);
     }

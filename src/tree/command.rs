@@ -221,8 +221,13 @@ impl Tree {
                 self.restart_scope(id, by, scope);
             }
             Command::RestartOnly(child) => {
+                let aside = self.nodes[child].is_aside();
                 self.welcome(child);
                 self.restart_scope(id, by, vec![child]);
+                if aside {
+                    // Whoever waits for it comes after it.
+                    self.post(sup, Message::Resume);
+                }
             }
             Command::ReloadService(_)
             | Command::Signal(..)
@@ -245,18 +250,16 @@ impl Tree {
             ChildStatus::Restarting if strict => return self.reply(id, Outcome::Restarting),
             ChildStatus::Restarting | ChildStatus::Stopped => {}
         }
-        let mut start = vec![child];
-        if self.nodes[child].is_aside() {
-            // Whoever waits for it comes with it.
-            let waits = Some(Rest::Waiting { sibling: child });
-            let others = self.children(sup).into_iter();
-            start.extend(others.filter(|id| self.nodes[*id].rest() == waits));
-        }
+        let aside = self.nodes[child].is_aside();
         self.welcome(child);
         let kind = TaskKind::Start { child, id };
         let mut task = Task::new(kind, StopWhy::Supervisor, StartWhy::Command);
-        task.start = start;
+        task.start = vec![child];
         self.begin(sup, task);
+        if aside {
+            // Whoever waits for it comes after it.
+            self.post(sup, Message::Resume);
+        }
     }
 
     /// OTP's `terminate_child`.

@@ -60,6 +60,8 @@ pub(crate) struct File {
     /// The operator's last word about it.
     pub(crate) wish: Option<CommandId>,
     pub(crate) pinned: bool,
+    /// A budget is used up: it is parked or held.
+    pub(crate) aside: bool,
     pub(crate) finished: bool,
     /// Its last end came before it was ready.
     pub(crate) failed_start: bool,
@@ -267,14 +269,13 @@ impl Court {
                 self.files[fact].failed_start = true;
                 self.reign_ends(fact);
             }
+            What::Parked { .. } | What::Held { .. } => self.files[fact].aside = true,
+            What::Released => self.released(fact),
             What::Added => self.files[fact].successor = Some(id),
             What::Removed => self.removed(fact, id),
             What::Command { by, .. } => self.command_recorded(fact, *by),
             What::Strategy { child, scope, .. } => self.scope_recorded(*child, scope),
             What::Backoff { .. }
-            | What::Parked { .. }
-            | What::Held { .. }
-            | What::Released
             | What::Changed
             | What::ShuttingDown { .. }
             | What::Health { .. }
@@ -333,7 +334,7 @@ impl Court {
                 .skip(1)
                 .all(|at| self.files[at].reign.begun);
             let file = &self.files[fact];
-            if file.owed && reachable && !file.pinned {
+            if file.owed && reachable && !file.pinned && !self.waits_for_aside(fact) {
                 let law = if file.grouped { 5 } else { 9 };
                 let text = format!("{} was to be restarted and is forgotten", self.name(fact));
                 self.accuse(law, text);

@@ -137,10 +137,32 @@ impl Court {
     /// One too many, and nobody gives up: its supervisor's window is used up.
     fn put_aside(&mut self, fact: Fact) {
         self.one_too_many(fact);
+        let now = self.now;
         if let Some((parent, _)) = self.truth.rules_above(fact) {
-            self.files[parent].reign.to_exhaust = false;
+            let reign = &mut self.files[parent].reign;
+            reign.to_exhaust = false;
+            reign.window.push(now);
         }
         self.files[fact].owed = false;
+    }
+
+    /// It is no longer put aside, and the budget it had used up is empty.
+    pub(super) fn released(&mut self, fact: Fact) {
+        self.files[fact].aside = false;
+        if let Some((parent, _)) = self.truth.rules_above(fact) {
+            self.count_tokens();
+            self.files[parent].reign.window.clear();
+        }
+    }
+
+    /// Whether a sibling that is put aside keeps it down.
+    pub(super) fn waits_for_aside(&self, fact: Fact) -> bool {
+        let Some((_, rules)) = self.truth.rules_above(fact) else {
+            return false;
+        };
+        let aside = |at: &&Fact| self.files[**at].aside;
+        let names = |at: &Fact| self.scope(*at).contains(&fact);
+        rules.children.iter().filter(aside).any(names)
     }
 
     pub(super) fn exhausted(&mut self, sup: Fact) {

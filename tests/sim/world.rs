@@ -305,6 +305,7 @@ impl<'a> World<'a> {
             match view.state {
                 // In OTP it is simply stopped: the retry it waited for was called off.
                 State::Waiting if literal => {}
+                State::Waiting if self.is_parked(view.waiting_for) => {}
                 State::Backoff
                 | State::Held
                 | State::Waiting
@@ -327,6 +328,11 @@ impl<'a> World<'a> {
                 | State::Down => {}
             }
         }
+    }
+
+    fn is_parked(&self, node: Option<NodeId>) -> bool {
+        let view = node.and_then(|node| self.engine.tree.view(node));
+        view.is_some_and(|view| view.state == State::Parked)
     }
 
     fn is_literal(&self, sup: NodeId) -> bool {

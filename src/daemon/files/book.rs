@@ -27,6 +27,8 @@ use std::sync::atomic::Ordering;
 const SECOND: u64 = 1_000_000_000;
 /// The first pause after a failure, and the longest.
 const PAUSES: (u64, u64) = (SECOND, 30 * SECOND);
+/// Bytes of a line that tells of a gap.
+const GAP_MAX: u64 = 64;
 /// Parts of one write (writev(2), `IOV_MAX`).
 const PARTS: usize = 512;
 
@@ -137,14 +139,14 @@ impl Book {
             let mut count = 0;
             let mut length = 0;
             while count < rest.len().min(PARTS / 2) {
-                length += rest[count].bytes.len() as u64;
+                length += room_for(&rest[count]);
                 if length > room && count > 0 {
                     break;
                 }
                 count += 1;
             }
             // What does not fit into what is left of this file begins the next one.
-            if rest[0].bytes.len() as u64 > room && self.size() > 0 {
+            if room_for(&rest[0]) > room && self.size() > 0 {
                 self.turn_over();
                 continue;
             }
@@ -346,6 +348,12 @@ fn drop_all(chunks: &[Chunk]) {
 enum Form {
     Plain,
     Packed,
+}
+
+/// Bytes that a chunk takes at most, with what is said before it.
+fn room_for(chunk: &Chunk) -> u64 {
+    let gap = chunk.counts.gap.load(Ordering::Relaxed) > 0;
+    chunk.bytes.len() as u64 + if gap { GAP_MAX } else { 0 }
 }
 
 /// What the file says about bytes that are missing before this chunk.

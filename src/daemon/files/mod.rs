@@ -121,6 +121,8 @@ pub(crate) struct Feed {
     /// Where it is.
     pub path: Arc<Path>,
     id: FileId,
+    /// Bytes a file may have: more is shared out.
+    most: usize,
     counts: Arc<Counts>,
 }
 
@@ -157,13 +159,13 @@ impl Files {
         for path in paths {
             let id = self.open(node, path, rotate);
             let place = had.iter().position(|feed| feed.path == *path);
-            feeds.push(match place {
-                Some(place) => had.swap_remove(place),
-                None => Feed {
-                    path: Arc::clone(path),
-                    id,
-                    counts: Arc::default(),
-                },
+            let counts = place.map(|place| had.swap_remove(place).counts);
+            let size = rotate.size.and_then(|size| usize::try_from(size).ok());
+            feeds.push(Feed {
+                path: Arc::clone(path),
+                id,
+                most: size.unwrap_or(usize::MAX),
+                counts: counts.unwrap_or_default(),
             });
         }
         self.leave(node, &had);
@@ -210,6 +212,17 @@ impl Files {
 
     /// Takes complete lines of a service.
     pub(crate) fn push(&mut self, feed: &Feed, bytes: &[u8]) {
+        let mut rest = bytes;
+        while rest.len() > feed.most {
+            let newline = memchr::memrchr(b'\n', &rest[..feed.most]);
+            let (now, later) = rest.split_at(newline.map_or(feed.most, |place| place + 1));
+            self.push_chunk(feed, now);
+            rest = later;
+        }
+        self.push_chunk(feed, rest);
+    }
+
+    fn push_chunk(&mut self, feed: &Feed, bytes: &[u8]) {
         let (counts, length) = (&feed.counts, bytes.len());
         let own = counts.waiting.load(Ordering::Relaxed) + length;
         let all = self.queued.load(Ordering::Relaxed) + length;

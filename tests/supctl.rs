@@ -376,25 +376,38 @@ fn logs_say_whose_line_it_is_when_there_are_several() {
         r#"{"kind":"heartbeat","seq":2,"ts":""}"#.to_owned(),
         line("cache", "x"),
     ];
+    let two_runs = [line("web", "bye").replace('8', "7"), line("web", "hello")];
+    let web =
+        r#"{"name":"web","path":"root/api/web","kind":"service","state":"ready","since_ms":1}"#;
     let daemon = FakeDaemon::new(
         with_tree()
+            .json("GET /v1/nodes/root%2Fapi%2Fweb", 200, web)
             .stream("GET /v1/nodes/root%2Fapi%2Fweb/logs?lines=50", &lines[..1])
+            .stream("GET /v1/nodes/root%2Fapi%2Fweb/logs?lines=3", &two_runs)
             .stream(
-                "GET /v1/nodes/root%2Fapi/logs?lines=5&follow=1&since=10m",
+                "GET /v1/nodes/root%2Fapi%2Fweb/logs?lines=50&run=7",
+                &two_runs[..1],
+            )
+            .stream("GET /v1/nodes/root%2Fapi%2Fweb/logs?lines=50&run=5", &[])
+            .stream("GET /v1/nodes/root%2Fapi%2Fweb/logs?lines=10000", &two_runs)
+            .stream(
+                "GET /v1/nodes/root%2Fapi/logs?lines=5&since=10m&follow=1",
                 &lines,
+            )
+            .stream(
+                "GET /v1/nodes/root/logs?only=ws&only=web&lines=50",
+                &lines[..3],
             )
             .stream("GET /v1/nodes/root/logs?lines=50", &lines),
     );
-    assert_snapshot!(session(
-        &daemon,
-        &[
-            "logs web",
-            "logs -f -n 5 --since 10m api",
-            "logs ws web",
-            "logs --json ws web",
-            "logs"
-        ]
-    ));
+    let commands = [
+        "logs web | logs -f -n 5 --since 10m api | logs ws web | logs --json ws web | logs",
+        "logs -n 3 web | logs --crash=7 web | logs --crash=5 web | logs --grep ^h web",
+        "logs --grep ( web | logs --crash --follow web",
+    ];
+    let commands = commands.join(" | ");
+    let commands: Vec<&str> = commands.split(" | ").collect();
+    assert_snapshot!(session(&daemon, &commands));
 }
 
 #[test]

@@ -70,6 +70,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "jiff",
             "tree",
             "miette",
+            "miniz_oxide",
+            "regex_lite",
         ],
     ),
 ];
@@ -104,6 +106,7 @@ const KNOWN: &[&str] = &[
     "jiff",
     "memchr",
     "miniz_oxide",
+    "regex_lite",
 ];
 
 /// Words that make the engine depend on the world.

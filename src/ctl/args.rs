@@ -4,6 +4,7 @@
 
 use crate::wire::span;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use regex_lite::Regex;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -215,6 +216,15 @@ pub(crate) struct LogsArgs {
     /// Only lines of this run
     #[arg(long, value_name = "R")]
     pub(crate) run: Option<u64>,
+    /// The last words of the run that ended last, or of this one
+    #[arg(
+        long, value_name = "RUN", num_args = 0..=1, require_equals = true,
+        default_missing_value = "0", conflicts_with_all = ["run", "follow", "since"]
+    )]
+    pub(crate) crash: Option<u64>,
+    /// Only lines in which this regular expression is found
+    #[arg(long, value_name = "RE", value_parser = pattern)]
+    pub(crate) grep: Option<Regex>,
 }
 
 #[derive(Debug, Args)]
@@ -397,6 +407,10 @@ pub(crate) struct ManArgs {
 pub(crate) enum ManFormat {
     Roff,
     Markdown,
+}
+
+fn pattern(text: &str) -> Result<Regex, String> {
+    Regex::new(text).map_err(|error| format!("{error}; a backslash makes a character literal"))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -1,139 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Commands that read a stream: logs, events, history.
+//! Commands that read the stream of events: events, history.
 
-use super::args::{EventsArgs, Happening, LogsArgs};
+use super::args::{EventsArgs, Happening};
 use super::client::{Client, Doing, Lines};
 use super::clock::Deadline;
 use super::failure::Failure;
 use super::look::damaged;
-use super::names::{each, resolve};
-use super::screen::{Screen, visible};
+use super::names::resolve;
+use super::screen::Screen;
 use super::{DONE, story};
-use crate::wire::{
-    ErrorBody, EventLine, Gap, LogItem, LogLine, NodeKind, NodeView, Query, Route, StreamItem,
-    code, query, span,
-};
-use std::collections::BTreeSet;
-
-/// The services whose lines are shown, and how.
-struct Selection {
-    /// `None`: all of them.
-    names: Option<BTreeSet<String>>,
-    /// Whether a line says whose it is, and in how much room.
-    prefix: Option<usize>,
-}
-
-/// `supctl logs`.
-pub(crate) fn logs(client: &Client, screen: &mut Screen, args: &LogsArgs) -> Result<u8, Failure> {
-    let doing = Doing("show the logs");
-    let status = client.status(doing)?;
-    let nodes = if args.names.is_empty() {
-        vec![&status.root]
-    } else {
-        resolve(&status.root, &args.names, "show the logs of")?
-    };
-    let parameters = log_parameters(args);
-    // Several at a time are one stream of what is above them all, in the order it was read.
-    let (source, selection) = match nodes.as_slice() {
-        [one] => (one.path.clone(), Selection::of_one(one)),
-        many => (status.root.path.clone(), Selection::of_many(many)),
-    };
-    let mut lines = client.lines(&Route::Logs(source), &parameters, doing)?;
-    while let Some(line) = lines.next(client.deadline())? {
-        match LogItem::parse(line).map_err(damaged)? {
-            LogItem::Gap(gap) => log_gap(screen, line, &gap)?,
-            LogItem::Line(log) if selection.has(&log.node) => {
-                if screen.json {
-                    screen.json_line(line)?;
-                } else {
-                    let text = shown(&log, &selection, screen);
-                    screen.line(&text)?;
-                }
-            }
-            LogItem::Line(_) | LogItem::Heartbeat(_) => {}
-        }
-        flush_if_last(screen, &lines)?;
-    }
-    Ok(DONE)
-}
-
-fn log_parameters(args: &LogsArgs) -> Query {
-    let mut parameters = Query::default().with(query::LINES, args.lines);
-    if args.follow {
-        parameters = parameters.with(query::FOLLOW, 1);
-    }
-    if let Some(since) = args.since {
-        parameters = parameters.with(query::SINCE, span::format(since));
-    }
-    if let Some(run) = args.run {
-        parameters = parameters.with(query::RUN, run);
-    }
-    parameters
-}
-
-fn log_gap(screen: &mut Screen, line: &str, gap: &Gap) -> Result<(), Failure> {
-    if screen.json {
-        return screen.json_line(line);
-    }
-    screen.talk(&format!("({} lines are missing here)", gap.to))
-}
-
-/// The line, with whose it is before it. A pipe gets the text as the service wrote it.
-fn shown(log: &LogLine, selection: &Selection, screen: &Screen) -> String {
-    let text = if screen.terminal {
-        visible(&log.text)
-    } else {
-        log.text.clone()
-    };
-    match selection.prefix {
-        None => text,
-        Some(room) => {
-            let who = format!("{}#{}", visible(&log.node), log.run);
-            format!("{who:room$} | {text}")
-        }
-    }
-}
-
-impl Selection {
-    fn of_one(node: &NodeView) -> Self {
-        let several = node.kind != NodeKind::Service;
-        Self {
-            names: None,
-            prefix: several.then(|| room(&[node])),
-        }
-    }
-
-    fn of_many(nodes: &[&NodeView]) -> Self {
-        let mut names = BTreeSet::new();
-        for node in nodes {
-            each(node, &mut |below| {
-                names.insert(below.name.clone());
-            });
-        }
-        Self {
-            names: Some(names),
-            prefix: Some(room(nodes)),
-        }
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.names.as_ref().is_none_or(|names| names.contains(name))
-    }
-}
-
-/// Room for the longest `name#run`.
-fn room(nodes: &[&NodeView]) -> usize {
-    let mut room = 0;
-    for node in nodes {
-        each(node, &mut |below| {
-            if below.children.is_empty() {
-                let run = below.run.unwrap_or(1).to_string();
-                room = room.max(visible(&below.name).chars().count() + 1 + run.len());
-            }
-        });
-    }
-    room
-}
+use crate::wire::{ErrorBody, EventLine, Query, Route, StreamItem, code, query};
 
 /// Shows what there is before waiting for more; a burst is written at once.
 fn flush_if_last(screen: &mut Screen, lines: &Lines) -> Result<(), Failure> {

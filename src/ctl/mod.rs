@@ -27,6 +27,8 @@ mod http;
 mod import;
 mod init;
 mod keys;
+mod logfile;
+mod logs;
 mod look;
 mod mark;
 mod names;
@@ -101,7 +103,7 @@ fn dispatch(cli: &Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::IsUp(a) => look::is(&client, screen, (&a.name, look::Question::Up)),
         Command::IsReady(a) => look::is(&client, screen, (&a.name, look::Question::Ready)),
         Command::Why(a) => why::why(&client, screen, &a.name),
-        Command::Logs(a) => follow::logs(&client, screen, a),
+        Command::Logs(a) => logs::logs(&client, screen, a),
         Command::Events(a) => follow::events(&client, screen, a),
         Command::History(a) => follow::history(&client, screen, &a.name),
         Command::Start(a) => act::on_all(&client, screen, &act::Order::start(&a.names)),

@@ -262,7 +262,14 @@ impl Daemon {
             run: number(query, query::RUN)?,
             since: self.log_since(query)?,
         };
-        let whose = self.services_below(node);
+        let mut whose = self.services_below(node);
+        let mut only = BTreeSet::new();
+        for name in query.all(query::ONLY) {
+            only.append(&mut self.services_below(self.named(name)?));
+        }
+        if query.get(query::ONLY).is_some() {
+            whose.retain(|id| only.contains(id));
+        }
         let mut lines: Vec<_> = whose
             .iter()
             .flat_map(|id| self.world.logs.last(*id, wanted))

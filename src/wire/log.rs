@@ -12,7 +12,8 @@ pub struct LogLine {
     pub node: String,
     /// Its run, from 1.
     pub run: u64,
-    /// stdout, stderr; `supd` for a remark of the daemon's own.
+    /// stdout, stderr; `supd` for a remark of the daemon's own, `file` for a line that a client has
+    /// read from a log file, which knows neither run nor time.
     pub stream: Word,
     /// When it was read, RFC 3339 with milliseconds, UTC.
     pub ts: String,

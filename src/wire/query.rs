@@ -11,6 +11,8 @@ pub const WAIT: &str = "wait";
 pub const FOLLOW: &str = "follow";
 /// How many log lines to begin with.
 pub const LINES: &str = "lines";
+/// Only log lines of this service, or of those below this node; may stand several times.
+pub const ONLY: &str = "only";
 /// Only this run's log lines.
 pub const RUN: &str = "run";
 /// Events after this `seq`, or log lines and events of this [`span`](super::span).
@@ -45,6 +47,13 @@ impl Query {
     pub fn with(mut self, key: &str, value: impl fmt::Display) -> Self {
         self.0.push((key.to_owned(), value.to_string()));
         self
+    }
+
+    /// Adds a parameter in place of those of that name.
+    #[must_use]
+    pub fn instead(mut self, key: &str, value: impl fmt::Display) -> Self {
+        self.0.retain(|(k, _)| k != key);
+        self.with(key, value)
     }
 
     /// The first value of a parameter.

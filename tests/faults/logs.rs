@@ -3,7 +3,7 @@
 //! should be, lines without end, readers that are gone.
 
 use super::harness::{Dir, Start, Supd, expand, follow, line};
-use super::rig::{eventually, unshare_mounts};
+use super::rig::{eventually, supctl, unshare_mounts};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -227,6 +227,10 @@ fn fault_51_only_so_many_old_files_are_kept() {
         .collect();
     names.sort();
     assert_eq!(names, ["l.log", "l.log.1", "l.log.2", "l.log.3"]);
+    for name in names {
+        let size = fs::metadata(supd.dir.path(&name)).expect("a file").len();
+        assert!(size <= 16 << 10, "{name} has {size} bytes");
+    }
     let all = all_of(&supd.dir.path("l.log"));
     assert!(all.ends_with(b"03000\n"), "the newest are kept");
 }
@@ -401,4 +405,35 @@ fn fault_57_who_says_little_is_heard_among_many_who_shout() {
     for n in 1..=30 {
         balanced(&supd, &format!("shout.{n}"));
     }
+}
+
+#[test]
+fn the_client_shows_last_words_and_reads_on_in_files_where_memory_ends() {
+    let mut supd = Supd::start(
+        "[supd]\nlog = { children = \"off\" }\n\
+         [service.web]\nbackoff = [\"10m\"]\n\
+         shell = 'seq -f \"line %04.0f\" 1 2000; echo boom >&2; exit 3'\n\
+         log = { to = [\"supd\", \"file:DIR/w.log\"], ring = \"4K\", \
+                 rotate = { size = \"8K\", keep = 9, compress = true } }\n",
+    );
+    supd.event("service.exited", "web");
+    balanced(&supd, "web");
+    let last = supd.dir.path("w.log.2.gz");
+    until_so("old files are compressed", || last.exists());
+    let (code, words, _) = supctl(&supd, &["logs", "web", "--crash", "-n", "2"]);
+    assert_eq!((code, words.as_str()), (0, "line 2000\nboom\n"));
+    let (_, all, _) = supctl(&supd, &["logs", "web", "-n", "1500"]);
+    let all: Vec<&str> = all.lines().collect();
+    assert_eq!((all.len(), all[0]), (1500, "line 0502"));
+    assert_eq!(all.last(), Some(&"boom"));
+    assert!(all[..1499].is_sorted(), "each line once, in its order");
+    let (_, found, _) = supctl(&supd, &["logs", "web", "--grep", "9[0-9]$", "-n", "15"]);
+    let found: Vec<&str> = found.lines().collect();
+    assert_eq!(
+        (found.len(), found[0], found[14]),
+        (15, "line 1895", "line 1999")
+    );
+    let (_, json, _) = supctl(&supd, &["logs", "web", "--json", "-n", "1000"]);
+    let first: Value = serde_json::from_str(json.lines().next().expect("a line")).expect("JSON");
+    assert_eq!(first["stream"], "file");
 }

@@ -63,7 +63,7 @@ impl Tree {
                 let endless = self.service(node.id).is_some_and(|service| {
                     service.stop.steps.iter().any(|step| step.timeout.is_none())
                 });
-                if run.spawned == Spawned::Yes && !timed && !endless {
+                if run.spawned.has_process() && !timed && !endless {
                     return Err(format!(
                         "{name} is stopping ({stopping:?}) without a deadline"
                     ));

@@ -10,7 +10,7 @@ use super::Tree;
 use super::answer::Wants;
 use super::effect::Effect;
 use super::event::{Actor, ChildStatus, Command, CommandId, NodeId, Outcome, RunId};
-use super::node::{Life, Reign, Rest, Spawned};
+use super::node::{Life, Reign, Rest};
 use super::record::{StartWhy, StopWhy, What};
 use super::supervisor::{Message, Notice};
 use super::task::{Task, TaskKind};
@@ -133,7 +133,7 @@ impl Tree {
             Command::Signal(node, signal) => {
                 let run = match self.life(node) {
                     Some(Life::Up(run) | Life::Starting(run) | Life::Stopping(run, _))
-                        if run.spawned == Spawned::Yes =>
+                        if run.spawned.has_process() =>
                     {
                         run.life
                     }

@@ -111,7 +111,7 @@ impl Obedient {
                 Life::Stopping(run, _) => match run.spawned {
                     Spawned::Queued => {}
                     Spawned::Asked => world.starting(node.id, run, service.kind),
-                    Spawned::Yes => {
+                    Spawned::Forked | Spawned::Yes => {
                         world.living.insert(id_of(node.id, run));
                         world.end(id_of(node.id, run), ExitStatus::Code(0));
                     }
@@ -138,7 +138,7 @@ impl Obedient {
         match run.spawned {
             // The engine will ask for it.
             Spawned::Queued => {}
-            Spawned::Asked => self.spawned(id, kind),
+            Spawned::Asked | Spawned::Forked => self.spawned(id, kind),
             Spawned::Yes => {
                 self.living.insert(id);
                 self.ready(id, kind);

@@ -25,7 +25,7 @@ impl Tree {
             Body::Service(Life::Starting(state))
                 if state.life == run.life && state.spawned == Spawned::Asked =>
             {
-                state.spawned = Spawned::Yes;
+                state.spawned = Spawned::Forked;
                 if let Some(limit) = limit {
                     self.timers.set(run.node, Purpose::Start, self.now + limit);
                 }
@@ -33,7 +33,7 @@ impl Tree {
             Body::Service(Life::Stopping(state, _))
                 if state.life == run.life && state.spawned == Spawned::Asked =>
             {
-                state.spawned = Spawned::Yes;
+                state.spawned = Spawned::Forked;
                 self.first_rung(run.node);
             }
             Body::Service(_) | Body::Supervisor(_) => self.too_late(),

@@ -79,8 +79,20 @@ pub(super) enum Spawned {
     Queued,
     /// The effect is out, the answer is not in.
     Asked,
-    /// There is a process.
+    /// There is a process that has not come to its program yet.
+    Forked,
+    /// The program runs.
     Yes,
+}
+
+impl Spawned {
+    /// Whether there is a process that a signal can reach.
+    pub(super) fn has_process(self) -> bool {
+        match self {
+            Self::Forked | Self::Yes => true,
+            Self::Queued | Self::Asked => false,
+        }
+    }
 }
 
 /// How far the stop of a run has come.

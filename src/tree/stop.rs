@@ -98,7 +98,7 @@ impl Tree {
     }
 
     fn begin_ladder(&mut self, id: NodeId, run: Run, why: StopWhy) {
-        let spawned = run.spawned == Spawned::Yes;
+        let spawned = run.spawned.has_process();
         if let Some(ready_at) = run.ready_at {
             self.forgive(id, self.now.since(ready_at));
         }
@@ -341,7 +341,7 @@ impl Tree {
             Some(Life::Stopping(_, stopping)) if stopping.rung == Rung::Kill => {}
             Some(Life::Stopping(run, stopping)) => {
                 self.drop_stop_command(id, stopping.rung);
-                if run.spawned == Spawned::Yes {
+                if run.spawned.has_process() {
                     self.kill(id);
                 } else {
                     self.set_rung(id, Rung::Kill);
@@ -363,7 +363,7 @@ impl Tree {
         let why = StopWhy::Supervisor;
         let spawned = run.spawned;
         self.enter_stop(id, run, why);
-        if spawned == Spawned::Yes {
+        if spawned.has_process() {
             self.kill(id);
         }
     }
@@ -402,7 +402,7 @@ impl Tree {
         let Some(Life::Stopping(run, stopping)) = self.life(id) else {
             return;
         };
-        if run.spawned != Spawned::Yes || stopping.rung == Rung::Kill {
+        if !run.spawned.has_process() || stopping.rung == Rung::Kill {
             return;
         }
         let soon = self.now + SHORT_GRACE;

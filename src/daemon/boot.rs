@@ -282,6 +282,7 @@ impl Prepared {
             effects: VecDeque::new(),
             replies: Vec::new(),
             halt: None,
+            refusals: super::refusals::Refusals::default(),
             turn: Turn::default(),
             born: (now(), stamp::wall_us()),
             #[cfg(feature = "test-hooks")]

@@ -159,8 +159,8 @@ fn fill(line: &mut EventLine, what: &What, names: &Names) {
         | What::Released
         | What::Added
         | What::Removed
-        | What::Changed
-        | What::Daemon { .. } => {}
+        | What::Changed => {}
+        What::Daemon { by, .. } => line.by = by.and_then(who),
     }
 }
 

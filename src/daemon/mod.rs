@@ -39,6 +39,7 @@ mod press;
 mod probes;
 mod pulse;
 mod readers;
+mod refusals;
 mod reload;
 mod ring;
 mod run;

@@ -312,7 +312,7 @@ impl Daemon {
             }
             Err(Refused(pictures)) => {
                 let detail = format!("configuration refused, the old one stays:\n{pictures}");
-                self.note(note::RELOAD_REFUSED, detail);
+                self.note_by(note::RELOAD_REFUSED, detail, Some(by));
                 if let Some(to) = reply {
                     let refused = ReloadReply {
                         ok: false,

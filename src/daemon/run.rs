@@ -18,6 +18,7 @@ use super::exits::Exits;
 use super::exposition::Lag;
 use super::press::Press;
 use super::pulse::{self, now};
+use super::refusals::Refusals;
 use super::signals::Orders;
 use super::token::Token;
 use super::world::{Order, World};
@@ -66,6 +67,8 @@ pub(crate) struct Daemon {
     pub replies: Vec<(CommandId, Outcome)>,
     /// How it ends.
     pub halt: Option<Halt>,
+    /// Clients that were refused.
+    pub refusals: Refusals,
     /// The turn's state.
     pub turn: Turn,
     /// When it began, by both clocks (the second in microseconds since 1970).
@@ -320,6 +323,7 @@ impl Daemon {
     fn take_message(&mut self, message: Message) {
         match message {
             Message::Request(request) => self.take_request(request),
+            Message::Refused { peer, route } => self.take_refusal(&peer, &route),
             Message::Probed { run, answer } => {
                 self.world.probes.end(run);
                 self.world
@@ -402,8 +406,18 @@ impl Daemon {
 
     /// Writes a record of the daemon's own.
     pub(crate) fn note(&mut self, kind: &'static str, detail: impl Into<Box<str>>) {
+        self.note_by(kind, detail, None);
+    }
+
+    /// The same about something that somebody has brought about.
+    pub(crate) fn note_by(
+        &mut self,
+        kind: &'static str,
+        detail: impl Into<Box<str>>,
+        by: Option<Actor>,
+    ) {
         let detail = detail.into();
-        let what = What::Daemon { kind, detail };
+        let what = What::Daemon { kind, detail, by };
         let record = self.tree.note(self.turn.now, what);
         self.press.take(record, &mut self.world);
     }

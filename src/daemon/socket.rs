@@ -95,7 +95,8 @@ fn at(place: &Place, spec: &SocketSpec, uid: u32) -> io::Result<Option<Listening
     let mut remarks = Vec::new();
     let access = Access {
         own: uid,
-        overflow: overflow_uid(),
+        overflow: overflow("uid"),
+        overflow_gid: overflow("gid"),
         door: Door::Path,
         group: gid(spec.group.as_ref(), &mut remarks),
         read_group: gid(spec.read_group.as_ref(), &mut remarks),
@@ -116,6 +117,15 @@ fn at(place: &Place, spec: &SocketSpec, uid: u32) -> io::Result<Option<Listening
             file: None,
         }));
     }
+    let mode = mode(&access);
+    let access = Access {
+        door: if mode == 0o600 {
+            Door::Path
+        } else {
+            Door::Shared
+        },
+        ..access
+    };
     make_directory(place, uid)?;
     let Some(path) = place.path() else {
         return Ok(None);
@@ -125,7 +135,7 @@ fn at(place: &Place, spec: &SocketSpec, uid: u32) -> io::Result<Option<Listening
     let Some(lock) = lock::take(Path::new(&beside))? else {
         return Ok(None);
     };
-    let fd = listen::at_path(path, mode(&access), &lock)?;
+    let fd = listen::at_path(path, mode, &lock)?;
     if let (Some(gid), None) | (None, Some(gid)) = (access.group, access.read_group)
         && let Err(e) = listen::give_to_group(path, gid)
     {
@@ -188,8 +198,9 @@ fn make_directory(place: &Place, uid: u32) -> io::Result<()> {
     }
 }
 
-fn overflow_uid() -> u32 {
-    let text = fs::read_to_string("/proc/sys/kernel/overflowuid");
+/// The number of users, or of groups, that have none here (proc(5)).
+fn overflow(whose: &str) -> u32 {
+    let text = fs::read_to_string(format!("/proc/sys/kernel/overflow{whose}"));
     let number = text.ok().and_then(|t| t.trim().parse().ok());
     number.unwrap_or(65_534)
 }

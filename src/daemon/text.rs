@@ -50,6 +50,7 @@ pub(crate) fn level(what: &What) -> LogLevel {
         What::Daemon { kind, .. } if *kind == super::note::PANIC => LogLevel::Error,
         What::Daemon { kind, .. } if *kind == super::note::RELOAD_REFUSED => LogLevel::Error,
         What::Daemon { kind, .. } if *kind == super::note::LOG_FAILING => LogLevel::Error,
+        What::Daemon { kind, .. } if *kind == super::note::REFUSED => LogLevel::Warn,
         What::Daemon { kind, .. } if *kind == super::note::ORPHAN => LogLevel::Debug,
         What::Decided { .. }
         | What::Starting { .. }

@@ -197,6 +197,8 @@ pub enum What {
         kind: &'static str,
         /// One line for people.
         detail: Box<str>,
+        /// Who brought it about, when somebody did.
+        by: Option<Actor>,
     },
 }
 

@@ -28,4 +28,5 @@ mod rig;
 mod slow;
 mod starts;
 mod stops;
+mod strangers;
 mod users;

@@ -260,6 +260,12 @@ const ROWS: &[Row] = &[
         "their seats are free at once, nothing else changes",
     ),
     (
+        61,
+        "a user without a role, a reader who wants to change something, root of another user name \
+         space, uids beyond INT_MAX, a group without a number",
+        "refused in words; who tried to change something is written down",
+    ),
+    (
         62,
         "a second supd over the same socket",
         "the lock decides; the second one goes away and removes nothing",

@@ -3,9 +3,12 @@
 //!
 //! Decides from what the kernel says about the other end (SO_PEERCRED, SO_PEERGROUPS), never from
 //! anything the client says. uid 0 and our own user may do everything, members of `group` too,
-//! members of `read_group` may read. The overflow uid stands for users that have no number here,
-//! and is nobody: unless we run as it ourselves behind a path, whose mode already keeps out
-//! everybody but the real owner.
+//! members of `read_group` may read. The overflow uid and gid stand for users and groups that have
+//! no number here (user_namespaces(7)), and give nobody anything: unless we run as that user
+//! ourselves behind a path with mode 0600, which already keeps out everybody but the real owner.
+//!
+//! The kernel says who has connected, not who uses the connection: who hands it on, hands on what
+//! it may do.
 
 /// What a client may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,8 +24,10 @@ pub(crate) enum Role {
 /// Whether the file system stands before the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Door {
-    /// A path with a mode.
+    /// A path that its owner alone can come through.
     Path,
+    /// A path that others can come through, too.
+    Shared,
     /// An abstract name: everybody in the network namespace can connect.
     Abstract,
 }
@@ -34,6 +39,8 @@ pub(crate) struct Access {
     pub own: u32,
     /// The number that stands for users without one (user_namespaces(7)).
     pub overflow: u32,
+    /// The same for groups.
+    pub overflow_gid: u32,
     /// How the socket is reached.
     pub door: Door,
     /// Members may do everything.
@@ -59,10 +66,12 @@ impl Access {
         if peer.uid == u32::MAX {
             return Role::Nobody;
         }
-        if peer.uid == self.overflow && (self.own != self.overflow || self.door == Door::Abstract) {
+        if peer.uid == self.overflow && (self.own != self.overflow || self.door != Door::Path) {
             return Role::Nobody;
         }
-        let member = |group: Option<u32>| group.is_some_and(|g| peer.gids.contains(&g));
+        let member = |group: Option<u32>| {
+            group.is_some_and(|g| g != self.overflow_gid && peer.gids.contains(&g))
+        };
         if peer.uid == 0 || peer.uid == self.own || member(self.group) {
             Role::Operator
         } else if member(self.read_group) {
@@ -80,6 +89,7 @@ mod tests {
     const ACCESS: Access = Access {
         own: 1000,
         overflow: 65534,
+        overflow_gid: 65533,
         door: Door::Path,
         group: Some(50),
         read_group: Some(60),
@@ -116,5 +126,22 @@ mod tests {
             ..own
         };
         assert_eq!(role(&open, 65534, &[]), Role::Nobody);
+        let shared = Access {
+            door: Door::Shared,
+            ..own
+        };
+        assert_eq!(role(&shared, 65534, &[50]), Role::Nobody);
+    }
+
+    #[test]
+    fn the_overflow_group_makes_nobody_a_member() {
+        let odd = Access {
+            group: Some(65533),
+            read_group: Some(65533),
+            ..ACCESS
+        };
+        assert_eq!(role(&odd, 7, &[65533]), Role::Nobody);
+        assert_eq!(role(&odd, i32::MAX as u32 + 1, &[50]), Role::Nobody);
+        assert_eq!(role(&ACCESS, i32::MAX as u32 + 1, &[50]), Role::Operator);
     }
 }

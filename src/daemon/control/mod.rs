@@ -25,6 +25,13 @@ use tokio::sync::oneshot;
 pub(crate) enum Message {
     /// A client asks something.
     Request(Request),
+    /// A client was refused what its user may not do.
+    Refused {
+        /// Who.
+        peer: Peer,
+        /// What.
+        route: Route,
+    },
     /// A probe has an answer.
     Probed {
         /// Which one.

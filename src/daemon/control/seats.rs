@@ -164,6 +164,7 @@ mod tests {
         let access = Access {
             own: 1000,
             overflow: 65534,
+            overflow_gid: 65534,
             door: Door::Path,
             group: None,
             read_group: Some(60),

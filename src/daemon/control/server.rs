@@ -156,7 +156,10 @@ async fn client(stream: UnixStream, visit: Visit) {
     };
     let seat = match visit.admit(&asked) {
         Ok(seat) => seat,
-        Err(refused) => return refuse(stream, &refused.into()).await,
+        Err(refused) => {
+            visit.report(&asked, &refused);
+            return refuse(stream, &refused.into()).await;
+        }
     };
     let (stream, mood) = (Arc::new(stream), Arc::new(Mood::default()));
     let io = Io::new(Arc::clone(&stream), Arc::clone(&mood), head);
@@ -250,6 +253,19 @@ impl Visit {
             Answer::error(429, code::BUSY, "too many streams are open")
                 .hint("close a `supctl events -f` or `supctl logs -f`")
         })
+    }
+}
+
+impl Visit {
+    /// Who tries to change what it may not is told of. In a flood of them the loop has enough.
+    fn report(&self, asked: &Asked, refused: &Answer) {
+        let forbidden = matches!(refused, Answer::Error { status: 403, .. });
+        if forbidden && !asked.route.is_read() {
+            let _enough = self.gate.to_loop.try_send(Message::Refused {
+                peer: self.peer.clone(),
+                route: asked.route.clone(),
+            });
+        }
     }
 }
 

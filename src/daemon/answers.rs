@@ -3,6 +3,7 @@
 //!
 //! Reads are answered from the tree as it is at that moment. It decides nothing about the tree.
 
+use super::control::head::echo;
 use super::control::{Answer, Lines, Patience, Request};
 use super::desk::{actor, answer, body};
 use super::exposition::{self, Facts};
@@ -14,6 +15,7 @@ use super::run::Daemon;
 use super::view::{Light, counts, health, nested};
 use super::{line, stamp};
 use crate::spec::Node;
+use crate::spec::limits::NAME_MAX;
 use crate::tree::NodeId;
 use crate::wire::{
     CommandReply, ConfigRequest, DaemonView, EventLine, Gap, Query, Route, Snapshot, Status,
@@ -101,25 +103,18 @@ impl Daemon {
 
     /// The node of this name or path; else who has a similar one.
     pub(super) fn named(&self, name: &str) -> Result<NodeId, Answer> {
-        let found = if name.contains('/') {
-            let nodes = self.tree.snapshot().nodes;
-            nodes.iter().find(|n| n.path == name).map(|n| n.id)
-        } else {
-            self.tree.node(name)
-        };
+        // Names are unique, so a path is looked up by its end.
+        let last = name.rsplit_once('/').map_or(name, |(_, last)| last);
+        let found = self.tree.node(last);
+        let found = found.filter(|id| last == name || self.press.names.path(*id) == name);
         found.ok_or_else(|| {
-            let near = self
-                .press
-                .names
-                .all()
-                .map(|(_, known)| (strsim::damerau_levenshtein(known, name), known))
-                .filter(|(slips, known)| *slips <= (known.len() / 3).max(1))
-                .min();
-            let hint = match near {
-                Some((_, known)) => format!("did you mean `{known}`?"),
+            let known = self.press.names.all().map(|(_, known)| known);
+            let hint = match similar(last, known) {
+                Some(near) => format!("did you mean `{near}`?"),
                 None => "supctl status shows all names".to_owned(),
             };
-            Answer::error(404, code::NO_SUCH_NODE, format!("no node `{name}`")).hint(hint)
+            let message = format!("no node `{}`", echo(name));
+            Answer::error(404, code::NO_SUCH_NODE, message).hint(hint)
         })
     }
 
@@ -326,6 +321,38 @@ fn verb_of(verb: crate::wire::Verb) -> impl FnOnce(&mut Daemon, Request, NodeId)
     move |daemon, request, node| daemon.act(request, node, verb)
 }
 
+/// The name that is most like this one. Most names are told apart by their letters alone, which
+/// takes a hundredth of the time: a stranger's nonsense must not cost a large tree much.
+fn similar<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    if name.len() > NAME_MAX {
+        return None;
+    }
+    let letters = |text: &str| {
+        let mut counts = [0_i16; 32];
+        for byte in text.bytes() {
+            counts[usize::from(byte % 32)] += 1;
+        }
+        counts
+    };
+    let wanted = letters(name);
+    let apart = |known: &str| {
+        let other = letters(known);
+        let apart = wanted.iter().zip(other).map(|(a, b)| a.abs_diff(b));
+        usize::from(apart.sum::<u16>()).div_ceil(2)
+    };
+    known
+        .filter(|known| apart(known) <= slips(known))
+        .map(|known| (strsim::damerau_levenshtein(known, name), known))
+        .filter(|(found, known)| *found <= slips(known))
+        .min()
+        .map(|(_, known)| known)
+}
+
+/// How many slips of the pen a name may have.
+fn slips(name: &str) -> usize {
+    (name.len() / 3).max(1)
+}
+
 fn no_tree() -> Answer {
     Answer::error(500, code::INTERNAL, "the tree has no such node any more").hint("supctl status")
 }
@@ -343,4 +370,21 @@ fn joined(lines: &VecDeque<Arc<str>>) -> String {
 
 fn ndjson(events: &[EventLine]) -> String {
     joined(&events.iter().map(json).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_pen_is_found_and_nonsense_is_not() {
+        let known = ["web", "api", "worker.1", "database"];
+        let near = |name| similar(name, known.into_iter());
+        assert_eq!(near("wbe"), Some("web"));
+        assert_eq!(near("databse"), Some("database"));
+        assert_eq!(near("worker.7"), Some("worker.1"));
+        assert_eq!(near("datenbank"), None);
+        assert_eq!(near(""), None);
+        assert_eq!(near(&"web".repeat(20_000)), None);
+    }
 }

@@ -4,7 +4,7 @@
 mod world;
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
@@ -12,6 +12,7 @@ use std::rc::Rc;
 use supd::spec::{EnvInherit, EnvValue, UserRef};
 use supd::sys::block::Block;
 use supd::sys::env::{self, EnvError, Problem};
+use supd::sys::listen::{Folder, Links};
 use supd::sys::logpipe::{self, Chunk};
 use supd::sys::notify::{Field, MESSAGE_MAX, NotifySocket, parse};
 use supd::sys::users::{Users, UsersError};
@@ -373,40 +374,84 @@ fn notify_addresses_differ_and_cannot_be_guessed() {
     assert!(one.address().len() >= 32);
 }
 
+fn folder(world: &World) -> Folder {
+    Folder::open(&world.dir, Links::Refuse).expect("a directory")
+}
+
 #[test]
 fn fault_62_one_of_two_holds_the_lock_and_the_socket() {
     use std::os::unix::fs::PermissionsExt;
     let world = World::new("lock");
-    let path = world.path("s.lock");
-    let held = lock::take(&path).expect("a lock").expect("free");
-    assert!(lock::take(&path).expect("an answer").is_none(), "taken");
-    let socket = world.path("s");
-    let first = listen::at_path(&socket, 0o660, &held).expect("listening");
-    let mode = std::fs::metadata(&socket)
+    let folder = folder(&world);
+    let name = |text| OsStr::new(text);
+    let take = || lock::take(&folder, name("s.lock")).expect("an answer");
+    let held = take().expect("free");
+    assert!(take().is_none(), "taken");
+    let listen = |mode, held: &lock::Lock| folder.listen(name("s"), (mode, None), held);
+    let (first, _) = listen(0o660, &held).expect("listening");
+    let mode = std::fs::metadata(world.path("s"))
         .expect("there")
-        .permissions()
-        .mode();
-    assert_eq!(mode & 0o777, 0o660);
+        .permissions();
+    assert_eq!(mode.mode() & 0o777, 0o660);
     drop(first);
-    let second = listen::at_path(&socket, 0o600, &held).expect("a stale one is replaced");
-    UnixStream::connect(&socket).expect("it listens");
+    let second = listen(0o600, &held).expect("a stale one is replaced");
+    UnixStream::connect(world.path("s")).expect("it listens");
     drop((second, held));
-    let held = lock::take(&path).expect("a lock").expect("free again");
+    let held = take().expect("free again");
     let occupied = world.file("file", "mine", 0o600);
-    let refused = listen::at_path(&occupied, 0o600, &held).expect_err("no socket");
+    let refused = folder.listen(name("file"), (0o600, None), &held);
+    let refused = refused.expect_err("no socket");
     assert_eq!(refused.raw_os_error(), Some(libc::EADDRINUSE));
     assert_eq!(std::fs::read(&occupied).expect("untouched"), b"mine");
+    std::fs::remove_file(world.path("s.lock")).expect("removed");
+    assert!(!held.is(&folder, name("s.lock")), "it has lost its name");
+    assert!(take().is_some(), "and another one can be taken");
 }
 
 #[test]
-fn fault_63_a_lock_behind_a_link_is_refused() {
+fn fault_63_what_a_link_points_to_is_not_touched() {
     let world = World::new("link");
-    let target = world.file("target", "", 0o600);
-    std::os::unix::fs::symlink(target, world.path("l")).expect("a link");
-    let refused = lock::take(&world.path("l")).expect_err("refused");
+    let target = world.file("target", "mine", 0o640);
+    let link = |name| std::os::unix::fs::symlink(&target, world.path(name)).expect("a link");
+    let (folder, lock) = (folder(&world), OsStr::new("l"));
+    link("l");
+    let refused = lock::take(&folder, lock).expect_err("refused");
     assert_eq!(refused.raw_os_error(), Some(libc::ELOOP));
-    let refused = lock::take(&world.dir).expect_err("a directory");
+    std::fs::create_dir(world.path("d")).expect("a directory");
+    let refused = lock::take(&folder, OsStr::new("d")).expect_err("a directory");
     assert_eq!(refused.raw_os_error(), Some(libc::EISDIR));
+    nix::unistd::mkfifo(&world.path("f"), nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+    let refused = lock::take(&folder, OsStr::new("f")).expect_err("a FIFO");
+    assert_eq!(refused.raw_os_error(), Some(libc::EINVAL));
+    let held = lock::take(&folder, OsStr::new("h"))
+        .expect("a lock")
+        .expect("free");
+    link("s");
+    let refused = folder.listen(OsStr::new("s"), (0o666, None), &held);
+    assert_eq!(
+        refused.expect_err("a link").raw_os_error(),
+        Some(libc::EADDRINUSE)
+    );
+    std::os::unix::fs::symlink(&world.dir, world.path("there")).expect("a link");
+    assert!(Folder::open(&world.path("there"), Links::Refuse).is_err());
+    Folder::open(&world.path("there"), Links::Follow).expect("followed");
+    let facts = std::fs::metadata(&target).expect("there");
+    assert_eq!(std::os::unix::fs::MetadataExt::mode(&facts) & 0o777, 0o640);
+}
+
+#[test]
+fn a_directory_that_is_swapped_is_not_the_one_that_was_looked_at() {
+    let world = World::new("swap");
+    std::fs::create_dir(world.path("d")).expect("a directory");
+    let folder = Folder::open(&world.path("d"), Links::Refuse).expect("open");
+    std::fs::rename(world.path("d"), world.path("away")).expect("swapped");
+    std::fs::create_dir(world.path("d")).expect("another one");
+    let held = lock::take(&folder, OsStr::new("l"))
+        .expect("a lock")
+        .expect("free");
+    let made = folder.listen(OsStr::new("s"), (0o600, None), &held);
+    let _listening = made.expect("listening");
+    assert!(world.path("away/s").exists() && !world.path("d/s").exists());
 }
 
 #[test]

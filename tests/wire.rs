@@ -349,26 +349,68 @@ fn a_socket_that_was_named_is_the_only_one() {
 }
 
 #[test]
-fn a_directory_of_somebody_else_is_not_safe() {
-    let good = DirFacts {
-        is_dir: true,
-        uid: 7,
-        mode: 0o40_700,
+fn a_client_looks_where_the_user_of_process_1_would_be() {
+    let around = Surroundings {
+        uid: 0,
+        other_uid: Some(1000),
+        ..Surroundings::default()
     };
-    assert!(Place::is_safe(good, 7));
-    assert!(!Place::is_safe(good, 8));
-    assert!(!Place::is_safe(
-        DirFacts {
-            mode: 0o40_710,
-            ..good
-        },
-        7
-    ));
-    assert!(!Place::is_safe(
-        DirFacts {
-            is_dir: false,
-            ..good
-        },
-        7
-    ));
+    assert_eq!(
+        places(&around)[1..],
+        [
+            "/tmp/supd-0/supd.sock",
+            "/dev/shm/supd-0/supd.sock",
+            "/tmp/supd-1000/supd.sock",
+            "/dev/shm/supd-1000/supd.sock",
+        ]
+    );
+    let same = Surroundings {
+        other_uid: Some(0),
+        ..around
+    };
+    assert_eq!(places(&same).len(), 3, "no place is tried twice");
+}
+
+#[test]
+fn a_directory_that_others_can_play_with_is_refused() {
+    let dir = |uid, mode: u32| DirFacts {
+        is_dir: true,
+        uid,
+        mode: 0o40_000 | mode,
+    };
+    let path = || PathBuf::from("/x/supd.sock");
+    let own = |uid| Place::Own {
+        dir: "/x".into(),
+        path: path(),
+        uid,
+    };
+    let (asked, system, session) = (
+        Place::Asked(path()),
+        Place::System(path()),
+        Place::Session(path()),
+    );
+    let cases = [
+        (own(7), dir(7, 0o700), true),
+        (own(7), dir(8, 0o700), false),
+        (own(7), dir(7, 0o710), false),
+        (own(8), dir(8, 0o700), true),
+        (asked.clone(), dir(8, 0o755), true),
+        (asked.clone(), dir(0, 0o1777), true),
+        (asked, dir(7, 0o777), false),
+        (system.clone(), dir(0, 0o755), true),
+        (system.clone(), dir(7, 0o750), true),
+        (system.clone(), dir(8, 0o755), false),
+        (system, dir(0, 0o777), false),
+        (session.clone(), dir(7, 0o700), true),
+        (session, dir(0, 0o755), false),
+    ];
+    for (place, facts, wanted) in cases {
+        let found = place.check(facts, 7);
+        assert_eq!(found.is_ok(), wanted, "{place:?} {facts:?}: {found:?}");
+    }
+    let link = DirFacts {
+        is_dir: false,
+        ..dir(7, 0o700)
+    };
+    assert!(own(7).check(link, 7).is_err());
 }

@@ -59,6 +59,7 @@ impl Client {
             xdg_runtime_dir: env::var_os("XDG_RUNTIME_DIR"),
             tmpdir: env::var_os("TMPDIR"),
             uid: own_uid(),
+            other_uid: fs::metadata("/proc/1").ok().map(|meta| meta.uid()),
         };
         Self {
             around,
@@ -228,15 +229,18 @@ impl Client {
                 reason: format!("its path is longer than {PATH_MAX} bytes"),
                 instead: "cd to its directory and use --socket ./supd.sock".to_owned(),
             }),
-            Place::Asked(path) | Place::System(path) => Ok(UnixStream::connect(path)),
-            Place::Own { dir, path } => match facts(dir) {
+            Place::Asked(path) | Place::System(path) | Place::Session(path) => {
+                Ok(UnixStream::connect(path))
+            }
+            Place::Own { dir, path, .. } => match facts(dir) {
                 Err(error) => Ok(Err(error)),
-                Ok(found) if Place::is_safe(found, self.around.uid) => {
-                    Ok(UnixStream::connect(path))
-                }
-                Ok(_) => Err(Failure::NotOurs {
-                    dir: dir.display().to_string(),
-                }),
+                Ok(found) => match place.check(found, self.around.uid) {
+                    Ok(()) => Ok(UnixStream::connect(path)),
+                    Err(why) => Err(Failure::NotOurs {
+                        dir: dir.display().to_string(),
+                        why,
+                    }),
+                },
             },
         }
     }

@@ -18,8 +18,8 @@ pub(crate) enum Failure {
         #[source]
         source: io::Error,
     },
-    #[error("cannot trust {dir}: it must be a directory of this user with mode 0700")]
-    NotOurs { dir: String },
+    #[error("cannot trust the socket in {dir}: {why}")]
+    NotOurs { dir: String, why: &'static str },
     #[error("cannot understand the daemon's answer: {what}")]
     Answer { what: String },
     #[error("cannot {doing}: {}", detail.message)]
@@ -85,7 +85,7 @@ impl Failure {
         match self {
             Self::NoDaemon { .. } => "supctl --socket PATH status".to_owned(),
             Self::Connection { .. } => format!("supctl explain {}", self.exit_code()),
-            Self::NotOurs { dir } => format!("ls -ld {dir}"),
+            Self::NotOurs { dir, .. } => format!("ls -ld {dir}"),
             Self::Answer { .. } => "supctl --version".to_owned(),
             Self::NoSuchName { near, .. } => match near {
                 Some(near) => format!("supctl status {near}"),

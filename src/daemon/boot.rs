@@ -7,8 +7,8 @@
 //! without; only a bad configuration, a held lock and a mistake of our own end the start.
 
 use super::control::Message;
-use super::control::server::{Gate, serve};
 use super::desk::Desk;
+use super::door::ControlDoor;
 use super::files::Files;
 use super::journal::Journal;
 use super::logs::Logs;
@@ -18,7 +18,7 @@ use super::pulse::now;
 use super::reload::{Config, Origin, Refused, Texts, read};
 use super::run::{Daemon, Turn};
 use super::signals::{Orders, listened};
-use super::socket::{Listening, NoSocket, Ours, open};
+use super::socket::{Listening, NoSocket, open};
 use super::token::Token;
 use super::world::{Parts, World};
 use super::{end, note, panics, stamp, trace};
@@ -34,7 +34,7 @@ use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IsTerminal, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use tokio::io::unix::AsyncFd;
@@ -156,6 +156,7 @@ struct Prepared {
     poller: Poller,
     config: Config,
     socket: Result<Listening, NoSocket>,
+    asked: Option<OsString>,
 }
 
 fn prepare(options: Options) -> Result<Prepared, Failure> {
@@ -179,7 +180,7 @@ fn prepare(options: Options) -> Result<Prepared, Failure> {
     };
     say(&read.warnings);
     let config = Config::new(origin, read.loaded);
-    let socket = match open(options.socket, &config.tree().settings.socket) {
+    let socket = match open(options.socket.clone(), &config.tree().settings.socket) {
         Err(held @ NoSocket::Held { .. }) => return Err(held.into()),
         other => other,
     };
@@ -203,6 +204,7 @@ fn prepare(options: Options) -> Result<Prepared, Failure> {
         poller,
         config,
         socket,
+        asked: options.socket,
     })
 }
 
@@ -249,11 +251,10 @@ impl Prepared {
         press.set(&settings, format_of(&settings));
         let tree = Tree::new(&self.config.tree(), RandomState::new().hash_one(0));
         press.learn_names(&tree);
-        let gate = |access| Gate::new(access, to_loop.clone(), press.journal.seq());
-        let has_socket = self.socket.is_ok();
-        let served = self.socket.ok().and_then(|s| begin_to_serve(s, gate));
-        if has_socket && served.is_none() {
-            degraded.push("no control socket, supctl cannot be used: no room to watch it".into());
+        let mut door = ControlDoor::new(self.asked, to_loop.clone(), press.journal.seq());
+        let served = self.socket.ok().map(|socket| door.serve(socket, &poller));
+        if let Some(Err(e)) = served {
+            degraded.push(format!("no control socket, supctl cannot be used: {e}"));
         }
         let (out, err) = (io::stdout(), io::stderr());
         let outlets = [Outlet::over(out.as_fd()), Outlet::over(err.as_fd())];
@@ -275,6 +276,7 @@ impl Prepared {
             world,
             press,
             desk: Desk::new(self.config),
+            door,
             orders: Orders::at_start(),
             signals: self.signals,
             ends: self.ends,
@@ -292,7 +294,7 @@ impl Prepared {
             daemon.note_at_start(note::SURROUNDINGS, remark);
         }
         crate::sys::memory::give_back();
-        daemon.live(inbox, ready, served).await
+        daemon.live(inbox, ready).await
     }
 }
 
@@ -305,46 +307,15 @@ fn watch(poller: &Rc<Poller>) -> io::Result<AsyncFd<Rc<Poller>>> {
     AsyncFd::with_interest(Rc::clone(poller), tokio::io::Interest::READABLE)
 }
 
-/// What keeps the server alive.
-#[derive(Debug)]
-pub(super) struct Served {
-    /// Who is let in.
-    pub gate: Gate,
-    /// The socket's file.
-    pub ours: Ours,
-}
-
-fn begin_to_serve(
-    socket: Listening,
-    gate: impl FnOnce(super::control::access::Access) -> Gate,
-) -> Option<Served> {
-    let gate = gate(socket.access.clone());
-    let (fd, ours) = socket.into_parts();
-    let listener = listener(fd)?;
-    tokio::spawn(serve(listener, gate.clone()));
-    Some(Served { gate, ours })
-}
-
-fn listener(fd: OwnedFd) -> Option<tokio::net::UnixListener> {
-    let listener = std::os::unix::net::UnixListener::from(fd);
-    listener.set_nonblocking(true).ok()?;
-    tokio::net::UnixListener::from_std(listener).ok()
-}
-
 impl Daemon {
-    async fn live(
-        mut self,
-        inbox: Receiver<Message>,
-        ready: AsyncFd<Rc<Poller>>,
-        served: Option<Served>,
-    ) -> u8 {
+    async fn live(mut self, inbox: Receiver<Message>, ready: AsyncFd<Rc<Poller>>) -> u8 {
         let version = env!("CARGO_PKG_VERSION");
         let hash = self.desk.config.hash();
         let pid = std::process::id();
         let detail = format!("supd {version} started, pid {pid}, configuration {hash}");
         self.note_at_start(crate::wire::kind::DAEMON_STARTED, detail);
         self.run(inbox, &ready).await;
-        end::end(self, &ready, served).await
+        end::end(self, &ready).await
     }
 
     fn note_at_start(&mut self, kind: &'static str, detail: String) {

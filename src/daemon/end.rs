@@ -6,7 +6,7 @@
 //! own they are killed with everybody else; else only those that came after us, by name. Every
 //! wait here has an end.
 
-use super::boot::{Served, say};
+use super::boot::say;
 use super::exits::Exits;
 use super::pulse::now;
 use super::run::Daemon;
@@ -39,11 +39,7 @@ fn our_children() -> Vec<Leftover> {
 }
 
 /// Ends; the exit code.
-pub(super) async fn end(
-    mut daemon: Daemon,
-    ready: &AsyncFd<Rc<Poller>>,
-    served: Option<Served>,
-) -> u8 {
+pub(super) async fn end(mut daemon: Daemon, ready: &AsyncFd<Rc<Poller>>) -> u8 {
     let halt = daemon.halt.take().unwrap_or(Halt::Requested);
     if let Halt::GaveUp { .. } = halt {
         daemon.exit_delay(ready).await;
@@ -53,7 +49,7 @@ pub(super) async fn end(
     daemon.answer_all();
     daemon.press.journal.close();
     daemon.world.logs.close();
-    if let Some(served) = served {
+    if let Some(served) = daemon.door.served.take() {
         served.gate.drained(LAST_WORDS).await;
         drop(served.ours);
     }

@@ -155,11 +155,7 @@ fn fill(line: &mut EventLine, what: &What, names: &Names) {
             line.waiting_for = waiting_for.as_ref().map(ToString::to_string);
         }
         What::Health { health } => line.health = Some(Word::Borrowed(health)),
-        What::Unkillable { .. }
-        | What::Released
-        | What::Added
-        | What::Removed
-        | What::Changed => {}
+        What::Unkillable { .. } | What::Released | What::Added | What::Removed | What::Changed => {}
         What::Daemon { by, .. } => line.by = by.and_then(who),
     }
 }

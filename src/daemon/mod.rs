@@ -15,6 +15,7 @@ mod boot;
 mod control;
 mod cut;
 mod desk;
+mod door;
 mod end;
 mod exits;
 mod exposition;

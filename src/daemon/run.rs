@@ -14,6 +14,7 @@
 
 use super::control::Message;
 use super::desk::Desk;
+use super::door::ControlDoor;
 use super::exits::Exits;
 use super::exposition::Lag;
 use super::press::Press;
@@ -53,6 +54,8 @@ pub(crate) struct Daemon {
     pub press: Press,
     /// Clients' questions.
     pub desk: Desk,
+    /// The control socket.
+    pub door: ControlDoor,
     /// What signals to us mean.
     pub orders: Orders,
     /// Signals to us.
@@ -280,6 +283,7 @@ impl Daemon {
                 Token::Notify(life) => self.world.hear(life),
                 Token::Ready(life) => self.world.hear_ready(life),
                 Token::Start(life) => self.world.hear_start(life),
+                Token::Door => self.mend_socket(),
                 // The end of the turn flushes.
                 Token::Outlet(_) => {}
             }

@@ -6,6 +6,7 @@
 //! INT                     the same; a second one shortens all graces, a third kills
 //! HUP                     read the configuration again; a hang-up of our own terminal stops
 //! USR1                    close all log files and open them anew
+//!                         and make the control socket again, if its file is gone
 //! USR2                    nothing yet, and never the end of the daemon
 //! ```
 
@@ -84,7 +85,10 @@ impl Daemon {
                 Haste::Orderly
             }
             Signal::HUP => return self.reload(Actor::Signal(signal)),
-            Signal::USR1 => return self.reopen_log_files(),
+            Signal::USR1 => {
+                self.reopen_log_files();
+                return self.mend_socket();
+            }
             Signal::USR2 => return,
             _ => Haste::Orderly,
         };

@@ -3,20 +3,24 @@
 //!
 //! Walks the ladder of CONFIG.md: the first place that can be used is used. A lock file beside the
 //! socket decides between two daemons, so that one that is slow is never taken for dead and nobody
-//! removes another's socket. With no place at all the daemon runs without a socket.
+//! removes another's socket. With no place at all the daemon runs without a socket. A file that is
+//! removed under us is made again, unless another daemon has the lock by then.
+//!
+//! A directory in which others could put a socket of their own in place of ours is refused.
 
 use super::control::access::{Access, Door};
 use crate::spec::{SocketSpec, UserRef};
-use crate::sys::listen;
+use crate::sys::listen::{self, Folder, Inode, Links};
 use crate::sys::lock::{self, Lock};
 use crate::sys::users::Users;
-use crate::wire::socket_path::{DirFacts, Place, Surroundings, ladder};
-use std::ffi::OsString;
+use crate::sys::watch::Watch;
+use crate::wire::socket_path::{DirFacts, PATH_MAX, Place, Surroundings, ladder};
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 
 /// A socket that is listened to.
 #[derive(Debug)]
@@ -29,15 +33,40 @@ pub(crate) struct Listening {
     pub access: Access,
     /// What could not be had.
     pub remarks: Vec<String>,
-    file: Option<File>,
+    /// What is ours of it.
+    pub ours: Ours,
 }
 
-/// A socket's file; removed at the end if it is still ours.
+/// The file of the socket and its lock, as long as they are ours; removed at the end.
+#[derive(Debug)]
+pub(crate) struct Ours {
+    place: Place,
+    uid: u32,
+    /// Mode and group of the file.
+    look: (u32, Option<u32>),
+    /// An abstract name has no file.
+    file: Option<File>,
+    /// Tells when the file may be gone.
+    pub watch: Option<Watch>,
+}
+
+/// A socket's file.
 #[derive(Debug)]
 struct File {
-    path: PathBuf,
-    inode: (u64, u64),
-    _lock: Lock,
+    folder: Folder,
+    inode: Inode,
+    lock: Lock,
+}
+
+/// What became of the socket's file.
+#[derive(Debug)]
+pub(crate) enum Mended {
+    /// It is there.
+    Sound,
+    /// It was gone, and is there again.
+    Again(OwnedFd),
+    /// It is gone, and this is why.
+    Gone(String),
 }
 
 /// Why there is no socket.
@@ -59,7 +88,7 @@ pub(crate) enum NoSocket {
 
 /// Listens at the first place that can be used.
 pub(crate) fn open(asked: Option<OsString>, spec: &SocketSpec) -> Result<Listening, NoSocket> {
-    let uid = nix_uid();
+    let uid = own_uid();
     let var = |name: &str| std::env::var_os(name);
     let around = Surroundings {
         asked: asked.or_else(|| spec.path.clone().map(Into::into)),
@@ -67,6 +96,7 @@ pub(crate) fn open(asked: Option<OsString>, spec: &SocketSpec) -> Result<Listeni
         xdg_runtime_dir: var("XDG_RUNTIME_DIR"),
         tmpdir: var("TMPDIR"),
         uid,
+        other_uid: None,
     };
     let mut tried = Vec::new();
     for place in ladder(&around) {
@@ -83,7 +113,7 @@ pub(crate) fn open(asked: Option<OsString>, spec: &SocketSpec) -> Result<Listeni
     Err(NoSocket::Nowhere { tried })
 }
 
-fn nix_uid() -> u32 {
+fn own_uid() -> u32 {
     // The owner of our own process; /proc may be absent, our own socket pair is not.
     std::os::unix::net::UnixStream::pair()
         .and_then(|(near, _far)| crate::sys::peer::of(&near))
@@ -93,109 +123,114 @@ fn nix_uid() -> u32 {
 /// `None`: somebody else holds it.
 fn at(place: &Place, spec: &SocketSpec, uid: u32) -> io::Result<Option<Listening>> {
     let mut remarks = Vec::new();
+    let overflow_gid = overflow("gid");
+    let mut group = |group: Option<&UserRef>| gid(group, overflow_gid, &mut remarks);
+    let (group, read_group) = (group(spec.group.as_ref()), group(spec.read_group.as_ref()));
+    let look = look(group, read_group);
+    let mut ours = Ours {
+        place: place.clone(),
+        uid,
+        look,
+        file: None,
+        watch: None,
+    };
+    let (fd, door) = if let Place::Abstract(name) = place {
+        match listen::abstract_name(name) {
+            Err(e) if e.kind() == io::ErrorKind::AddrInUse => return Ok(None),
+            other => (other?, Door::Abstract),
+        }
+    } else {
+        let Some((fd, refused)) = ours.make()? else {
+            return Ok(None);
+        };
+        if let (Some(e), Some(gid)) = (refused, look.1) {
+            remarks.push(format!("the socket cannot be given to group {gid}: {e}"));
+        }
+        remarks.extend(ours.remark());
+        let private = look.0 == 0o600;
+        (fd, if private { Door::Path } else { Door::Shared })
+    };
     let access = Access {
         own: uid,
         overflow: overflow("uid"),
-        overflow_gid: overflow("gid"),
-        door: Door::Path,
-        group: gid(spec.group.as_ref(), &mut remarks),
-        read_group: gid(spec.read_group.as_ref(), &mut remarks),
+        overflow_gid,
+        door,
+        group,
+        read_group,
     };
-    if let Place::Abstract(name) = place {
-        let fd = match listen::abstract_name(name) {
-            Err(e) if e.kind() == io::ErrorKind::AddrInUse => return Ok(None),
-            other => other?,
-        };
-        return Ok(Some(Listening {
-            fd,
-            address: place.display(),
-            access: Access {
-                door: Door::Abstract,
-                ..access
-            },
-            remarks,
-            file: None,
-        }));
-    }
-    let mode = mode(&access);
-    let access = Access {
-        door: if mode == 0o600 {
-            Door::Path
-        } else {
-            Door::Shared
-        },
-        ..access
-    };
-    make_directory(place, uid)?;
-    let Some(path) = place.path() else {
-        return Ok(None);
-    };
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".lock");
-    let Some(lock) = lock::take(Path::new(&beside))? else {
-        return Ok(None);
-    };
-    let fd = listen::at_path(path, mode, &lock)?;
-    if let (Some(gid), None) | (None, Some(gid)) = (access.group, access.read_group)
-        && let Err(e) = listen::give_to_group(path, gid)
-    {
-        remarks.push(format!("the socket cannot be given to group {gid}: {e}"));
-    }
-    let made = fs::symlink_metadata(path)?;
     Ok(Some(Listening {
         fd,
         address: place.display(),
         access,
         remarks,
-        file: Some(File {
-            path: path.to_path_buf(),
-            inode: (made.dev(), made.ino()),
-            _lock: lock,
-        }),
+        ours,
     }))
 }
 
-/// A file has one group: with two that may connect, everybody may and the roles decide.
-fn mode(access: &Access) -> u32 {
-    match (access.group, access.read_group) {
-        (None, None) => 0o600,
-        (Some(_), None) | (None, Some(_)) => 0o660,
-        (Some(a), Some(b)) if a == b => 0o660,
-        (Some(_), Some(_)) => 0o666,
+/// Mode and group. A file has one group: with two that may connect, everybody may and the roles
+/// decide.
+fn look(group: Option<u32>, read_group: Option<u32>) -> (u32, Option<u32>) {
+    match (group, read_group) {
+        (None, None) => (0o600, None),
+        (Some(a), Some(b)) if a != b => (0o666, None),
+        (Some(one), _) | (None, Some(one)) => (0o660, Some(one)),
     }
 }
 
-fn make_directory(place: &Place, uid: u32) -> io::Result<()> {
-    let made = |dir: &Path, mode: u32| match DirBuilder::new().mode(mode).create(dir) {
+/// Makes the directory where that is ours to do, and opens it if nobody else can play with it.
+fn folder(place: &Place, uid: u32) -> io::Result<Folder> {
+    let Some(dir) = place.path().map(parent) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let make = |mode: u32| match DirBuilder::new().mode(mode).create(dir) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         other => other,
     };
     match place {
-        Place::Asked(_) | Place::Abstract(_) => Ok(()),
-        Place::System(path) => match path.parent() {
-            // Our umask takes what others need to come through to the socket.
-            Some(dir) if !dir.exists() => {
-                made(dir, 0o755)?;
-                let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-                fs::set_permissions(dir, open)
-            }
-            Some(_) | None => Ok(()),
-        },
-        Place::Own { dir, .. } => {
-            made(dir, 0o700)?;
-            let there = fs::symlink_metadata(dir)?;
-            let facts = DirFacts {
-                is_dir: there.is_dir(),
-                uid: there.uid(),
-                mode: there.mode(),
-            };
-            if Place::is_safe(facts, uid) {
-                return Ok(());
-            }
-            let what = "not a directory of our own with mode 0700";
-            Err(io::Error::other(what))
+        // Our umask takes what others need to come through to the socket.
+        Place::System(_) if !dir.exists() => {
+            make(0o755)?;
+            let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            fs::set_permissions(dir, open)?;
         }
+        Place::Asked(_) | Place::Abstract(_) | Place::System(_) | Place::Session(_) => {}
+        Place::Own { .. } => make(0o700)?,
     }
+    let links = match place {
+        Place::Own { .. } => Links::Refuse,
+        Place::Asked(_) | Place::Abstract(_) | Place::System(_) | Place::Session(_) => {
+            Links::Follow
+        }
+    };
+    let folder = Folder::open(dir, links)?;
+    let (owner, mode) = folder.owner()?;
+    let facts = DirFacts {
+        is_dir: true,
+        uid: owner,
+        mode,
+    };
+    place.check(facts, uid).map_err(io::Error::other)?;
+    Ok(folder)
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(dir) if dir != Path::new("") => dir,
+        Some(_) | None => Path::new("."),
+    }
+}
+
+fn name(path: &Path) -> io::Result<&OsStr> {
+    let named = path
+        .file_name()
+        .filter(|_| path.as_os_str().len() <= PATH_MAX);
+    named.ok_or_else(|| io::Error::other(format!("no name of a file within {PATH_MAX} bytes")))
+}
+
+fn lock_name(name: &OsStr) -> OsString {
+    let mut beside = name.to_owned();
+    beside.push(".lock");
+    beside
 }
 
 /// The number of users, or of groups, that have none here (proc(5)).
@@ -205,8 +240,14 @@ fn overflow(whose: &str) -> u32 {
     number.unwrap_or(65_534)
 }
 
-fn gid(group: Option<&UserRef>, remarks: &mut Vec<String>) -> Option<u32> {
+fn gid(group: Option<&UserRef>, overflow: u32, remarks: &mut Vec<String>) -> Option<u32> {
     match Users::default().gid(group?) {
+        Ok(gid) if gid == overflow => {
+            remarks.push(format!(
+                "group {gid} of the socket stands for groups without a number: nobody is in it"
+            ));
+            None
+        }
         Ok(gid) => Some(gid),
         Err(e) => {
             remarks.push(format!("the socket's group is unknown: {e}"));
@@ -215,24 +256,90 @@ fn gid(group: Option<&UserRef>, remarks: &mut Vec<String>) -> Option<u32> {
     }
 }
 
-impl Listening {
-    /// What is left of it when the descriptor is given away.
-    pub(crate) fn into_parts(self) -> (OwnedFd, Ours) {
-        (self.fd, Ours(self.file))
+impl Ours {
+    /// Makes the file; `None`: another daemon owns the place. A group that could not be given to it
+    /// comes back as an error of its own.
+    fn make(&mut self) -> io::Result<Option<(OwnedFd, Option<io::Error>)>> {
+        let folder = folder(&self.place, self.uid)?;
+        let path = self.place.path().ok_or(io::ErrorKind::InvalidInput)?;
+        let name = name(path)?;
+        let beside = lock_name(name);
+        let held = self.file.take().map(|file| file.lock);
+        let lock = match held.filter(|lock| lock.is(&folder, &beside)) {
+            Some(lock) => lock,
+            None => match lock::take(&folder, &beside)? {
+                Some(lock) => lock,
+                None => return Ok(None),
+            },
+        };
+        let (fd, refused) = folder.listen(name, self.look, &lock)?;
+        let inode = folder.inode(name)?;
+        self.file = Some(File {
+            folder,
+            inode,
+            lock,
+        });
+        self.watch();
+        Ok(Some((fd, refused)))
+    }
+
+    fn watch(&mut self) {
+        let Some(path) = self.place.path() else {
+            return;
+        };
+        let lock = parent(path).join(lock_name(path.file_name().unwrap_or_default()));
+        self.watch = Watch::on(&[path, &lock]).ok();
+    }
+
+    /// Makes the file again if it is gone.
+    pub(crate) fn mend(&mut self) -> Mended {
+        if matches!(self.place, Place::Abstract(_)) || self.is_sound() {
+            if let Some(watch) = &self.watch {
+                watch.drain();
+            }
+            return Mended::Sound;
+        }
+        self.watch = None;
+        match self.make() {
+            Ok(Some((fd, _))) => Mended::Again(fd),
+            Ok(None) => Mended::Gone("another supd has taken its place".to_owned()),
+            Err(e) => Mended::Gone(e.to_string()),
+        }
+    }
+
+    /// Whether a client that looks for us finds us, and a second daemon the lock.
+    fn is_sound(&self) -> bool {
+        let (Some(file), Some(path)) = (&self.file, self.place.path()) else {
+            return false;
+        };
+        // The directory may be another one by now.
+        let Ok(folder) = Folder::open(parent(path), Links::Follow) else {
+            return false;
+        };
+        let name = path.file_name().unwrap_or_default();
+        let there = folder.inode(name).is_ok_and(|inode| inode == file.inode);
+        there && file.lock.is(&folder, &lock_name(name))
+    }
+
+    /// What somebody should know who has chosen this place.
+    fn remark(&self) -> Option<String> {
+        let (owner, _) = self.file.as_ref()?.folder.owner().ok()?;
+        let foreign = owner != self.uid && owner != 0;
+        foreign.then(|| {
+            let place = self.place.display();
+            format!("the directory of {place} belongs to uid {owner}, who can replace the socket")
+        })
     }
 }
-
-/// The file of the socket and its lock, as long as they are ours.
-#[derive(Debug)]
-pub(crate) struct Ours(Option<File>);
 
 impl Drop for Ours {
     /// Removes the file if it is still the one we made.
     fn drop(&mut self) {
-        let Some(file) = &self.0 else { return };
-        let there = fs::symlink_metadata(&file.path).map(|m| (m.dev(), m.ino()));
-        if there.is_ok_and(|inode| inode == file.inode) {
-            let _gone = fs::remove_file(&file.path);
-        }
+        let (Some(file), Some(path)) = (&self.file, self.place.path()) else {
+            return;
+        };
+        let _gone = file
+            .folder
+            .remove(path.file_name().unwrap_or_default(), file.inode);
     }
 }

@@ -15,6 +15,8 @@ pub(crate) enum Token {
     Log(NodeId, Stream),
     /// The run of this life has sent a datagram.
     Notify(u64),
+    /// The file of the control socket may be gone.
+    Door,
     /// The run of this life has written to its readiness descriptor.
     Ready(u64),
     /// The run of this life has executed its program at last, or failed to.
@@ -37,6 +39,7 @@ impl Token {
             Self::Notify(life) => (5, life),
             Self::Ready(life) => (6, life),
             Self::Start(life) => (7, life),
+            Self::Door => (8, 0),
         };
         (tag << WHOSE) | (whose & MASK)
     }
@@ -54,6 +57,7 @@ impl Token {
             5 => Some(Self::Notify(whose)),
             6 => Some(Self::Ready(whose)),
             7 => Some(Self::Start(whose)),
+            8 => Some(Self::Door),
             _ => None,
         }
     }
@@ -74,6 +78,7 @@ mod tests {
             Token::Notify(1 << 40),
             Token::Start(1 << 41),
             Token::Ready(3),
+            Token::Door,
         ] {
             assert_eq!(Token::decode(token.encode()), Some(token));
         }

@@ -165,6 +165,11 @@ impl World {
         }
     }
 
+    /// The control socket that services with `control` are told of.
+    pub(crate) fn set_socket(&mut self, address: String) {
+        self.socket = Some(address);
+    }
+
     /// What the child is given so that it can say when it is ready. Everything that can fail is
     /// done before there is a child.
     pub(super) fn prepare(&self, order: Order<'_>) -> io::Result<(Running, Option<OwnedFd>)> {

@@ -39,5 +39,6 @@ pub mod spawn;
 pub mod thread;
 pub mod usage;
 pub mod users;
+pub mod watch;
 
 pub use dispositions::SignalSet;

@@ -2,7 +2,7 @@
 //! Where the control socket is: the ladder that daemon and client both walk (CONFIG.md, "Rules").
 //!
 //! Pure: the environment comes in as a value, a list of places goes out; who tries them, in which
-//! way, is the caller's affair. [`Place::is_safe`] is the rule about a directory's owner, over
+//! way, is the caller's affair. [`Place::check`] is the rule about a directory's owner, over
 //! facts the caller has read.
 
 use std::ffi::OsString;
@@ -27,6 +27,8 @@ pub struct Surroundings {
     pub tmpdir: Option<OsString>,
     /// The effective user.
     pub uid: u32,
+    /// For a client: the user of process 1, who may be the daemon.
+    pub other_uid: Option<u32>,
 }
 
 /// A place where the socket may be.
@@ -38,13 +40,17 @@ pub enum Place {
     Abstract(Vec<u8>),
     /// In a directory that the system looks after.
     System(PathBuf),
+    /// In the user's own directory of this session.
+    Session(PathBuf),
     /// In a directory of our own, below one that everybody may write to: to be made with mode
-    /// 0700, and trusted only when [`is_safe`](Self::is_safe) says so.
+    /// 0700, and trusted only when [`check`](Self::check) says so.
     Own {
         /// The directory.
         dir: PathBuf,
         /// The socket in it.
         path: PathBuf,
+        /// The user whose it must be.
+        uid: u32,
     },
 }
 
@@ -63,7 +69,10 @@ impl Place {
     /// The socket's path; an abstract one has none.
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Asked(path) | Self::System(path) | Self::Own { path, .. } => Some(path),
+            Self::Asked(path)
+            | Self::System(path)
+            | Self::Session(path)
+            | Self::Own { path, .. } => Some(path),
             Self::Abstract(_) => None,
         }
     }
@@ -71,17 +80,37 @@ impl Place {
     /// How to write it for people: what `--socket` would take.
     pub fn display(&self) -> String {
         match self {
-            Self::Asked(path) | Self::System(path) | Self::Own { path, .. } => {
-                path.display().to_string()
-            }
+            Self::Asked(path)
+            | Self::System(path)
+            | Self::Session(path)
+            | Self::Own { path, .. } => path.display().to_string(),
             Self::Abstract(name) => format!("@{}", String::from_utf8_lossy(name)),
         }
     }
 
-    /// Whether nobody else can have put this directory, or anything in it, in our way.
-    pub fn is_safe(dir: DirFacts, uid: u32) -> bool {
+    /// Whether nobody else can have put this directory, or anything in it, in our way; else what
+    /// is wrong with it. `uid` is who looks.
+    pub fn check(&self, dir: DirFacts, uid: u32) -> Result<(), &'static str> {
         const OTHERS: u32 = 0o077;
-        dir.is_dir && dir.uid == uid && dir.mode & OTHERS == 0
+        let open = dir.mode & 0o002 != 0 && dir.mode & 0o1000 == 0;
+        match self {
+            Self::Abstract(_) => Ok(()),
+            _ if !dir.is_dir => Err("its directory is none"),
+            Self::Own { uid, .. } if dir.uid != *uid => {
+                Err("its directory belongs to somebody else")
+            }
+            Self::Own { .. } if dir.mode & OTHERS != 0 => {
+                Err("its directory is open to others: it must have mode 0700")
+            }
+            Self::Asked(_) | Self::System(_) | Self::Session(_) if open => {
+                Err("everybody may write to its directory, and replace it there")
+            }
+            Self::System(_) if dir.uid != uid && dir.uid != 0 => {
+                Err("its directory belongs to somebody else")
+            }
+            Self::Session(_) if dir.uid != uid => Err("its directory belongs to somebody else"),
+            Self::Asked(_) | Self::System(_) | Self::Session(_) | Self::Own { .. } => Ok(()),
+        }
     }
 }
 
@@ -96,17 +125,21 @@ pub fn ladder(around: &Surroundings) -> Vec<Place> {
     }
     let mut places = vec![Place::System(PathBuf::from(SYSTEM))];
     if let Some(dir) = absolute(around.xdg_runtime_dir.as_ref()) {
-        places.push(Place::System(dir.join("supd.sock")));
+        places.push(Place::Session(dir.join("supd.sock")));
     }
     let shared = absolute(around.tmpdir.as_ref())
         .into_iter()
         .chain(["/tmp", "/dev/shm"].map(PathBuf::from));
-    for above in shared {
-        let dir = above.join(format!("supd-{}", around.uid));
-        let path = dir.join("supd.sock");
-        let place = Place::Own { dir, path };
-        if !places.contains(&place) {
-            places.push(place);
+    let shared: Vec<PathBuf> = shared.collect();
+    // In a container the daemon is process 1, and who looks for it may be another user there.
+    for uid in [Some(around.uid), around.other_uid].into_iter().flatten() {
+        for above in &shared {
+            let dir = above.join(format!("supd-{uid}"));
+            let path = dir.join("supd.sock");
+            let place = Place::Own { dir, path, uid };
+            if !places.contains(&place) {
+                places.push(place);
+            }
         }
     }
     places.retain(|place| {

@@ -23,6 +23,7 @@ mod kernel;
 mod limits;
 mod logs;
 mod matrix;
+mod places;
 mod play;
 mod rig;
 mod slow;

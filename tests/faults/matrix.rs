@@ -270,7 +270,22 @@ const ROWS: &[Row] = &[
         "a second supd over the same socket",
         "the lock decides; the second one goes away and removes nothing",
     ),
-    (63, "the lock is a symbolic link", "refused"),
+    (
+        63,
+        "the lock, the socket or its directory is a symbolic link, a FIFO, a file, somebody else's, \
+         open to everybody, or swapped",
+        "refused, and nothing behind it is touched; the next place is tried",
+    ),
+    (
+        64,
+        "the file of the socket, of its lock, or both are removed",
+        "made again at once, unless another daemon has taken the place; SIGUSR1 looks again, too",
+    ),
+    (
+        65,
+        "a daemon that is stopped when a second one starts",
+        "it is not taken for dead: the second one goes away",
+    ),
     (
         67,
         "the file is absent, a directory, a FIFO, endless, half-written, too deep, no UTF-8",

@@ -18,7 +18,7 @@ pub mod code {
     pub const FORBIDDEN: &str = "forbidden";
     /// 409: the node's state or kind does not allow it.
     pub const CONFLICT: &str = "conflict";
-    /// 413: a head or a body beyond its limit.
+    /// 413, 431: a body or a head beyond its limit.
     pub const TOO_LARGE: &str = "too_large";
     /// 422: the configuration is invalid; nothing was changed.
     pub const INVALID_CONFIG: &str = "invalid_config";

@@ -202,6 +202,11 @@ fn fault_21_a_start_that_cannot_be_made_says_what_is_missing() {
     }
 }
 
+fn is_supd(pid: i32) -> bool {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm"));
+    name.is_ok_and(|name| name == "supd\n")
+}
+
 /// One failing call: it is up in the end, does what it is told, and goes down in order.
 fn survives(call: &str, error: &str, when: u32) {
     let fault = format!("inject={call}:error={error}:when={when}");
@@ -229,11 +234,9 @@ fn survives(call: &str, error: &str, when: u32) {
     let what = format!("{call} {error} {when}");
     let strace = supd.pid();
     // It has tried its tools on children of its own before.
-    let is_supd = |pid: &i32| {
-        let name = fs::read_to_string(format!("/proc/{pid}/comm"));
-        name.is_ok_and(|name| name == "supd\n")
-    };
-    let daemon = eventually(&what, || children(strace).into_iter().find(is_supd));
+    let daemon = eventually(&what, || {
+        children(strace).into_iter().find(|pid| is_supd(*pid))
+    });
     let both = |supd: &mut Supd| {
         eventually(&what, || {
             let (_, health) = supd.ask_for("/v1/health")?;
@@ -292,11 +295,15 @@ fn fault_20_without_room_for_a_process_starts_fail_as_such_until_there_is_room()
     assert_eq!(failed["family"], "resource", "{failed}");
     assert_eq!(failed["failure"]["stage"], "fork", "{failed}");
     supd.event("service.ready", "a");
+    let daemon = children(supd.pid()).into_iter().find(|pid| is_supd(*pid));
     let root = supd.node("root");
     assert!(
         root["used"].as_u64() <= Some(1),
         "counted once at most: {root}"
     );
+    // Who traces it would leave it behind.
+    kill(daemon.expect("the daemon"), "SIGTERM");
+    assert_eq!(supd.wait().code(), Some(0));
 }
 
 #[test]

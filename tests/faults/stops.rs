@@ -304,6 +304,15 @@ fn a_scope_says_who_is_left_alone() {
     assert_eq!(state(worker), Some('S'), "only the leader was meant");
     assert_eq!(state(group[0]), Some('S'), "it had left the group");
     assert_eq!(state(group[1]), None, "it was in the group");
+    // At the end of everything nobody is left alone.
+    supd.signal("SIGTERM");
+    assert_eq!(supd.wait().code(), Some(0));
+    eventually("the end of both", || {
+        [worker, group[0]]
+            .iter()
+            .all(|pid| state(*pid).is_none())
+            .then_some(())
+    });
 }
 
 #[test]

@@ -209,6 +209,10 @@ impl Daemon {
             };
             self.take_message(message);
             self.settle();
+            // Who dies meanwhile does not wait for the other questions.
+            self.listen();
+            self.take_exits();
+            self.settle();
         }
         self.take_deadline();
         self.settle();

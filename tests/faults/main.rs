@@ -21,6 +21,7 @@ mod harness;
 mod init;
 mod kernel;
 mod limits;
+mod load;
 mod logs;
 mod matrix;
 mod places;

@@ -241,7 +241,7 @@ const ROWS: &[Row] = &[
     (
         57,
         "many services write as fast as they can",
-        "one that says little is heard at once, and none of its lines is dropped",
+        "one that says little is heard, and clients are answered",
     ),
     (
         58,
@@ -325,6 +325,11 @@ const ROWS: &[Row] = &[
         86,
         "services that are deaf to TERM and fork at it, five levels deep",
         "killed at their deadlines in reverse order; nobody is left",
+    ),
+    (
+        89,
+        "clients read the status without a pause",
+        "each is answered; a child that dies waits for one answer at most, not for all of them",
     ),
     (
         90,

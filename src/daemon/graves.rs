@@ -25,6 +25,8 @@ use crate::tree::{Event, RunId, Time};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// Datagrams that are taken when a run has ended: more than a socket holds (`max_dgram_qlen`).
+const LAST_DATAGRAMS: usize = 1024;
 /// Who was killed is nearly always gone by then; later looks come after twice the time each.
 const FIRST_LOOK: Duration = Duration::from_millis(20);
 
@@ -292,7 +294,7 @@ impl World {
             ..
         } = grave;
         self.events.extend(self.slow.end(run.life));
-        self.hear(run.life);
+        self.hear(run.life, LAST_DATAGRAMS);
         self.hear_ready(run.life);
         let role = self.running.remove(&run.life).map(|r| r.role);
         self.logs.finish(run.node, unread);

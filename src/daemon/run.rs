@@ -22,7 +22,7 @@ use super::pulse::{self, now};
 use super::refusals::Refusals;
 use super::signals::Orders;
 use super::token::Token;
-use super::world::{Order, World};
+use super::world::{DATAGRAMS, Order, World};
 use super::{note, stamp, words};
 use crate::sys::ends::{Ended, Ends};
 use crate::sys::epoll::{Batch, Poller};
@@ -284,7 +284,7 @@ impl Daemon {
                     self.listen();
                 }
                 Token::Log(node, stream) => self.world.read_log(node, stream),
-                Token::Notify(life) => self.world.hear(life),
+                Token::Notify(life) => self.world.hear(life, DATAGRAMS),
                 Token::Ready(life) => self.world.hear_ready(life),
                 Token::Start(life) => self.world.hear_start(life),
                 Token::Door => self.mend_socket(),

@@ -18,20 +18,22 @@ use crate::spec::{Command, HandOver, Probe, Scope, Service, Signal, SpawnFailure
 use crate::sys::block::Block;
 use crate::sys::epoll::{Interest, Poller};
 use crate::sys::init::Inherited;
+use crate::sys::leftovers::may_speak;
 use crate::sys::logpipe::{Chunk, LogReader, pair};
 use crate::sys::notify::{Field, NotifySocket};
 use crate::sys::procs::Procs;
 use crate::sys::spawn::{Plan, Spawner, Started, Stdio, Surroundings};
-use crate::tree::{Event, NodeId, RunId};
+use crate::tree::{Event, NodeId, RunId, Said};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 
 /// Datagrams of one run that are taken in one turn; a run that sends more waits for the next.
-const DATAGRAMS: usize = 64;
+pub(crate) const DATAGRAMS: usize = 64;
 /// Last lines that an exit's record carries.
 pub(crate) const LAST_LINES: usize = 10;
 
@@ -333,33 +335,49 @@ impl World {
         self.looking = Looking::No;
     }
 
-    /// Takes the datagrams of a run. Who else may know the address, only the run's own process
-    /// group and its children were given it.
-    pub(crate) fn hear(&mut self, life: u64) {
+    /// Takes the datagrams of a run, at most so many.
+    pub(crate) fn hear(&mut self, life: u64, most: usize) {
         let Some(running) = self.running.get_mut(&life) else {
             return;
         };
         let Some(socket) = &running.notify else {
             return;
         };
-        for message in std::iter::from_fn(|| socket.recv()).take(DATAGRAMS) {
+        let run = running.run;
+        let leader = self.procs.pid_of(run);
+        for message in std::iter::from_fn(|| socket.recv()).take(most) {
+            // The leader is known by its number; who else speaks is looked at.
+            let own = leader == Some(message.pid);
+            if !own && !may_speak(message.pid, leader, &mark(&self.boot, run)) {
+                continue;
+            }
             for field in message.fields {
-                match field {
-                    Field::Ready => self.events.push_back(Event::Ready { run: running.run }),
-                    Field::Status(text) => running.said = Some(text.into()),
-                    // Not in this version.
-                    Field::Stopping
+                let said = match field {
+                    Field::Ready => Event::Ready { run },
+                    Field::Stopping => Event::Said {
+                        run,
+                        said: Said::Stopping,
+                    },
+                    Field::ExtendTimeoutUsec(span) => Event::Said {
+                        run,
+                        said: Said::Extend(Duration::from_micros(span)),
+                    },
+                    Field::Status(text) => {
+                        running.said = Some(text.into());
+                        continue;
+                    }
+                    // Whom we supervise is who we started. The rest has no meaning here yet.
+                    Field::MainPid(_)
                     | Field::Reloading
                     | Field::Errno(_)
-                    | Field::MainPid(_)
-                    | Field::ExtendTimeoutUsec(_)
                     | Field::Watchdog
                     | Field::WatchdogTrigger
                     | Field::WatchdogUsec(_)
                     | Field::Barrier
                     | Field::Class(_)
-                    | Field::RetryAfterSec(_) => {}
-                }
+                    | Field::RetryAfterSec(_) => continue,
+                };
+                self.events.push_back(said);
             }
         }
     }

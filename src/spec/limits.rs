@@ -29,6 +29,9 @@ pub const START_PARALLELISM: u32 = 64;
 /// Restarts a window remembers at most; a larger `max_restarts` counts as this many.
 /// At 2^20 restarts in one window the limit is a formality and memory is not.
 pub const WINDOW_MAX: usize = 1 << 20;
+/// A start or a stop that asks for more time gets at most this many times what is configured: one
+/// that asks for ever hangs like any other.
+pub const EXTENSION_MAX: u32 = 10;
 /// Probes under way at one time; those that are due beyond it wait for their turn. Each is a
 /// descriptor or a process of ours.
 pub const PROBES_MAX: usize = 64;

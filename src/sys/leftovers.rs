@@ -26,6 +26,8 @@ const ENVIRON_MAX: u64 = 256 << 10;
 
 /// How the environment of a service's processes says whose they are.
 const MARK: &str = "SUPD_RUN=";
+/// Parents of a process that are looked at.
+const ANCESTORS_MAX: usize = 32;
 /// Descendants of one process that are looked at.
 const DESCENDANTS_MAX: usize = 1024;
 
@@ -218,6 +220,22 @@ pub fn mark_of(pid: i32) -> Option<String> {
     let mut strings = bytes.split(|b| *b == 0);
     let mark = strings.find(|v| v.starts_with(MARK.as_bytes()))?;
     String::from_utf8(mark.to_vec()).ok()
+}
+
+/// Whether a process may speak for the run with this leader and mark: it is in the leader's
+/// session, descends from it, or carries the mark. One that is dead already, or that cannot be
+/// looked at, may: nobody but the run was told where to (`systemd-notify` ends at once).
+pub fn may_speak(pid: i32, leader: Option<i32>, mark: &str) -> bool {
+    let alive = || look_at(pid).filter(Leftover::is_alive);
+    let (Some(leader), Some(seen)) = (leader, alive()) else {
+        return true;
+    };
+    let above = std::iter::successors(Some(seen), |p| look_at(p.ppid));
+    let mut above = above.take(ANCESTORS_MAX);
+    let known =
+        above.any(|p| p.pid == leader || p.sid == leader) || mark_of(pid).as_deref() == Some(mark);
+    // Who ends while it is looked at has no environment any more: it is one that is gone.
+    known || alive().is_none()
 }
 
 /// Signals a finding, if it is still the same process. `ESRCH`: it is gone.

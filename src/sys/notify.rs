@@ -22,6 +22,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 pub const MESSAGE_MAX: usize = 4096;
 /// Descriptors that may come with a datagram; more are dropped by the kernel.
 const DESCRIPTORS_MAX: usize = 16;
+/// Characters of a text that are kept: it stands in a line on a screen.
+const TEXT_MAX: usize = 512;
 /// Fields of one datagram that are kept.
 const FIELDS_MAX: usize = 32;
 
@@ -193,6 +195,7 @@ fn field(name: &str, value: &str) -> Option<Field> {
 fn printable(text: &str) -> String {
     let shown = text
         .chars()
+        .take(TEXT_MAX)
         .map(|c| if c.is_control() { '\u{fffd}' } else { c });
     shown.collect()
 }

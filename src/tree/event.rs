@@ -86,6 +86,13 @@ pub enum Event {
         /// Which one.
         run: RunId,
     },
+    /// The service said something else about itself (`sd_notify(3)`).
+    Said {
+        /// Which one.
+        run: RunId,
+        /// What.
+        said: Said,
+    },
     /// The process has ended and was reaped.
     Exited {
         /// Which one.
@@ -118,6 +125,15 @@ pub enum Event {
         /// Who asked.
         by: Actor,
     },
+}
+
+/// What a service says about itself besides that it is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Said {
+    /// `STOPPING=1`: it is about to end by itself.
+    Stopping,
+    /// `EXTEND_TIMEOUT_USEC=…`: its start or stop needs at least this time from now on.
+    Extend(Duration),
 }
 
 /// How patiently the whole tree is stopped.

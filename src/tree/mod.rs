@@ -40,6 +40,7 @@ mod qualifier;
 mod reconfigure;
 mod record;
 mod recover;
+mod said;
 mod service;
 mod snapshot;
 mod stop;
@@ -53,7 +54,7 @@ mod under_test;
 pub use effect::{Defeat, Effect, Effects, Halt};
 pub use event::{
     Actor, Applied, ChildStatus, Command, CommandId, Counts, Event, Haste, NodeId, Outcome,
-    ProbeAnswer, RunId, Time,
+    ProbeAnswer, RunId, Said, Time,
 };
 pub use foresee::{Fate, Foresight};
 pub use node::LastExit;
@@ -171,6 +172,7 @@ impl Tree {
             Event::Spawned { run } => self.on_spawned(run),
             Event::SpawnFailed { run, failure } => self.on_spawn_failed(run, failure),
             Event::Ready { run } => self.on_ready(run),
+            Event::Said { run, said } => self.on_said(run, said),
             Event::Exited { run, facts } => self.on_exited(run, facts),
             Event::ProbeDone { run, answer } => self.on_probe_done(run, answer),
             Event::Deadline => self.on_deadline(),

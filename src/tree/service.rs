@@ -9,7 +9,9 @@ use super::classify::{spawn_failure_code, status_code};
 use super::effect::Effect;
 use super::event::{NodeId, RunId};
 use super::node::{Body, Ended, LastExit, Life, Rest, Run, Rung, Spawned, Stopping};
-use super::record::{Class, Culprit, Decision, Exit, How, Phase, Seq, StartWhy, StopWhy, What};
+use super::record::{
+    Class, Culprit, Decision, Exit, How, Phase, Seq, StartWhy, StopWhy, Unready, What,
+};
 use super::supervisor::Notice;
 use super::timers::Purpose;
 use crate::spec::{self, ExitFacts, Policy, Ready, Restart, Service, ServiceKind, SpawnFailure};
@@ -169,6 +171,10 @@ impl Tree {
         match self.life(run.node) {
             Some(Life::Starting(state)) if state.life == run.life && !says_nothing => {
                 self.become_ready(run.node);
+            }
+            // It has changed its mind about stopping.
+            Some(Life::Up(state)) if state.life == run.life => {
+                self.ready_again(run.node, |why| why == Unready::Stopping);
             }
             Some(_) | None => self.too_late(),
         }

@@ -13,6 +13,7 @@ mod control;
 mod harness;
 mod life;
 mod metrics;
+mod notify;
 mod output;
 mod pid1;
 mod readiness;

@@ -6,6 +6,7 @@
 //! tree     = [ "otp" ] strategy { N/TIME | auto:any | auto:all | parallel | type } [ children ]
 //! child    = name [ (word,word) ] | name:tree      words: see `parse::service`
 //! action   = exit NAME CODE | die NAME SIGNAL | fail NAME N | ready NAME | wait TIME | next
+//!          | says NAME stopping|TIME (more time)
 //!          | settle | start stop restart only reset pin unpin delete count which NAME
 //!          | signal NAME SIGNAL | scale POOL N
 //!          | add NAME CHILD | apply TREE | change NAME TREE | shutdown | hurry | kill | boot
@@ -26,8 +27,8 @@ use supd::spec::{
     ExitFacts, ExitStatus, Node, ProbeFault, Service, ServiceKind, Signal, SpawnFailure, Stage,
 };
 use supd::tree::{
-    Actor, Command, CommandId, Effect, Event, Haste, NodeId, ProbeAnswer, RunId, State, Time, Tree,
-    What,
+    Actor, Command, CommandId, Effect, Event, Haste, NodeId, ProbeAnswer, RunId, Said, State, Time,
+    Tree, What,
 };
 
 /// Events after which an action is called endless.
@@ -151,7 +152,7 @@ impl Scene {
     fn is_possible(&self, action: &str) -> bool {
         let words: Vec<&str> = action.split_whitespace().collect();
         match words[..] {
-            ["exit" | "die" | "ready", name, ..] => {
+            ["exit" | "die" | "ready" | "says", name, ..] => {
                 self.living.values().any(|p| *p.service.name == *name)
             }
             ["spawned" | "unspawned" | "forked", name] => {
@@ -182,13 +183,13 @@ impl Scene {
                 self.end(name, ExitStatus::Signal { signal, core });
             }
             ["fail", name, count] => {
-                self.fail
-                    .insert(name.into(), count.parse().expect("a number"));
+                let count = count.parse().expect("a number");
+                self.fail.insert(name.into(), count);
             }
-            ["ready", name] => {
-                let run = self.run(name);
-                self.give(Event::Ready { run });
-            }
+            ["ready", name] => self.give(Event::Ready {
+                run: self.run(name),
+            }),
+            ["says", name, what] => self.say(name, what),
             ["late", name] => {
                 let run = self.former.get(name).copied().expect("it ran before");
                 self.give(Event::Ready { run });
@@ -263,6 +264,15 @@ impl Scene {
         let (stage, errno) = (Stage::Exec, 2);
         let failure = SpawnFailure { stage, errno };
         self.give(Event::SpawnFailed { run, failure });
+    }
+
+    fn say(&mut self, name: &str, what: &str) {
+        let run = self.run(name);
+        let said = match what {
+            "stopping" => Said::Stopping,
+            span => Said::Extend(parse::span(span)),
+        };
+        self.give(Event::Said { run, said });
     }
 
     fn shutdown(&mut self, haste: Haste) {

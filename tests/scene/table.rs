@@ -125,6 +125,8 @@ const SERVICE_EVENTS: &[&str] = &[
     "exit a 1",
     "exit a 78",
     "ready a",
+    "says a stopping",
+    "says a 30s",
     "spawned a",
     "unspawned a",
     "forked a",
@@ -337,7 +339,7 @@ const CONDITIONS: &[(&str, &[&str])] = &[
 ];
 
 /// The enums of what can happen.
-const EVENTS: &[&str] = &["Event", "Command", "Haste", "ProbeAnswer"];
+const EVENTS: &[&str] = &["Event", "Command", "Haste", "ProbeAnswer", "Said"];
 
 /// What no state of the table can show, each with its reason.
 const NEVER_SEEN: &[(&str, &str)] = &[
@@ -507,6 +509,7 @@ pub(crate) fn names_in(event: &Event) -> Vec<String> {
     match event {
         Event::Command { command, .. } => names.push(head("Command", format!("{command:?}"))),
         Event::Shutdown { haste, .. } => names.push(head("Haste", format!("{haste:?}"))),
+        Event::Said { said, .. } => names.push(head("Said", format!("{said:?}"))),
         Event::ProbeDone { answer, .. } => names.push(head("ProbeAnswer", format!("{answer:?}"))),
         _ => {}
     }

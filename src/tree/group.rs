@@ -100,7 +100,9 @@ impl Tree {
         let Some(TaskKind::Recover { child }) = self.task(sup).map(|task| task.kind.clone()) else {
             return;
         };
-        if self.nodes.get(child).is_none() || !self.group_starts(child) {
+        // A reload may have started it already, or taken it out of the tree.
+        let rests = self.nodes.get(child).is_some_and(|node| node.rest().is_some());
+        if !rests || !self.group_starts(child) {
             return;
         }
         let delay = until.since(self.now);

@@ -301,6 +301,10 @@ impl Tree {
     }
 
     fn carry_out_in_order(&mut self, sup: NodeId, work: Work, restarted: Vec<NodeId>) {
+        if restarted.is_empty() && work.added.is_empty() && work.gone.is_empty() {
+            // Nothing for it to do: what it is in the middle of goes on as what it is.
+            return;
+        }
         let mut task = Task::new(TaskKind::Apply, StopWhy::Apply, StartWhy::Apply);
         task.stop.clone_from(&restarted);
         task.stop.extend(work.gone);
@@ -319,9 +323,6 @@ impl Tree {
                 task.stop.extend(unfinished.filter(|id| stops.insert(**id)));
             }
             task.until = old.until;
-        }
-        if task.stop.is_empty() && task.start.is_empty() {
-            return;
         }
         self.begin(sup, task);
     }

@@ -224,8 +224,9 @@ impl Tree {
             return;
         };
         let change = service_change(old, new);
-        let ready = old.ready.clone();
+        let (ready, stop) = (old.ready.clone(), Arc::clone(&old.stop));
         self.nodes[child].spec = spec.clone();
+        self.climb_anew(child, &stop);
         match change {
             Change::None => {}
             Change::InPlace => {
@@ -395,10 +396,11 @@ impl Tree {
             (Node::Service(_) | Node::Supervisor(_), Node::Service(_))
             | (Node::Service(_), Node::Supervisor(_)) => new.clone(),
         };
-        let before = self.service(child).map(|service| service.ready.clone());
+        let before = self.service(child).map(Arc::clone);
         self.nodes[child].spec = spec;
         if let Some(before) = before {
-            self.ask_anew(child, &before);
+            self.climb_anew(child, &before.stop);
+            self.ask_anew(child, &before.ready);
         }
     }
 }

@@ -183,6 +183,28 @@ impl Tree {
         }
     }
 
+    /// The ladder is another one from now on: the step that is under way has the time this one
+    /// gives it, and none if this one does not have it.
+    pub(super) fn climb_anew(&mut self, id: NodeId, before: &Stop) {
+        let Some(new) = self.stop_spec(id).filter(|new| **new != *before) else {
+            return;
+        };
+        let Some(Life::Stopping(run, stopping)) = self.life(id) else {
+            return;
+        };
+        if run.spawned != Spawned::Yes {
+            return;
+        }
+        // A command and SIGKILL have their times already.
+        if let Rung::Step(place) = stopping.rung {
+            let left = new.steps.get(place).map(|_| self.grace(id, place));
+            match left.unwrap_or(Some(Duration::ZERO)) {
+                Some(grace) => self.timers.set(id, Purpose::Stop, self.now + grace),
+                None => self.timers.clear(id, Purpose::Stop),
+            }
+        }
+    }
+
     /// Sends the signal of a step, or SIGKILL after the last one.
     fn step(&mut self, id: NodeId, place: usize) {
         let Some(stop) = self.stop_spec(id) else {

@@ -14,7 +14,7 @@ use super::node::{Origin, Rest};
 use super::record::{StartWhy, StopWhy, What};
 use super::task::{Task, TaskKind};
 use crate::spec::diff::{Change, service_change};
-use crate::spec::{Name, Node, Policy, Strategy, Supervisor, Tree as Spec};
+use crate::spec::{Name, Node, Policy, Ready, Strategy, Supervisor, Tree as Spec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -225,6 +225,7 @@ impl Tree {
         };
         let change = service_change(old, new);
         let (ready, stop) = (old.ready.clone(), Arc::clone(&old.stop));
+        let new_ready = new.ready.clone();
         self.nodes[child].spec = spec.clone();
         self.climb_anew(child, &stop);
         match change {
@@ -234,7 +235,15 @@ impl Tree {
                 self.record(child, What::Changed);
                 self.ask_anew(child, &ready);
             }
-            Change::Restart => work.changed.push(child),
+            Change::Restart => {
+                // Until its turn comes, or for as long as it is pinned, it is asked as is said now;
+                // nothing but an answer makes a start of the old program a good one.
+                let asks = matches!(new_ready, Ready::Probe(_));
+                if asks || self.nodes[child].is_up() {
+                    self.ask_anew(child, &ready);
+                }
+                work.changed.push(child);
+            }
         }
     }
 

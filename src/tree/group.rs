@@ -137,6 +137,18 @@ impl Tree {
         if self.is_going_down(sup) {
             return;
         }
+        if !self.is_ordered(sup, child) {
+            // What it would have been when its group was down, it is now.
+            self.forget_if_temporary(sup, child);
+            if self.nodes.get(child).is_none() {
+                return self.task_step(sup);
+            }
+            if !self.group_starts(child)
+                && let Some(task) = self.task_mut(sup)
+            {
+                task.start.retain(|id| *id != child);
+            }
+        }
         if let Some(why) = self.nodes[child].again.take()
             && !self
                 .task(sup)
@@ -145,6 +157,22 @@ impl Tree {
             self.start(child, why);
         }
         self.task_step(sup);
+    }
+
+    /// Whether somebody has ordered the start that this child is to have.
+    fn is_ordered(&self, sup: NodeId, child: NodeId) -> bool {
+        let Some(task) = self.task(sup).filter(|task| task.start.contains(&child)) else {
+            return false;
+        };
+        match task.kind {
+            TaskKind::Restart(_) | TaskKind::Start { .. } | TaskKind::Add { .. } => true,
+            TaskKind::Boot
+            | TaskKind::Recover { .. }
+            | TaskKind::Stop { .. }
+            | TaskKind::Apply
+            | TaskKind::Aside
+            | TaskKind::Terminate => false,
+        }
     }
 
     /// The operator has called a retry off, or somebody is no longer put aside: the rest of the

@@ -391,12 +391,8 @@ impl Tree {
             failure: None,
         };
         let seq = self.record_end(id, run, phase, end);
+        let rest = self.rest_after(id, why);
         let node = &self.nodes[id];
-        let rest = if node.stopped_by.is_some() {
-            Rest::Stopped
-        } else {
-            Rest::Off
-        };
         let judged = late && node.again.is_none() && !node.leaving;
         if !judged {
             self.decided(id, seq, Decision::Expected, None);

@@ -32,6 +32,8 @@ struct Work {
     added: Vec<NodeId>,
     changed: Vec<NodeId>,
     gone: Vec<NodeId>,
+    /// Whose start had failed in a group that is none any more.
+    failed: Vec<NodeId>,
 }
 
 impl Tree {
@@ -115,8 +117,12 @@ impl Tree {
         }
     }
 
-    /// Children that were a group go their own ways from now on: nobody waits for another.
+    /// Children that were a group go their own ways from now on: nobody waits for another, and a
+    /// start that has failed is not tried again by the group.
     fn start_apart(&mut self, sup: NodeId, work: &mut Work) {
+        if let Some(task) = self.task(sup) {
+            work.failed.clone_from(&task.failed);
+        }
         for child in self.children(sup) {
             let node = &self.nodes[child];
             let waits = matches!(node.rest(), Some(Rest::Waiting { .. })) && node.again.is_none();
@@ -289,7 +295,19 @@ impl Tree {
                 self.start(child, StartWhy::Apply);
             }
         }
+        self.retry_apart(sup, &work.failed);
         self.settle_all(sup);
+    }
+
+    /// What the new configuration has not started of these is tried again, each by itself.
+    fn retry_apart(&mut self, sup: NodeId, failed: &[NodeId]) {
+        for child in failed {
+            let node = self.nodes.get(*child);
+            let node = node.filter(|node| node.parent == Some(sup) && !node.leaving);
+            if let Some(Rest::Retrying { .. }) = node.and_then(super::node::Node::rest) {
+                self.failed_child(sup, *child);
+            }
+        }
     }
 
     /// Whom the strategy names when these are restarted, in start order, without those that stay

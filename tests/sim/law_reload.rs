@@ -236,7 +236,16 @@ impl Court {
             if self.is_reload_about(fact) || self.is_unsettled(fact) {
                 continue;
             }
-            let kept = |views: &[&NodeView]| views.iter().map(|view| kept(view)).collect();
+            // By another strategy, what it was in the middle of is a failure to be counted.
+            let disturbed = self.files[fact].reign.disturbed;
+            let kept = |view: &&NodeView| match kept(view) {
+                is if disturbed => Kept {
+                    recorded: None,
+                    ..is
+                },
+                is => is,
+            };
+            let kept = |views: &[&NodeView]| views.iter().map(kept).collect();
             let was: Vec<Kept> = kept(&old);
             let is: Vec<Kept> = after.get(name).map_or(Vec::new(), |views| kept(views));
             if was != is {

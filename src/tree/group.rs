@@ -81,8 +81,9 @@ impl Tree {
         if strategy == Strategy::OneForOne {
             return;
         }
-        let scope = scope
-            .iter()
+        // Who leaves has another place already, or none.
+        let stays = scope.iter().filter(|id| !self.nodes[**id].leaving);
+        let scope = stays
             .map(|id| Arc::clone(self.nodes[*id].name()))
             .collect();
         self.record(

@@ -83,9 +83,7 @@ impl Tree {
         }
         // Who leaves has another place already, or none.
         let stays = scope.iter().filter(|id| !self.nodes[**id].leaving);
-        let scope = stays
-            .map(|id| Arc::clone(self.nodes[*id].name()))
-            .collect();
+        let scope = stays.map(|id| Arc::clone(self.nodes[*id].name())).collect();
         self.record(
             sup,
             What::Strategy {
@@ -102,7 +100,10 @@ impl Tree {
             return;
         };
         // A reload may have started it already, or taken it out of the tree.
-        let rests = self.nodes.get(child).is_some_and(|node| node.rest().is_some());
+        let rests = self
+            .nodes
+            .get(child)
+            .is_some_and(|node| node.rest().is_some());
         if !rests || !self.group_starts(child) {
             return;
         }

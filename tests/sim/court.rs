@@ -230,6 +230,9 @@ impl Court {
         self.ids.insert(id, fact);
         match &record.what {
             What::Starting { run, why, .. } => {
+                if let Some(successor) = &mut self.files[fact].successor {
+                    *successor = id;
+                }
                 self.group_starts(fact, *why);
                 self.starting(fact, *run, *why);
             }
@@ -271,7 +274,7 @@ impl Court {
             }
             What::Parked { .. } | What::Held { .. } => self.files[fact].aside = true,
             What::Released => self.released(fact),
-            What::Added => self.files[fact].successor = Some(id),
+            What::Added => self.succeeded(fact, id),
             What::Removed => self.removed(fact, id),
             What::Command { by, .. } => self.command_recorded(fact, *by),
             What::Strategy { child, scope, .. } => self.scope_recorded(*child, scope),
@@ -280,6 +283,16 @@ impl Court {
             | What::ShuttingDown { .. }
             | What::Health { .. }
             | What::Daemon { .. } => {}
+        }
+    }
+
+    /// A node is new, and so is everything below it: a run of one of these names is that of one
+    /// that leaves.
+    fn succeeded(&mut self, fact: Fact, id: NodeId) {
+        for at in self.below(fact) {
+            if at == fact || self.files[at].live.is_some() {
+                self.files[at].successor = Some(id);
+            }
         }
     }
 

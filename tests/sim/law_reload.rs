@@ -81,7 +81,9 @@ impl Court {
             self.files[sup].reign.disturbed = true;
         }
         if new.policy == Policy::Otp {
-            // OTP's code_change starts and stops nobody.
+            // OTP's code_change starts and stops nobody, and a restart that is tried again is one
+            // by the new strategy: whoever else was stopped for the old one stays down.
+            self.forget_group(sup, new.strategy);
             return;
         }
         self.compare_children(sup, new, all);
@@ -90,6 +92,16 @@ impl Court {
                 Node::Supervisor(below) => self.compare(below, all, changed),
                 Node::Service(service) => self.compare_service(sup, service, changed),
             }
+        }
+    }
+
+    fn forget_group(&mut self, sup: Fact, strategy: Strategy) {
+        let rules = self.truth.rules(sup);
+        let children = rules.filter(|rules| rules.strategy != strategy);
+        for fact in children.map_or(Vec::new(), |rules| rules.children.clone()) {
+            let file = &mut self.files[fact];
+            file.owed &= !file.grouped;
+            file.grouped = false;
         }
     }
 

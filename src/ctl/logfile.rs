@@ -98,15 +98,18 @@ fn whole_lines(kept: &[LogLine]) -> Vec<(String, usize)> {
     whole
 }
 
-/// Where in the file the newest lines in memory end; `None`: nowhere.
+/// Where in the file the newest lines in memory end; `None`: nowhere. As many of them as possible
+/// decide, for one line alone may stand there often.
 fn end_of(kept: &[(String, usize)], lines: &[String]) -> Option<usize> {
-    let last = &kept[kept.len().saturating_sub(COMPARED)..];
-    if last.is_empty() {
+    if kept.is_empty() {
         return Some(lines.len());
     }
-    let is_last = |window: &[String]| window.iter().zip(last).all(|(a, (b, _))| a == b);
-    let place = lines.windows(last.len()).rposition(is_last)?;
-    Some(place + last.len())
+    (1..=kept.len().min(COMPARED)).rev().find_map(|count| {
+        let last = &kept[kept.len() - count..];
+        let is_last = |window: &[String]| window.iter().zip(last).all(|(a, (b, _))| a == b);
+        let place = lines.windows(count).rposition(is_last)?;
+        Some(place + count)
+    })
 }
 
 /// The file itself (0) or an old one; `None`: there is none.

@@ -68,7 +68,12 @@ impl Press {
             last_lines,
             left,
         } = match &record.what {
-            What::Exited(exit) => world.take_dead(exit.run),
+            What::Exited(exit) => {
+                let mut dead = world.take_dead(exit.run);
+                // What never came to its program was no process of the service.
+                dead.pid = dead.pid.filter(|_| exit.facts.is_some());
+                dead
+            }
             what => Dead {
                 pid: run_of(what).and_then(|run| world.pid_of(run)),
                 ..Dead::default()

@@ -256,6 +256,9 @@ impl Prepared {
         if let Some(Err(e)) = served {
             degraded.push(format!("no control socket, supctl cannot be used: {e}"));
         }
+        if door.served.is_none() {
+            door.look_later(now());
+        }
         let (out, err) = (io::stdout(), io::stderr());
         let outlets = [Outlet::over(out.as_fd()), Outlet::over(err.as_fd())];
         let files = Files::new(to_loop.clone());

@@ -3,7 +3,8 @@
 //!
 //! A cleaner of /tmp may remove the file of a socket; clients would then find nobody until the next
 //! start. The kernel says so (inotify), or somebody does (SIGUSR1): the file is made again, unless
-//! another daemon has taken the place. Where there was no place at the start, SIGUSR1 looks again.
+//! another daemon has taken the place. Where there was no place at the start, it is looked for a
+//! few times more, for what was in the way may have been a shortage that passes, and on SIGUSR1.
 //! Clients that are connected notice nothing.
 
 use super::control::Message;
@@ -14,13 +15,19 @@ use super::socket::{Listening, Mended, NoSocket, Ours, open};
 use super::token::Token;
 use crate::spec::SocketSpec;
 use crate::sys::epoll::{Interest, Poller};
+use crate::tree::Time;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 use tokio::task::AbortHandle;
+
+/// Seconds from one look for a place to the next, where there was none at the start. A few looks:
+/// where nothing can be written there never will be one, and nothing to do means no wake-up.
+const LOOKS: [u64; 5] = [1, 2, 4, 8, 16];
 
 /// The control socket, if there is one.
 #[derive(Debug)]
@@ -28,6 +35,9 @@ pub(crate) struct ControlDoor {
     asked: Option<OsString>,
     to_loop: Sender<Message>,
     seq: Arc<AtomicU64>,
+    looks: usize,
+    /// When a place is looked for again.
+    pub look_at: Option<Time>,
     /// What is served.
     pub served: Option<Served>,
 }
@@ -55,8 +65,17 @@ impl ControlDoor {
             asked,
             to_loop,
             seq,
+            looks: 0,
+            look_at: None,
             served: None,
         }
+    }
+
+    /// There is no socket: when it is looked for again.
+    pub(crate) fn look_later(&mut self, now: Time) {
+        let wait = LOOKS.get(self.looks).copied().map(Duration::from_secs);
+        self.look_at = wait.map(|wait| now + wait);
+        self.looks += 1;
     }
 
     /// Lets clients in from now on.
@@ -95,7 +114,9 @@ impl Daemon {
     /// Looks after the file of the socket, and makes it again.
     pub(crate) fn mend_socket(&mut self) {
         let Some(served) = &mut self.door.served else {
-            return self.look_for_a_socket_again();
+            let told = self.look_for_a_socket();
+            let told = told.unwrap_or_else(|why| format!("still no control socket: {why}"));
+            return self.note(note::SURROUNDINGS, told);
         };
         let told = match served.ours.mend() {
             Mended::Sound => return,
@@ -117,22 +138,29 @@ impl Daemon {
         self.note(note::SURROUNDINGS, told);
     }
 
-    fn look_for_a_socket_again(&mut self) {
+    /// Looks for a place again when it is time to.
+    pub(crate) fn look_in_time(&mut self) {
+        if self.door.look_at.is_none_or(|at| at > self.now()) {
+            return;
+        }
+        self.door.look_at = None;
+        if self.door.served.is_some() {
+            return;
+        }
+        match self.look_for_a_socket() {
+            Ok(told) => self.note(note::SURROUNDINGS, told),
+            Err(_as_before) => self.door.look_later(self.now()),
+        }
+    }
+
+    fn look_for_a_socket(&mut self) -> Result<String, String> {
         let spec = self.tree.spec().settings.socket.clone();
-        let told = match self.door.open(&spec) {
-            Ok(listening) => {
-                let address = listening.address.clone();
-                match self.door.serve(listening, &self.poller) {
-                    Ok(()) => {
-                        let told = format!("there is a control socket now: {address}");
-                        self.world.set_socket(address);
-                        told
-                    }
-                    Err(e) => format!("still no control socket: {e}"),
-                }
-            }
-            Err(e) => format!("still no control socket: {e}"),
-        };
-        self.note(note::SURROUNDINGS, told);
+        let listening = self.door.open(&spec).map_err(|e| e.to_string())?;
+        let address = listening.address.clone();
+        let served = self.door.serve(listening, &self.poller);
+        served.map_err(|e| e.to_string())?;
+        let told = format!("there is a control socket now: {address}");
+        self.world.set_socket(address);
+        Ok(told)
     }
 }

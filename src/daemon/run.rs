@@ -217,6 +217,7 @@ impl Daemon {
         self.take_deadline();
         self.settle();
         self.say_whom_we_wait_for();
+        self.look_in_time();
         self.turn.panics = 0;
         self.world.look_for_strays(self.turn.now);
         self.tell_who_was_left();
@@ -324,7 +325,12 @@ impl Daemon {
         let engine = self.tree.next_deadline();
         let engine = engine.map(|t| t.max(self.turn.not_before));
         let looks = [self.world.graves.next_look(), self.world.strays.due()];
-        let ours = [engine, self.turn.say_at, self.next_search()];
+        let ours = [
+            engine,
+            self.turn.say_at,
+            self.next_search(),
+            self.door.look_at,
+        ];
         ours.into_iter().chain(looks).flatten().min()
     }
 

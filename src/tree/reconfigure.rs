@@ -34,6 +34,8 @@ struct Work {
     gone: Vec<NodeId>,
     /// Whose start had failed in a group that is none any more.
     failed: Vec<NodeId>,
+    /// Those that stay do so in their order and under their strategy.
+    same_group: bool,
 }
 
 impl Tree {
@@ -89,15 +91,23 @@ impl Tree {
             self.count_applied(|done| done.in_place += 1);
             self.record(sup, What::Changed);
         }
-        let together = self.is_exclusive(sup);
+        let (together, before) = (self.is_exclusive(sup), self.children(sup));
         self.nodes[sup].spec = Node::Supervisor(Arc::clone(new));
         let mut work = self.match_children(sup, new, whole);
+        work.same_group = old.strategy == new.strategy && self.is_in_order(sup, &before);
         match (together, self.is_exclusive(sup)) {
             (false, true) => self.start_together(sup, &mut work),
             (true, false) => self.start_apart(sup, &mut work),
             (true, true) | (false, false) => {}
         }
         whole.works.push((sup, work));
+    }
+
+    /// Whether the children that stand here still stand as they stood before.
+    fn is_in_order(&self, sup: NodeId, before: &[NodeId]) -> bool {
+        let places: BTreeMap<NodeId, usize> = before.iter().copied().zip(0..).collect();
+        let now = self.children(sup);
+        now.iter().filter_map(|child| places.get(child)).is_sorted()
     }
 
     /// Children that went their own ways are a group from now on: a boot that was under way goes on
@@ -329,7 +339,8 @@ impl Tree {
     }
 
     fn carry_out_in_order(&mut self, sup: NodeId, work: Work, restarted: Vec<NodeId>) {
-        if restarted.is_empty() && work.added.is_empty() && work.gone.is_empty() {
+        let changes = !(restarted.is_empty() && work.added.is_empty() && work.gone.is_empty());
+        if work.same_group && !changes {
             // Nothing for it to do: what it is in the middle of goes on as what it is.
             return;
         }
@@ -351,6 +362,9 @@ impl Tree {
                 task.stop.extend(unfinished.filter(|id| stops.insert(**id)));
             }
             task.until = old.until;
+        }
+        if task.stop.is_empty() && task.start.is_empty() {
+            return;
         }
         self.begin(sup, task);
     }

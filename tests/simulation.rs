@@ -11,9 +11,9 @@ const WORLDS: u64 = 300;
 /// Worlds in which a planted bug must show.
 const MUTANT_WORLDS: u64 = 400;
 /// Worlds that have broken a law once.
-const REMEMBERED: [u64; 14] = [
+const REMEMBERED: [u64; 17] = [
     18228, 20393, 21505, 22256, 28444, 32212, 39557, 40487, 41681, 43263, 55080, 77006, 81091,
-    83168,
+    83168, 6800, 14675, 84126,
 ];
 
 fn seeds() -> std::ops::Range<u64> {

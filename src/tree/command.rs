@@ -471,6 +471,7 @@ impl Tree {
             return self.reply(id, Outcome::Done);
         }
         self.nodes[node].pinned = false;
+        self.rejoin_group(node);
         let entry = &mut self.nodes[node];
         if entry.spec.restart() == Restart::Temporary
             && entry.starts > 0

@@ -134,7 +134,7 @@ fn fault_06_who_ends_before_anything_is_written_down_is_attributed_all_the_same(
          max_restarts = 100000\nmax_seconds = 3600\nbackoff = \"none\"",
     );
     let mut runs: BTreeMap<String, u64> = BTreeMap::new();
-    for _ in 0..3000 {
+    for _ in 0..10_000 {
         let exit = supd.event("service.exited", "");
         assert_eq!(exit["code"], 0, "{exit}");
         assert!(exit["pid"].as_i64().is_some_and(|pid| pid > 1), "{exit}");

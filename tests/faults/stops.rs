@@ -59,7 +59,7 @@ fn fault_35_a_stop_wins_against_a_restart_that_is_pending_or_under_way() {
          backoff = [\"0s\", \"1ms\", \"2ms\", \"5ms\"]",
     );
     supd.event("service.ready", "a");
-    for round in 0..300 {
+    for round in 0..1000 {
         kill(supd.pid_of("a"), "SIGKILL");
         if round % 3 > 0 {
             // Let it come to the back-off, or into the restart.

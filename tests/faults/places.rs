@@ -178,8 +178,10 @@ fn by_the_ladder(dir: Dir, tmpdir: &Path) -> (Supd, String) {
         .args(super::rig::unshare_mounts().split_first().expect("words").1)
         .args(["sh", "-c"])
         .arg(
+            // TMPDIR is a mount of its own, so that it stays writable when it lies below /tmp.
             "mount -t tmpfs -o ro none /run && mount -t tmpfs -o ro none /dev/shm && \
-             mount --bind /tmp /tmp && mount -o remount,bind,ro /tmp && exec \"$@\"",
+             mount --bind \"$TMPDIR\" \"$TMPDIR\" && mount --rbind /tmp /tmp && \
+             mount -o remount,bind,ro /tmp && exec \"$@\"",
         )
         .args(["sh", env!("CARGO_BIN_EXE_supd"), "-c"])
         .arg(dir.path("supd.toml"))

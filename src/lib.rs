@@ -26,5 +26,6 @@ pub mod ctl;
 pub mod daemon;
 pub mod spec;
 pub mod sys;
+pub mod tell;
 pub mod tree;
 pub mod wire;

@@ -30,6 +30,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("wire", &["serde", "serde_json", "thiserror"]),
+    ("tell", &["tree", "spec", "wire", "sys"]),
     (
         "daemon",
         &[
@@ -38,6 +39,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "config",
             "sys",
             "wire",
+            "tell",
             "tokio",
             "hyper",
             "http_body_util",
@@ -58,6 +60,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         "ctl",
         &[
             "wire",
+            "tell",
             "config",
             "spec",
             "clap",
@@ -83,6 +86,7 @@ const KNOWN: &[&str] = &[
     "config",
     "sys",
     "wire",
+    "tell",
     "daemon",
     "ctl",
     "tokio",
@@ -223,7 +227,10 @@ fn names(line: &str, name: &str) -> bool {
             return true;
         }
     }
-    let local = ["spec", "tree", "config", "sys", "wire", "daemon", "ctl"].contains(&name);
+    let local = [
+        "spec", "tree", "config", "sys", "wire", "tell", "daemon", "ctl",
+    ]
+    .contains(&name);
     if local {
         return false;
     }

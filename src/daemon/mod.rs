@@ -25,9 +25,7 @@ mod graves;
 mod hooks;
 mod http_probe;
 mod journal;
-mod line;
 mod logs;
-mod names;
 mod note;
 mod orphans;
 mod outbox;
@@ -55,9 +53,9 @@ mod token;
 mod told;
 mod trace;
 mod view;
-mod words;
 mod world;
 
+use crate::tell::{line, names, words};
 pub use args::{Asked, Given, HELP, Usage, find_config, parse};
 pub use boot::{BAD_CONFIG, HELD, INTERNAL, Options, check, run};
 #[cfg(feature = "test-hooks")]

@@ -7,8 +7,6 @@ pub(crate) const PANIC: &str = "daemon.internal_error";
 pub(crate) const RELOAD_REFUSED: &str = "daemon.reload_refused";
 /// A client asked for what its user may not do.
 pub(crate) const REFUSED: &str = "command.refused";
-/// What is decided about an end whose record could not say it yet.
-pub(crate) const DECIDED: &str = "service.decided";
 /// A process that no service of ours had started was reaped.
 pub(crate) const ORPHAN: &str = "orphan.reaped";
 /// What is degraded or noteworthy about our surroundings.

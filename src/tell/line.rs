@@ -19,7 +19,7 @@ use std::time::Duration;
 
 /// What the daemon adds to a record.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Added {
+pub struct Added {
     /// When, RFC 3339.
     pub ts: String,
     /// The process it is about.
@@ -33,7 +33,7 @@ pub(crate) struct Added {
 }
 
 /// The line for `record`.
-pub(crate) fn event_line(record: &Record, names: &Names, added: Added) -> EventLine {
+pub fn event_line(record: &Record, names: &Names, added: Added) -> EventLine {
     let mut line = EventLine {
         v: VERSION,
         seq: record.seq.0,
@@ -58,14 +58,14 @@ pub(crate) fn event_line(record: &Record, names: &Names, added: Added) -> EventL
 }
 
 /// The event's kind.
-pub(crate) fn kind_of(record: &Record) -> &'static str {
+pub fn kind_of(record: &Record) -> &'static str {
     match &record.what {
         What::Starting { .. } => kind::SERVICE_STARTING,
         What::Ready { run: Some(_), .. } => kind::SERVICE_READY,
         What::Ready { run: None, .. } => kind::SUPERVISOR_READY,
         What::Unready { .. } => kind::SERVICE_UNREADY,
         What::Exited(_) => kind::SERVICE_EXITED,
-        What::Decided { .. } => super::note::DECIDED,
+        What::Decided { .. } => kind::SERVICE_DECIDED,
         What::Stopping { run: None, .. } => kind::SUPERVISOR_STOPPING,
         What::Stopping { run: Some(_), .. } | What::Signalled { .. } => kind::SERVICE_STOPPING,
         What::Stopped { .. } => kind::SERVICE_STOPPED,
@@ -295,6 +295,6 @@ fn who(by: Actor) -> Option<WhoLine> {
 }
 
 /// Whole milliseconds; a span beyond 584 million years is as long as can be said.
-pub(crate) fn millis(span: Duration) -> u64 {
+pub fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

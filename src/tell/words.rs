@@ -11,7 +11,7 @@ use crate::tree::{Actor, Argument, Decision, How, Phase, StartWhy, StopWhy};
 use std::time::Duration;
 
 /// The word of a strategy.
-pub(crate) fn strategy(strategy: Strategy) -> &'static str {
+pub fn strategy(strategy: Strategy) -> &'static str {
     match strategy {
         Strategy::OneForOne => "one_for_one",
         Strategy::OneForAll => "one_for_all",
@@ -20,7 +20,7 @@ pub(crate) fn strategy(strategy: Strategy) -> &'static str {
 }
 
 /// The word of a phase.
-pub(crate) fn phase(phase: Phase) -> &'static str {
+pub fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Starting => "starting",
         Phase::Ready => "ready",
@@ -29,7 +29,7 @@ pub(crate) fn phase(phase: Phase) -> &'static str {
 }
 
 /// The word of a decision.
-pub(crate) fn decision(decision: Decision) -> &'static str {
+pub fn decision(decision: Decision) -> &'static str {
     match decision {
         Decision::Restart { .. } => "restart",
         Decision::StayDown => "stay_down",
@@ -45,7 +45,7 @@ pub(crate) fn decision(decision: Decision) -> &'static str {
 }
 
 /// The word of a start's reason.
-pub(crate) fn start_why(why: StartWhy) -> &'static str {
+pub fn start_why(why: StartWhy) -> &'static str {
     match why {
         StartWhy::Boot => "boot",
         StartWhy::Restart => "restart",
@@ -58,7 +58,7 @@ pub(crate) fn start_why(why: StartWhy) -> &'static str {
 }
 
 /// The word of a stop's reason.
-pub(crate) fn stop_why(why: StopWhy) -> &'static str {
+pub fn stop_why(why: StopWhy) -> &'static str {
     match why {
         StopWhy::Group(_) => "group",
         StopWhy::Supervisor => "supervisor",
@@ -70,7 +70,7 @@ pub(crate) fn stop_why(why: StopWhy) -> &'static str {
 }
 
 /// Who asked, for people.
-pub(crate) fn actor(by: Actor) -> String {
+pub fn actor(by: Actor) -> String {
     match by {
         Actor::Client { uid, pid } => format!("uid {uid}, pid {pid}"),
         Actor::Signal(signal) => format!("SIG{signal}"),
@@ -79,19 +79,19 @@ pub(crate) fn actor(by: Actor) -> String {
 }
 
 /// Whose budget it was, for people: nothing for a supervisor's own window.
-pub(crate) fn of_bucket(bucket: Option<Family>) -> String {
+pub fn of_bucket(bucket: Option<Family>) -> String {
     bucket.map_or_else(String::new, |family| {
         format!(" of the budget `{}`", family.as_str())
     })
 }
 
 /// The word of a budget.
-pub(crate) fn bucket(bucket: Option<Family>) -> &'static str {
+pub fn bucket(bucket: Option<Family>) -> &'static str {
     bucket.map_or("main", Family::as_str)
 }
 
 /// What an order was given, for people, after its verb.
-pub(crate) fn argument(with: Argument) -> String {
+pub fn argument(with: Argument) -> String {
     match with {
         Argument::Signal(signal) => format!(" {signal}"),
         Argument::Instances(count) => format!(" to {count}"),
@@ -99,7 +99,7 @@ pub(crate) fn argument(with: Argument) -> String {
 }
 
 /// How a process ended, for people: `exit 3`, `signal SEGV`.
-pub(crate) fn status(status: ExitStatus) -> String {
+pub fn status(status: ExitStatus) -> String {
     match status {
         ExitStatus::Code(code) => format!("exit {code}"),
         ExitStatus::Signal {
@@ -112,7 +112,7 @@ pub(crate) fn status(status: ExitStatus) -> String {
 
 /// Why there never was a process, for people: `cannot execute bin/web: No such file or directory
 /// (ENOENT)`. `program` is what was to be executed, where that is known.
-pub(crate) fn failure(failure: SpawnFailure, program: Option<&str>) -> String {
+pub fn failure(failure: SpawnFailure, program: Option<&str>) -> String {
     let text = errno(failure.errno);
     let name = crate::sys::errno::name(failure.errno);
     let name = name.map_or_else(String::new, |name| format!(" ({name})"));
@@ -144,7 +144,7 @@ fn step(stage: Stage, program: Option<&str>) -> String {
 }
 
 /// How a culprit ended, for people; `program` is what it was to execute, where that is known.
-pub(crate) fn how(how: How, program: Option<&str>) -> String {
+pub fn how(how: How, program: Option<&str>) -> String {
     match how {
         How::Status(s) => status(s),
         How::Spawn(f) => failure(f, program),
@@ -153,7 +153,7 @@ pub(crate) fn how(how: How, program: Option<&str>) -> String {
 }
 
 /// Why a probe did not succeed, for people: `connection refused`.
-pub(crate) fn fault(fault: ProbeFault) -> String {
+pub fn fault(fault: ProbeFault) -> String {
     match fault {
         ProbeFault::TimedOut => "no answer in time".to_owned(),
         ProbeFault::Errno(number) => lower(errno(number)),
@@ -168,7 +168,7 @@ pub(crate) fn fault(fault: ProbeFault) -> String {
 }
 
 /// What decides that a service is ready, for people: `tcp 127.0.0.1:6379`.
-pub(crate) fn ready(ready: &Ready) -> Option<String> {
+pub fn ready(ready: &Ready) -> Option<String> {
     Some(match ready {
         Ready::Exec => return None,
         Ready::Notify => "READY=1".to_owned(),
@@ -204,7 +204,7 @@ fn lower(text: String) -> String {
 }
 
 /// The C library's words for an error number, without Rust's addition.
-pub(crate) fn errno(number: i32) -> String {
+pub fn errno(number: i32) -> String {
     let text = std::io::Error::from_raw_os_error(number).to_string();
     match text.rfind(" (os error") {
         Some(end) => text[..end].to_owned(),
@@ -213,7 +213,7 @@ pub(crate) fn errno(number: i32) -> String {
 }
 
 /// A span for people, two units at most: `350ms`, `3.2s`, `1m30s`, `2h5m`, `3d`.
-pub(crate) fn span(span: Duration) -> String {
+pub fn span(span: Duration) -> String {
     let two = |big: u64, unit: &str, small: u64, rest: &str| {
         if small == 0 {
             format!("{big}{unit}")

@@ -16,28 +16,28 @@ struct Entry {
 
 /// Names and places of all nodes.
 #[derive(Debug, Default)]
-pub(crate) struct Names {
+pub struct Names {
     nodes: BTreeMap<NodeId, Entry>,
 }
 
 impl Names {
     /// Knows a node from now on.
-    pub(crate) fn add(&mut self, node: NodeId, name: Arc<str>, parent: Option<NodeId>) {
+    pub fn add(&mut self, node: NodeId, name: Arc<str>, parent: Option<NodeId>) {
         self.nodes.insert(node, Entry { name, parent });
     }
 
     /// Whether it has been filled in.
-    pub(crate) fn knows(&self, node: NodeId) -> bool {
+    pub fn knows(&self, node: NodeId) -> bool {
         self.nodes.contains_key(&node)
     }
 
     /// Its name; `?` for one that never was.
-    pub(crate) fn name(&self, node: NodeId) -> &str {
+    pub fn name(&self, node: NodeId) -> &str {
         self.nodes.get(&node).map_or("?", |e| &e.name)
     }
 
     /// Its place: `root/api/web`.
-    pub(crate) fn path(&self, node: NodeId) -> String {
+    pub fn path(&self, node: NodeId) -> String {
         let mut names = Vec::new();
         let mut at = Some(node);
         while let Some(entry) = at.and_then(|id| self.nodes.get(&id)) {
@@ -49,7 +49,7 @@ impl Names {
     }
 
     /// Whether `node` is `above` or below it.
-    pub(crate) fn is_below(&self, node: NodeId, above: NodeId) -> bool {
+    pub fn is_below(&self, node: NodeId, above: NodeId) -> bool {
         let mut at = Some(node);
         while let Some(id) = at {
             if id == above {
@@ -61,7 +61,7 @@ impl Names {
     }
 
     /// All names, in the order of their numbers.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (NodeId, &str)> {
+    pub fn all(&self) -> impl Iterator<Item = (NodeId, &str)> {
         self.nodes.iter().map(|(id, e)| (*id, &*e.name))
     }
 }

@@ -291,6 +291,7 @@ impl Loaded {
         spec::Tree {
             settings: Arc::clone(&self.tree.settings),
             root: scale::with_instances(&self.tree.root, &instances),
+            classes: Arc::clone(&self.tree.classes),
         }
     }
 
@@ -408,6 +409,7 @@ fn assemble(
     let tree = spec::Tree {
         settings: Arc::new(settings),
         root: Arc::new(root),
+        classes: Arc::default(),
     };
     (
         tree,

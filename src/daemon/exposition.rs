@@ -165,9 +165,10 @@ fn counters(page: &mut Page, facts: Facts<'_>) {
     }
     page.family("supd_service_exits", "counter", "Ends by class.");
     for (name, _) in services(facts) {
-        for (class, count) in tally.service(name).map_or(&[][..], |s| &s.exits) {
-            let word = class.as_str();
-            let labels = [("service", name), ("class", word), ("base", word)];
+        for (base, user, count) in tally.service(name).map_or(&[][..], |s| &s.exits) {
+            let base = base.as_str();
+            let class = user.as_deref().unwrap_or(base);
+            let labels = [("service", name), ("class", class), ("base", base)];
             page.sample("_total", &labels, count);
         }
     }

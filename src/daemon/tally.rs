@@ -7,8 +7,8 @@
 
 use super::names::Names;
 use super::note;
-use crate::spec::Name;
 use crate::spec::limits::SERVICES_MAX;
+use crate::spec::{Family, Name};
 use crate::tree::{Class, Decision, Exit, Record, StartWhy, StopWhy, Time, What};
 use crate::wire::kind;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,14 +29,14 @@ pub(crate) const CAUSES: [&str; 5] = ["boot", "failure", "strategy", "operator",
 pub(crate) struct OfService {
     /// Starts, in the order of [`CAUSES`].
     pub starts: [u32; CAUSES.len()],
-    /// Ends by class.
-    pub exits: Vec<(Class, u32)>,
+    /// Ends by class: the base class, and the name that the configuration has for it.
+    pub exits: Vec<(Class, Option<Name>, u32)>,
     /// The wall time of the last end, microseconds since 1970.
     pub last_exit_us: Option<i64>,
     /// CPU time of all processes that have ended.
     pub cpu: Duration,
     /// The end that is being recovered from.
-    down: Option<(Time, Class)>,
+    down: Option<(Time, Family)>,
 }
 
 /// A histogram over [`BOUNDS`].
@@ -93,7 +93,7 @@ impl Tally {
                 ..
             } => {
                 if let Some(service) = self.services.get_mut(name) {
-                    service.down = service.down.or(Some((record.at, *class)));
+                    service.down = service.down.or(Some((record.at, class.family)));
                 }
             }
             What::Decided { .. }
@@ -103,10 +103,9 @@ impl Tally {
             }
             | What::Removed => self.give_up(name),
             What::Ready { run: Some(_), .. } => self.recovered(name, record.at),
-            What::Escalated {
-                class: Class::Escalated,
-                ..
-            } => *self.escalations.entry(Name::clone(name)).or_default() += 1,
+            What::Escalated { class, .. } if class.base == Class::Escalated => {
+                *self.escalations.entry(Name::clone(name)).or_default() += 1;
+            }
             _ => {}
         }
     }
@@ -132,9 +131,12 @@ impl Tally {
 
     fn exited(&mut self, name: &Name, (exit, at, wall_us): (&Exit, Time, i64)) {
         let service = self.of(name);
-        match service.exits.iter_mut().find(|(c, _)| *c == exit.class) {
-            Some((_, count)) => *count += 1,
-            None => service.exits.push((exit.class, 1)),
+        let base = exit.class.base;
+        let user = exit.class.user.as_ref().map(|class| &class.name);
+        let same = |(b, u, _): &&mut (Class, Option<Name>, u32)| *b == base && u.as_ref() == user;
+        match service.exits.iter_mut().find(same) {
+            Some((.., count)) => *count += 1,
+            None => service.exits.push((base, user.cloned(), 1)),
         }
         service.last_exit_us = Some(wall_us);
         if let Some(facts) = exit.facts {
@@ -144,7 +146,7 @@ impl Tally {
         match exit.decision {
             // A failed restart goes on with the recovery that it belongs to.
             Decision::Restart { .. } | Decision::Queued => {
-                service.down = service.down.or(Some((at, exit.class)));
+                service.down = service.down.or(Some((at, exit.class.family)));
             }
             Decision::StayDown
             | Decision::Escalate
@@ -158,8 +160,8 @@ impl Tally {
     }
 
     fn recovered(&mut self, name: &Name, at: Time) {
-        if let Some((down, class)) = self.of(name).down.take() {
-            let histogram = self.recovery.entry(class.family().as_str()).or_default();
+        if let Some((down, family)) = self.of(name).down.take() {
+            let histogram = self.recovery.entry(family.as_str()).or_default();
             histogram.observe(at.since(down));
         }
     }

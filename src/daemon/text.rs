@@ -10,19 +10,21 @@ use crate::spec::LogLevel;
 use crate::tree::{
     Actor, Budget, Class, Culprit, Decision, Exit, Record, StartWhy, StopWhy, Unready, What,
 };
-use std::iter;
 
 /// How important a record is.
 pub(crate) fn level(what: &What) -> LogLevel {
     match what {
-        What::Exited(exit) => match exit.class {
-            Class::Requested | Class::Clean => LogLevel::Info,
+        What::Exited(exit) => match exit.class.base {
+            Class::Requested | Class::Recycled | Class::Clean => LogLevel::Info,
             Class::StopTimeout
             | Class::Escalated
             | Class::AutoShutdown
             | Class::StartTimeout
+            | Class::LivenessFailed
+            | Class::WatchdogTimeout
             | Class::SpawnFailed
             | Class::ExecFailed
+            | Class::OomKill
             | Class::Rlimit
             | Class::Sandbox
             | Class::Crash
@@ -115,7 +117,7 @@ pub(crate) fn message(record: &Record, names: &Names) -> String {
         What::Exhausted {
             child_name, budget, ..
         } => format!("gives up: {child_name} needed {}", exhausted(*budget)),
-        What::Escalated { class, culprit } => escalated(*class, culprit.as_ref()),
+        What::Escalated { class, culprit } => escalated(class.base, culprit.as_ref()),
         What::StartFailed { child_name, .. } => {
             format!("cannot start: {child_name} could not be started")
         }
@@ -160,16 +162,12 @@ fn exhausted(budget: Budget) -> String {
 }
 
 fn exited(exit: &Exit, names: &Names) -> String {
-    let class = exit.class.as_str();
+    let class = class(exit);
     let how = match (&exit.facts, exit.failure) {
         (Some(facts), _) => format!(
-            "exited: {} after {} ({})",
+            "exited: {} after {} ({class})",
             words::status(facts.status),
             words::span(exit.uptime),
-            iter::once(class)
-                .chain(exit.qualifiers.words())
-                .collect::<Vec<_>>()
-                .join(", ")
         ),
         (None, Some(failure)) => {
             format!("not started: {} ({class})", words::failure(failure, None))
@@ -181,6 +179,19 @@ fn exited(exit: &Exit, names: &Names) -> String {
         .map(|fault| format!(", last probe: {}", words::fault(fault)));
     let probe = probe.unwrap_or_default();
     format!("{how}{probe}{}", next(exit.decision, exit.budget, names))
+}
+
+/// `database_lost, exit_code, early`: its class, its base class where that is another one, and what
+/// else is to be said about it.
+fn class(exit: &Exit) -> String {
+    let mut words = vec![exit.class.as_str()];
+    if exit.class.user.is_some() {
+        words.push(exit.class.base.as_str());
+    }
+    for word in exit.qualifiers.words() {
+        words.push(word);
+    }
+    words.join(", ")
 }
 
 fn next(decision: Decision, budget: Option<Budget>, names: &Names) -> String {
@@ -266,7 +277,7 @@ fn stop_why(why: StopWhy, names: &Names) -> String {
 mod tests {
     use super::*;
     use crate::spec::{ExitFacts, ExitStatus, Signal};
-    use crate::tree::{NodeId, Phase, Qualifiers, RunId, Seq, Time};
+    use crate::tree::{Classification, NodeId, Phase, Qualifiers, RunId, Seq, Time};
     use std::time::Duration;
 
     #[test]
@@ -279,7 +290,7 @@ mod tests {
                 life: 9,
             },
             number: 3,
-            class: Class::Crash,
+            class: Classification::of_base(Class::Crash),
             qualifiers: Qualifiers::default(),
             phase: Phase::Ready,
             uptime: Duration::from_millis(3210),

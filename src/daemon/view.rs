@@ -150,11 +150,11 @@ fn restart(restart: Restart) -> &'static str {
 }
 
 fn last_exit(seen: &Seen, at: Time, light: Light<'_>) -> Option<LastExit> {
-    let last = seen.last_exit?;
+    let last = seen.last_exit.as_ref()?;
     let mut exit = LastExit {
-        class: Word::Borrowed(last.class.as_str()),
-        base: Some(Word::Borrowed(last.class.as_str())),
-        family: Some(Word::Borrowed(last.class.family().as_str())),
+        class: words::class(&last.class),
+        base: Some(Word::Borrowed(last.class.base.as_str())),
+        family: Some(Word::Borrowed(last.class.family.as_str())),
         qualifiers: last.qualifiers.words().map(Word::Borrowed).collect(),
         ago_ms: Some(millis(at.since(last.at))),
         ts: Some(stamp::rfc3339(light.press.wall_of(last.at))),

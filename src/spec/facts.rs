@@ -47,6 +47,17 @@ pub enum ExitStatus {
     },
 }
 
+/// What a service was doing when it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Not ready yet.
+    Starting,
+    /// Ready.
+    Ready,
+    /// Asked to stop.
+    Stopping,
+}
+
 /// Why a program could not be executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpawnFailure {

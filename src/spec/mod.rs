@@ -9,6 +9,7 @@
 //! that inherit the same defaults carry them once.
 
 mod budget;
+mod class;
 pub mod diff;
 mod facts;
 pub mod limits;
@@ -19,7 +20,8 @@ mod settings;
 mod signal;
 
 pub use budget::{Budget, Family, Then};
-pub use facts::{ExitFacts, ExitStatus, ProbeFault, SpawnFailure, Stage};
+pub use class::{Class, Classes, PatternId, Uptime, UserClass, When};
+pub use facts::{ExitFacts, ExitStatus, Phase, ProbeFault, SpawnFailure, Stage};
 pub use node::{
     AutoShutdown, Node, Policy, Restart, Shutdown, StartMode, Strategy, Supervisor, SupervisorKind,
 };
@@ -46,4 +48,6 @@ pub struct Tree {
     pub settings: Arc<Settings>,
     /// The root supervisor; `root` unless the file names another.
     pub root: Arc<Supervisor>,
+    /// Names for ends.
+    pub classes: Arc<Classes>,
 }

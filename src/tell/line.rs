@@ -8,8 +8,8 @@ use super::names::Names;
 use super::words;
 use crate::spec::{ExitStatus, Name, Strategy};
 use crate::tree::{
-    Actor, Argument, Budget, Class, Culprit, Decision, Exit, Record, StartWhy, StopWhy, Unready,
-    What,
+    Actor, Argument, Budget, Classification, Culprit, Decision, Exit, Record, StartWhy, StopWhy,
+    Unready, What,
 };
 use crate::wire::{
     BudgetLine, CulpritLine, DecisionLine, EventLine, FailureLine, RusageLine, VERSION, WhoLine,
@@ -131,11 +131,7 @@ fn fill(line: &mut EventLine, what: &What, names: &Names) {
             spend(line, *budget, names);
         }
         What::Escalated { class, culprit } => {
-            classed(line, *class);
-            if let Some(culprit) = culprit {
-                // A supervisor's end belongs to the family of its cause (SEMANTICS §5).
-                line.family = Some(Word::Borrowed(culprit.class.family().as_str()));
-            }
+            classed(line, class);
             line.culprit = culprit.as_ref().map(culprit_line);
         }
         What::StartFailed { child_name, .. } => line.child = Some(child_name.to_string()),
@@ -145,7 +141,7 @@ fn fill(line: &mut EventLine, what: &What, names: &Names) {
             budget: spent,
             ..
         } => {
-            classed(line, *class);
+            classed(line, class);
             line.budget = spent.map(|b| budget(b, names));
             line.decision = Some(decided(*decision));
         }
@@ -188,7 +184,7 @@ fn stopped(line: &mut EventLine, why: StopWhy, names: &Names) {
 
 fn exited(line: &mut EventLine, exit: &Exit, names: &Names) {
     line.run = Some(u64::from(exit.number));
-    classed(line, exit.class);
+    classed(line, &exit.class);
     line.qualifiers = exit.qualifiers.words().map(Word::Borrowed).collect();
     line.phase = Some(Word::Borrowed(words::phase(exit.phase)));
     line.uptime_ms = Some(millis(exit.uptime));
@@ -235,10 +231,10 @@ fn decided(decision: Decision) -> DecisionLine {
     }
 }
 
-fn classed(line: &mut EventLine, class: Class) {
-    line.class = Some(Word::Borrowed(class.as_str()));
-    line.base.clone_from(&line.class);
-    line.family = Some(Word::Borrowed(class.family().as_str()));
+fn classed(line: &mut EventLine, class: &Classification) {
+    line.class = Some(words::class(class));
+    line.base = Some(Word::Borrowed(class.base.as_str()));
+    line.family = Some(Word::Borrowed(class.family.as_str()));
 }
 
 fn commanded(line: &mut EventLine, by: Actor, verb: &'static str, with: Option<Argument>) {
@@ -273,7 +269,7 @@ fn budget(budget: Budget, names: &Names) -> BudgetLine {
 fn culprit_line(culprit: &Culprit) -> CulpritLine {
     CulpritLine {
         node: culprit.name.to_string(),
-        class: Word::Borrowed(culprit.class.as_str()),
+        class: words::class(&culprit.class),
         code: culprit.code,
         how: Some(words::how(culprit.how, None)),
     }

@@ -7,7 +7,8 @@
 use crate::spec::{
     Command, ExitStatus, Family, ProbeFault, ProbeTarget, Ready, SpawnFailure, Stage, Strategy,
 };
-use crate::tree::{Actor, Argument, Decision, How, Phase, StartWhy, StopWhy};
+use crate::tree::{Actor, Argument, Classification, Decision, How, Phase, StartWhy, StopWhy};
+use crate::wire::Word;
 use std::time::Duration;
 
 /// The word of a strategy.
@@ -16,6 +17,14 @@ pub fn strategy(strategy: Strategy) -> &'static str {
         Strategy::OneForOne => "one_for_one",
         Strategy::OneForAll => "one_for_all",
         Strategy::RestForOne => "rest_for_one",
+    }
+}
+
+/// The word of a class.
+pub(crate) fn class(class: &Classification) -> Word {
+    match &class.user {
+        Some(own) => Word::Owned(own.name.to_string()),
+        None => Word::Borrowed(class.base.as_str()),
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How long the next restart waits (SEMANTICS §8).
 
-use super::record::Class;
+use super::classify::Classification;
 use crate::spec::{Backoff, BackoffCurve, Jitter};
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ impl Chance {
 pub(super) fn delay(
     backoff: &Backoff,
     attempt: u32,
-    class: Class,
+    class: &Classification,
     last: Duration,
     chance: &mut Chance,
 ) -> Duration {
@@ -100,6 +100,7 @@ pub(super) fn reset_after(backoff: &Backoff, took: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::Class;
 
     fn curve(jitter: Jitter) -> Backoff {
         Backoff::Curve(BackoffCurve {
@@ -111,12 +112,13 @@ mod tests {
         })
     }
 
-    fn waits(backoff: &Backoff, class: Class, count: u32) -> Vec<u128> {
+    fn waits(backoff: &Backoff, base: Class, count: u32) -> Vec<u128> {
         let mut chance = Chance::new(1);
+        let class = Classification::of_base(base);
         let mut last = Duration::ZERO;
         (1..=count)
             .map(|attempt| {
-                last = delay(backoff, attempt, class, last, &mut chance);
+                last = delay(backoff, attempt, &class, last, &mut chance);
                 last.as_millis()
             })
             .collect()
@@ -148,7 +150,7 @@ mod tests {
             let wait = delay(
                 &curve(Jitter::Equal),
                 3,
-                Class::ExitCode,
+                &Classification::of_base(Class::ExitCode),
                 Duration::ZERO,
                 &mut chance,
             );
@@ -174,7 +176,7 @@ mod tests {
         let wait = delay(
             &curve(Jitter::Equal),
             u32::MAX,
-            Class::ExitCode,
+            &Classification::of_base(Class::ExitCode),
             Duration::ZERO,
             &mut chance,
         );

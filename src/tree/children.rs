@@ -115,9 +115,9 @@ impl Tree {
             path.insert(0, Arc::clone(&spec.name));
             let new = Arc::new(new);
             if sup == self.root {
-                let settings = Arc::clone(&self.spec.settings);
-                let root = Arc::clone(&new);
-                self.spec = Arc::new(Spec { settings, root });
+                let mut whole = Spec::clone(&self.spec);
+                whole.root = Arc::clone(&new);
+                self.spec = Arc::new(whole);
             }
             self.nodes[sup].spec = Node::Supervisor(new);
         }

@@ -3,8 +3,11 @@
 //!
 //! Total and exclusive: every end has exactly one class. The facts stay beside it.
 
-use super::record::Class;
-use crate::spec::{ExitStatus, Family, Service, Signal, SpawnFailure, Stage};
+use super::record::Culprit;
+use crate::spec::{
+    Class, ExitStatus, Family, Name, Service, Signal, SpawnFailure, Stage, UserClass,
+};
+use std::sync::Arc;
 
 /// fork(2), clone(2): too many processes, no memory; pipe(2), open(2): no descriptors.
 const EAGAIN: i32 = 11;
@@ -73,9 +76,13 @@ impl Class {
             Self::Clean | Self::Escalated | Self::AutoShutdown => true,
             Self::Requested
             | Self::StopTimeout
+            | Self::Recycled
             | Self::StartTimeout
+            | Self::LivenessFailed
+            | Self::WatchdogTimeout
             | Self::SpawnFailed
             | Self::ExecFailed
+            | Self::OomKill
             | Self::Rlimit
             | Self::Sandbox
             | Self::Crash
@@ -88,64 +95,88 @@ impl Class {
             | Self::ExitCode => false,
         }
     }
+}
 
-    /// Whether the first restart after it waits, too.
-    pub(super) fn never_at_once(self) -> bool {
-        match self {
-            Self::SpawnFailed | Self::ExecFailed | Self::Rlimit | Self::Sandbox | Self::Config => {
-                true
-            }
-            Self::Requested
-            | Self::StopTimeout
-            | Self::Escalated
-            | Self::AutoShutdown
-            | Self::StartTimeout
-            | Self::Clean
-            | Self::Crash
-            | Self::Killed
-            | Self::Terminated
-            | Self::Signal
-            | Self::Unavailable
-            | Self::Tempfail
-            | Self::ExitCode => false,
+/// What an end is called: derived once, and changed by nobody.
+///
+/// Look-ups go from the class to the base class to the family.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Classification {
+    /// What the kernel and supd know.
+    pub base: Class,
+    /// What the configuration or the service itself calls it.
+    pub user: Option<Arc<UserClass>>,
+    /// The family it belongs to: that of its own class, else of its base class, and for the end of
+    /// a supervisor that of its cause.
+    pub family: Family,
+    /// What its class rests on.
+    pub grounds: Grounds,
+}
+
+/// What a class rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grounds {
+    /// On what the kernel or supd knows, at least in part.
+    Facts,
+    /// On nothing but what the service wrote, which strangers may have a hand in.
+    Output,
+    /// On the service's own word (`sd_notify(3)`).
+    Word,
+}
+
+impl Classification {
+    /// An end that the configuration has no name for.
+    pub fn of_base(base: Class) -> Self {
+        Self {
+            base,
+            user: None,
+            family: base.family(),
+            grounds: Grounds::Facts,
         }
     }
 
-    /// The word for it in records and files.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Requested => "requested",
-            Self::StopTimeout => "stop_timeout",
-            Self::Escalated => "escalated",
-            Self::AutoShutdown => "auto_shutdown",
-            Self::StartTimeout => "start_timeout",
-            Self::SpawnFailed => "spawn_failed",
-            Self::ExecFailed => "exec_failed",
-            Self::Clean => "clean",
-            Self::Rlimit => "rlimit",
-            Self::Sandbox => "sandbox",
-            Self::Crash => "crash",
-            Self::Killed => "killed",
-            Self::Terminated => "terminated",
-            Self::Signal => "signal",
-            Self::Unavailable => "unavailable",
-            Self::Tempfail => "tempfail",
-            Self::Config => "config",
-            Self::ExitCode => "exit_code",
+    /// The end of a supervisor by itself.
+    pub(super) fn of_supervisor(base: Class, culprit: Option<&Culprit>) -> Self {
+        Self {
+            family: culprit.map_or(base.family(), |culprit| culprit.class.family),
+            ..Self::of_base(base)
         }
     }
 
-    /// The family it belongs to, a closed set (SEMANTICS §5).
-    pub fn family(self) -> Family {
-        match self {
-            Self::Requested | Self::StopTimeout => Family::Requested,
-            Self::Clean | Self::AutoShutdown => Family::Clean,
-            Self::StartTimeout => Family::Hang,
-            Self::SpawnFailed | Self::Rlimit => Family::Resource,
-            Self::ExecFailed | Self::Sandbox | Self::Config => Family::Config,
-            Self::Escalated | Self::Crash | Self::Signal | Self::ExitCode => Family::Fault,
-            Self::Killed | Self::Terminated => Family::External,
-            Self::Unavailable | Self::Tempfail => Family::Transient,
+    /// The name of its class: `database_lost`, or that of its base class.
+    pub fn as_str(&self) -> &str {
+        self.user
+            .as_ref()
+            .map_or(self.base.as_str(), |class| &class.name)
+    }
+
+    /// The breaker that it counts for.
+    pub fn blames(&self) -> Option<&Name> {
+        self.user.as_ref()?.blames.as_ref()
+    }
+
+    /// Whether it is sure enough for what cannot be undone.
+    pub fn is_trusted(&self) -> bool {
+        match self.grounds {
+            Grounds::Facts | Grounds::Word => true,
+            Grounds::Output => self.user.as_ref().is_none_or(|class| class.trust_output),
+        }
+    }
+
+    /// Whether the first restart after it waits, too: what is short or wrong now is so still in
+    /// the next moment. Whatever ended below a supervisor, that has waited already.
+    pub(super) fn never_at_once(&self) -> bool {
+        if matches!(self.base, Class::Escalated | Class::AutoShutdown) {
+            return false;
+        }
+        match self.family {
+            Family::Config | Family::Resource => true,
+            Family::Requested
+            | Family::Clean
+            | Family::Transient
+            | Family::Hang
+            | Family::Fault
+            | Family::External => false,
         }
     }
 }

@@ -6,11 +6,11 @@ use super::classify::status_code;
 use super::effect::{Defeat, Effect, Halt};
 use super::event::NodeId;
 use super::node::{Life, Reign};
-use super::record::{Class, Culprit, How};
+use super::record::{Culprit, How};
 use super::supervisor::Notice;
 use super::timers::Purpose;
 use crate::spec::limits::UNKILLABLE_AFTER;
-use crate::spec::{ExitCodePolicy, Name};
+use crate::spec::{Class, ExitCodePolicy, Name};
 use std::sync::Arc;
 
 impl Tree {
@@ -46,7 +46,7 @@ impl Tree {
             return;
         };
         let culprit = ended.culprit.clone();
-        if ended.class == Class::AutoShutdown {
+        if ended.class.base == Class::AutoShutdown {
             let code = culprit.as_ref().map_or(0, own_code);
             let culprit = culprit.map(Box::new);
             return self.halt(Halt::AutoShutdown { code, culprit });

@@ -25,6 +25,7 @@ mod boot;
 mod children;
 mod classify;
 mod command;
+mod death;
 mod effect;
 mod event;
 mod foresee;
@@ -51,6 +52,7 @@ mod timers;
 #[cfg(any(test, feature = "test-hooks"))]
 mod under_test;
 
+pub use classify::{Classification, Grounds};
 pub use effect::{Defeat, Effect, Effects, Halt};
 pub use event::{
     Actor, Applied, ChildStatus, Command, CommandId, Counts, Event, Haste, NodeId, Outcome,
@@ -60,14 +62,13 @@ pub use foresee::{Fate, Foresight};
 pub use node::LastExit;
 pub use qualifier::Qualifiers;
 pub use record::{
-    Argument, Budget, Class, Culprit, Decision, Exit, How, Phase, Record, Seq, StartWhy, StopWhy,
-    Unready, What,
+    Argument, Budget, Culprit, Decision, Exit, How, Record, Seq, StartWhy, StopWhy, Unready, What,
 };
 pub use snapshot::{NodeView, Snapshot, State};
 #[cfg(any(test, feature = "test-hooks"))]
 pub use under_test::Burden;
 
-use crate::spec::{Name, Tree as Spec};
+pub use crate::spec::{Class, Name, Phase, Tree as Spec};
 use answer::Waiter;
 use arena::Arena;
 use backoff::Chance;

@@ -16,10 +16,11 @@
 //! Who wins when two deciders disagree: a shutdown of the tree, then the operator's stop, then the
 //! supervisor's own end, then a strategy, then a retry or a back-off.
 
+use super::classify::Classification;
 use super::event::{Actor, NodeId, Time};
 use super::intensity::Window;
 use super::qualifier::Qualifiers;
-use super::record::{Budget, Class, Culprit, Seq, StartWhy, StopWhy, Unready};
+use super::record::{Budget, Culprit, Seq, StartWhy, StopWhy, Unready};
 use super::supervisor::Message;
 use super::task::Task;
 use crate::spec::{self, ExitFacts, Family, Name, ProbeFault, SpawnFailure};
@@ -116,7 +117,7 @@ pub(super) enum Rung {
 /// The end of a service or supervisor that its own supervisor has not judged yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Ended {
-    pub(super) class: Class,
+    pub(super) class: Classification,
     pub(super) culprit: Option<Culprit>,
     pub(super) cause: Seq,
 }
@@ -206,12 +207,12 @@ pub(super) enum Origin {
 }
 
 /// What a node did when it ended the last time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastExit {
     /// When.
     pub at: Time,
     /// Its class.
-    pub class: Class,
+    pub class: Classification,
     /// What else is to be said about it.
     pub qualifiers: Qualifiers,
     /// The kernel's facts, if there was a process.

@@ -6,8 +6,7 @@
 use super::Tree;
 use super::event::NodeId;
 use super::node::{Life, Rung};
-use super::record::Class;
-use crate::spec::{ExitFacts, ExitStatus, Service, Signal};
+use crate::spec::{Class, ExitFacts, ExitStatus, Service, Signal};
 
 /// A set of qualifiers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -4,10 +4,11 @@
 //! Records are numbered densely by the engine; `cause` is the number of the record that led to
 //! this one. They hold facts of the engine only: the daemon adds wall time, pids and last lines.
 
+use super::classify::Classification;
 use super::event::{Actor, NodeId, RunId, Time};
 use super::qualifier::Qualifiers;
 use crate::spec::{
-    ExitFacts, ExitStatus, Family, Name, ProbeFault, Signal, SpawnFailure, Strategy,
+    ExitFacts, ExitStatus, Family, Name, Phase, ProbeFault, Signal, SpawnFailure, Strategy,
 };
 use std::time::Duration;
 
@@ -68,7 +69,7 @@ pub enum What {
         /// The record of the end.
         of: Seq,
         /// Its class.
-        class: Class,
+        class: Classification,
         /// What is done about it.
         decision: Decision,
         /// The budget after it, when it took a token.
@@ -151,8 +152,8 @@ pub enum What {
     Released,
     /// `supervisor.escalated`: a supervisor ended by itself; its own supervisor decides.
     Escalated {
-        /// `escalated` or `auto_shutdown`.
-        class: Class,
+        /// `escalated` or `auto_shutdown`, of the family of its cause.
+        class: Classification,
         /// The leaf at the end of the cause chain.
         culprit: Option<Culprit>,
     },
@@ -228,7 +229,7 @@ pub struct Exit {
     /// Which start of the service it was, from 1.
     pub number: u32,
     /// Its class (SEMANTICS §5).
-    pub class: Class,
+    pub class: Classification,
     /// What the service was doing.
     pub phase: Phase,
     /// From the start to the end.
@@ -245,17 +246,6 @@ pub struct Exit {
     pub decision: Decision,
     /// The budget after it, when it took a token.
     pub budget: Option<Budget>,
-}
-
-/// What a service was doing when it ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// Not ready yet.
-    Starting,
-    /// Ready.
-    Ready,
-    /// Asked to stop.
-    Stopping,
 }
 
 /// What is done about an exit.
@@ -304,47 +294,6 @@ pub struct Budget {
     pub period: Duration,
 }
 
-/// The class of an end (SEMANTICS §5); total and exclusive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Class {
-    /// Ended while we were stopping it, in time.
-    Requested,
-    /// We asked, and had to kill.
-    StopTimeout,
-    /// A supervisor gave up.
-    Escalated,
-    /// A supervisor shut itself down because of a significant child.
-    AutoShutdown,
-    /// Not ready in time, killed by us.
-    StartTimeout,
-    /// fork or clone failed for want of resources.
-    SpawnFailed,
-    /// A step up to exec failed.
-    ExecFailed,
-    /// Code 0, or one that counts as such.
-    Clean,
-    /// SIGXCPU or SIGXFSZ.
-    Rlimit,
-    /// SIGSYS.
-    Sandbox,
-    /// SEGV BUS ILL FPE ABRT TRAP QUIT.
-    Crash,
-    /// SIGKILL that we did not send.
-    Killed,
-    /// TERM INT HUP PIPE that we did not send.
-    Terminated,
-    /// Any other signal.
-    Signal,
-    /// Exit 69, 68.
-    Unavailable,
-    /// Exit 75.
-    Tempfail,
-    /// Exit 78, 64.
-    Config,
-    /// Any other code.
-    ExitCode,
-}
-
 /// The leaf at the end of a cause chain, and the code supd would end with because of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Culprit {
@@ -353,7 +302,7 @@ pub struct Culprit {
     /// Its name.
     pub name: Name,
     /// How it ended.
-    pub class: Class,
+    pub class: Classification,
     /// The process's own words: exit code, signal or spawn failure, as an exit code
     /// (SEMANTICS §2).
     pub code: u8,

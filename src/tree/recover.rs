@@ -4,12 +4,13 @@
 
 use super::Tree;
 use super::backoff;
+use super::classify::Classification;
 use super::event::NodeId;
 use super::intensity::Verdict;
 use super::node::{Ending, Rest};
-use super::record::{Budget, Class, Decision, Seq, StartWhy, What};
+use super::record::{Budget, Decision, Seq, StartWhy, What};
 use super::timers::Purpose;
-use crate::spec::{Family, Policy, Then};
+use crate::spec::{Class, Policy, Then};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,11 +30,11 @@ impl Tree {
             return self.leave_alone(sup, child);
         }
         self.incident = self.nodes[child].incident;
-        let budget = match self.count(sup, child, class) {
+        let budget = match self.count(sup, child, &class) {
             Ok(budget) => budget,
             Err(overdraft) => return self.overdrawn(child, overdraft, why),
         };
-        let delay = self.draw_delay(sup, child, class);
+        let delay = self.draw_delay(sup, child, &class);
         self.conclude(child, cause, Decision::Restart { delay }, budget);
         if self.nodes[child].is_unkillable() {
             self.nodes[child].again = Some(why);
@@ -80,14 +81,14 @@ impl Tree {
     }
 
     /// The class and the record of a child's last end.
-    pub(super) fn last_end(&self, child: NodeId) -> (Class, Option<Seq>) {
+    pub(super) fn last_end(&self, child: NodeId) -> (Classification, Option<Seq>) {
         let node = &self.nodes[child];
         if let Some(ended) = node.ended() {
-            return (ended.class, Some(ended.cause));
+            return (ended.class.clone(), Some(ended.cause));
         }
         match node.last_exit.as_deref() {
-            Some(last) => (last.class, Some(last.seq)),
-            None => (Class::Escalated, None),
+            Some(last) => (last.class.clone(), Some(last.seq)),
+            None => (Classification::of_base(Class::Escalated), None),
         }
     }
 
@@ -134,16 +135,16 @@ impl Tree {
         &mut self,
         sup: NodeId,
         child: NodeId,
-        class: Class,
+        class: &Classification,
     ) -> Result<Option<Budget>, Overdraft> {
         let Some(spec) = self.sup_spec(sup).map(Arc::clone) else {
             return Ok(None);
         };
-        if self.is_starved_already(sup, child, class) {
+        if self.is_starved_already(sup, child, class.base) {
             return Ok(None);
         }
         let culprit = self.culprit_of(child);
-        let family = self.family_of_end(child, class);
+        let family = class.family;
         let own = spec.budgets.iter().find(|own| own.family == family);
         let own = own.filter(|_| spec.policy == Policy::Supd);
         let (max, period, then) = match (own, spec.policy) {
@@ -177,15 +178,6 @@ impl Tree {
         }
     }
 
-    /// A supervisor's end belongs to the family of its cause.
-    fn family_of_end(&self, child: NodeId, class: Class) -> Family {
-        let culprit = match class {
-            Class::Escalated | Class::AutoShutdown => self.culprit_of(child),
-            _of_its_own => None,
-        };
-        culprit.map_or(class, |culprit| culprit.class).family()
-    }
-
     /// A spawn that fails for want of resources is the host's fault: it counts once per
     /// `start_timeout` of failing in a row (SEMANTICS §5; not under `otp`).
     pub(super) fn is_starved_already(&mut self, sup: NodeId, child: NodeId, class: Class) -> bool {
@@ -207,7 +199,12 @@ impl Tree {
         }
     }
 
-    pub(super) fn draw_delay(&mut self, sup: NodeId, child: NodeId, class: Class) -> Duration {
+    pub(super) fn draw_delay(
+        &mut self,
+        sup: NodeId,
+        child: NodeId,
+        class: &Classification,
+    ) -> Duration {
         let node = &mut self.nodes[child];
         node.attempts = node.attempts.saturating_add(1);
         if self.policy_of(sup) == Policy::Otp {

@@ -240,7 +240,7 @@ impl Tree {
             recorded,
             stopped_by: node.stopped_by,
             pinned: node.pinned,
-            last_exit: node.last_exit.as_deref().copied(),
+            last_exit: node.last_exit.as_deref().cloned(),
             took: node.took,
             fault: state.and_then(|run| run.fault),
             unready: state.and_then(|run| run.unready),

@@ -7,16 +7,19 @@
 //! supervisor stops its children and ends, and its own supervisor judges it in turn.
 
 use super::Tree;
+use super::classify::Classification;
 use super::command::Call;
+use super::death::calls_for_restart;
 use super::effect::Effect;
 use super::event::NodeId;
 use super::node::{Ended, Ending, LastExit, Reign, Rest};
 use super::qualifier::Qualifiers;
-use super::record::{Budget, Class, Culprit, Decision, Seq, StartWhy, What};
-use super::service::calls_for_restart;
+use super::record::{Budget, Culprit, Decision, Seq, StartWhy, What};
 use super::task::{Stage, TaskKind};
 use super::timers::Purpose;
-use crate::spec::{self, AutoShutdown, Policy, Restart, Strategy, Supervisor, SupervisorKind};
+use crate::spec::{
+    self, AutoShutdown, Class, Policy, Restart, Strategy, Supervisor, SupervisorKind,
+};
 use std::sync::Arc;
 
 /// What a node tells its supervisor.
@@ -320,7 +323,7 @@ impl Tree {
             self.nodes[child].set_rest(Rest::Done);
             return self.decided(child, ended.cause, Decision::LeftAlone, None);
         }
-        if calls_for_restart(self.nodes[child].spec.restart(), ended.class) {
+        if calls_for_restart(self.nodes[child].spec.restart(), ended.class.base) {
             return self.recover(sup, child, StartWhy::Restart);
         }
         self.decided(child, ended.cause, Decision::StayDown, None);
@@ -376,10 +379,10 @@ impl Tree {
                 let child_name = self.name(child).map_or_else(|| "".into(), Arc::clone);
                 let seq = self.record(sup, What::StartFailed { child, child_name });
                 // A failed start is abnormal, whatever the child at fault exited with.
-                let class = culprit.as_ref().map(|culprit| culprit.class);
+                let class = culprit.as_ref().map(|culprit| culprit.class.clone());
                 let class = class
-                    .filter(|class| !class.is_normal())
-                    .unwrap_or(Class::ExitCode);
+                    .filter(|class| !class.base.is_normal())
+                    .unwrap_or_else(|| Classification::of_base(Class::ExitCode));
                 self.remember_end(sup, class, seq);
                 if let Some(state) = self.nodes[sup].sup_mut() {
                     state.culprit = culprit;
@@ -395,7 +398,7 @@ impl Tree {
         }
     }
 
-    fn remember_end(&mut self, sup: NodeId, class: Class, seq: Seq) {
+    fn remember_end(&mut self, sup: NodeId, class: Classification, seq: Seq) {
         let at = self.now;
         let last = LastExit {
             at,
@@ -409,15 +412,16 @@ impl Tree {
         self.nodes[sup].last_exit = Some(Box::new(last));
     }
 
-    fn ended_by_itself(&mut self, sup: NodeId, class: Class, culprit: Option<Culprit>) {
+    fn ended_by_itself(&mut self, sup: NodeId, base: Class, culprit: Option<Culprit>) {
+        let class = Classification::of_supervisor(base, culprit.as_ref());
         let seq = self.record(
             sup,
             What::Escalated {
-                class,
+                class: class.clone(),
                 culprit: culprit.clone(),
             },
         );
-        self.remember_end(sup, class, seq);
+        self.remember_end(sup, class.clone(), seq);
         if let Some(state) = self.nodes[sup].sup_mut() {
             state.culprit.clone_from(&culprit);
             state.reign = Reign::Ended(Ended {

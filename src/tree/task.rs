@@ -8,13 +8,13 @@
 //! the task; what follows depends on its kind.
 
 use super::Tree;
+use super::death::calls_for_restart;
 use super::event::{CommandId, NodeId, Outcome, Time};
 use super::node::{Ending, Reign, Rest};
-use super::record::{Class, StartWhy, StopWhy, What};
-use super::service::calls_for_restart;
+use super::record::{StartWhy, StopWhy, What};
 use super::supervisor::{Message, Notice};
 use super::timers::Purpose;
-use crate::spec::{StartMode, SupervisorKind};
+use crate::spec::{Class, StartMode, SupervisorKind};
 use std::collections::BTreeSet;
 
 /// How far a task has come.
@@ -411,7 +411,7 @@ impl Tree {
     fn ended_instead_of_starting(&mut self, sup: NodeId, child: NodeId) -> bool {
         let class = self.nodes[child]
             .ended()
-            .map_or(Class::Escalated, |ended| ended.class);
+            .map_or(Class::Escalated, |ended| ended.class.base);
         if calls_for_restart(self.nodes[child].spec.restart(), class) {
             let cause = self.nodes[child].ended().map(|ended| ended.cause);
             self.nodes[child].set_rest(Rest::Retrying { cause });

@@ -10,10 +10,10 @@ use super::Tree;
 use super::answer::CommandEnd;
 use super::event::NodeId;
 use super::node::{Ending, LastExit, Rest};
-use super::record::{Class, Decision};
+use super::record::Decision;
 use super::supervisor::Message;
 use super::task::{Task, TaskKind};
-use crate::spec::{Policy, Restart, ServiceKind};
+use crate::spec::{Class, Policy, Restart, ServiceKind};
 
 impl Tree {
     /// A start failed in the middle of a task.
@@ -116,7 +116,7 @@ impl Tree {
         let oneshot = self
             .service(child)
             .is_some_and(|service| service.kind == ServiceKind::Oneshot);
-        let clean = |last: &LastExit| last.class == Class::Clean;
+        let clean = |last: &LastExit| last.class.base == Class::Clean;
         let done = oneshot
             && node.rest() == Some(Rest::Done)
             && node.last_exit.as_deref().is_some_and(clean);

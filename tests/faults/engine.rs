@@ -270,8 +270,8 @@ fn fault_39_engine_the_root_halts_once_with_the_code_of_the_culprit() {
         };
         assert_eq!(told, code);
         let escalated = play.told.iter().any(|told| {
-            matches!(told, Told::Record(r) if matches!(r.what,
-                What::Escalated { class: Class::Escalated, .. }))
+            matches!(told, Told::Record(r) if matches!(&r.what,
+                What::Escalated { class, .. } if class.base == Class::Escalated))
         });
         assert!(escalated);
     }

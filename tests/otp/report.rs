@@ -138,7 +138,7 @@ impl Reporter {
         let end = End {
             run: Some(exit.run),
             phase: exit.phase,
-            normal: exit.class.is_normal(),
+            normal: exit.class.base.is_normal(),
         };
         if exit.phase == Phase::Starting {
             self.start_error(node);

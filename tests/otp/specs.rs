@@ -18,6 +18,7 @@ pub(crate) fn tree(root: &Spec, ready: &Ready) -> Tree {
     Tree {
         settings: Arc::new(settings()),
         root: Arc::new(supervisor(root, ready)),
+        classes: Arc::default(),
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) fn tree(text: &str) -> Tree {
     Tree {
         settings: Arc::new(settings(parallelism)),
         root: Arc::new(root),
+        classes: Arc::default(),
     }
 }
 

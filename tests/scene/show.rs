@@ -149,7 +149,9 @@ fn exit_text(exit: &Exit) -> Option<String> {
     let phase = match exit.phase {
         Phase::Starting => " while starting",
         Phase::Ready => "",
-        Phase::Stopping => return (exit.class != Class::Requested).then(|| "killed".to_owned()),
+        Phase::Stopping => {
+            return (exit.class.base != Class::Requested).then(|| "killed".to_owned());
+        }
     };
     let class = exit.class.as_str();
     let then = decided(exit.decision, exit.budget).unwrap_or_default();

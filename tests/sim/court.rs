@@ -242,7 +242,7 @@ impl Court {
             What::Exited(exit) => {
                 self.exited(fact, exit);
                 self.files[fact].failed_start = exit.phase == Phase::Starting;
-                self.decided(fact, exit.class, (exit.decision, exit.budget));
+                self.decided(fact, exit.class.base, (exit.decision, exit.budget));
             }
             What::Decided {
                 class,
@@ -250,7 +250,7 @@ impl Court {
                 budget,
                 ..
             } => {
-                self.decided(fact, *class, (*decision, *budget));
+                self.decided(fact, class.base, (*decision, *budget));
             }
             What::Stopping {
                 run: Some(run),
@@ -267,7 +267,7 @@ impl Court {
                 self.reign_begins(fact);
             }
             What::Exhausted { .. } => self.exhausted(fact),
-            What::Escalated { class, .. } => self.escalated(fact, *class),
+            What::Escalated { class, .. } => self.escalated(fact, class.base),
             What::StartFailed { .. } => {
                 self.files[fact].failed_start = true;
                 self.reign_ends(fact);

@@ -54,6 +54,7 @@ impl<'a> Forester<'a> {
         Tree {
             settings: Arc::new(settings(parallelism)),
             root: Arc::new(root),
+            classes: Arc::default(),
         }
     }
 
@@ -293,6 +294,7 @@ pub(crate) fn variant(tree: &Tree, dice: &mut Dice) -> Tree {
     Tree {
         settings: Arc::clone(&tree.settings),
         root: Arc::new(root),
+        classes: Arc::clone(&tree.classes),
     }
 }
 

@@ -85,15 +85,15 @@ impl Court {
         if facts != exit.facts {
             self.accuse(11, format!("the facts of {run} were changed"));
         }
-        let expected = match (exit.phase, exit.class) {
+        let expected = match (exit.phase, exit.class.base) {
             (Phase::Stopping, Class::Requested | Class::StopTimeout)
-            | (Phase::Starting, Class::StartTimeout) => exit.class,
+            | (Phase::Starting, Class::StartTimeout) => exit.class.base,
             _ => self.class_of(fact, facts, exit),
         };
-        if expected != exit.class {
+        if expected != exit.class.base {
             self.accuse(
                 11,
-                format!("{facts:?} is {:?}, not {expected:?}", exit.class),
+                format!("{facts:?} is {:?}, not {expected:?}", exit.class.base),
             );
         }
     }
@@ -101,7 +101,7 @@ impl Court {
     /// The table of SEMANTICS §5 for ends nobody had asked for, written a second time.
     fn class_of(&self, fact: Fact, facts: Option<ExitFacts>, exit: &Exit) -> Class {
         let Some(service) = self.truth.service(fact) else {
-            return exit.class;
+            return exit.class.base;
         };
         let Some(facts) = facts else {
             let starved = exit.failure.is_some_and(|failure| failure.errno == 11);

@@ -385,6 +385,7 @@ fn lie(spec: &Spec, mutant: Mutant) -> Spec {
     Spec {
         settings: Arc::clone(&spec.settings),
         root: Arc::new(lie_about(&spec.root, mutant)),
+        classes: Arc::clone(&spec.classes),
     }
 }
 
@@ -442,6 +443,7 @@ fn with_another_program(spec: &Spec, number: u64) -> Spec {
     Spec {
         settings: Arc::clone(&spec.settings),
         root: Arc::new(change(&spec.root, &program)),
+        classes: Arc::clone(&spec.classes),
     }
 }
 

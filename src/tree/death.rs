@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The end of a run: what it is called, the record of it, and what its service is after it.
+//!
+//! Whatever the process did is in the facts and stays there. Its class is derived here, once, and
+//! its supervisor is told by a notice; this module never decides whether it is restarted.
+
+use super::Tree;
+use super::classify::{Classification, spawn_failure_code, status_code};
+use super::event::{NodeId, RunId};
+use super::node::{Body, Ended, LastExit, Life, Rest, Run, Rung, Stopping};
+use super::record::{Culprit, Decision, Exit, How, Seq, StopWhy, What};
+use super::supervisor::Notice;
+use super::timers::Purpose;
+use crate::spec::{Class, ExitFacts, Phase, Policy, Restart, ServiceKind, SpawnFailure};
+use std::sync::Arc;
+
+impl Tree {
+    pub(super) fn on_spawn_failed(&mut self, run: RunId, failure: SpawnFailure) {
+        if self.helpers.contains_key(&run.life) {
+            return self.helper_ended(run, Err(failure));
+        }
+        let class = Class::of_spawn_failure(failure);
+        match self.life(run.node) {
+            Some(Life::Starting(state)) if state.life == run.life => {
+                let state = state.clone();
+                self.end_of_start(run.node, &state);
+                let end = End {
+                    class,
+                    facts: None,
+                    failure: Some(failure),
+                };
+                let seq = self.record_end(run.node, &state, Phase::Starting, end);
+                self.start_failed(run.node, class, seq);
+            }
+            // One that was forked and killed for its time: its exit decides.
+            Some(Life::Stopping(state, stopping))
+                if state.life == run.life && stopping.why != StopWhy::StartTimeout =>
+            {
+                let (state, why) = (state.clone(), stopping.why);
+                self.timers.clear(run.node, Purpose::Stop);
+                let end = End {
+                    class,
+                    facts: None,
+                    failure: Some(failure),
+                };
+                let seq = self.record_end(run.node, &state, Phase::Stopping, end);
+                if why == StopWhy::StartTimeout {
+                    // It had been executed before: whoever says so says nonsense.
+                    return self.start_failed(run.node, class, seq);
+                }
+                self.decided(run.node, seq, Decision::Expected, None);
+                self.down(run.node, why);
+            }
+            Some(_) | None => self.too_late(),
+        }
+    }
+
+    pub(super) fn on_exited(&mut self, run: RunId, facts: ExitFacts) {
+        if self.helpers.contains_key(&run.life) {
+            return self.helper_ended(run, Ok(facts.status));
+        }
+        match self.life(run.node) {
+            Some(Life::Starting(state)) if state.life == run.life => {
+                let state = state.clone();
+                self.died_starting(run.node, &state, facts);
+            }
+            Some(Life::Up(state)) if state.life == run.life => {
+                let state = state.clone();
+                self.died_up(run.node, &state, facts);
+            }
+            Some(Life::Stopping(state, stopping)) if state.life == run.life => {
+                let (state, stopping) = (state.clone(), stopping.clone());
+                self.died_stopping(run.node, &state, &stopping, facts);
+            }
+            Some(Life::Unkillable(state, why)) if state.life == run.life => {
+                let (state, why) = (state.clone(), *why);
+                self.died_at_last(run.node, &state, why, facts);
+            }
+            Some(_) | None => self.too_late(),
+        }
+    }
+
+    fn died_starting(&mut self, id: NodeId, run: &Run, facts: ExitFacts) {
+        let Some(service) = self.service(id).map(Arc::clone) else {
+            return;
+        };
+        let class = Class::of_exit(facts.status, &service);
+        self.end_of_start(id, run);
+        let end = End {
+            class,
+            facts: Some(facts),
+            failure: None,
+        };
+        let seq = self.record_end(id, run, Phase::Starting, end);
+        if service.kind == ServiceKind::Oneshot && class == Class::Clean {
+            self.decided(id, seq, Decision::Done, None);
+            self.nodes[id].took = self.now.since(run.since);
+            self.nodes[id].incident = None;
+            self.set_life(id, Life::Rest(Rest::Done));
+            return self.notify(id, Notice::Started);
+        }
+        self.start_failed(id, class, seq);
+    }
+
+    /// A start has ended without being done. Under the default policy the restart type holds
+    /// before readiness, too: a transient service that ends cleanly has done its work, a temporary
+    /// one had its chance (SEMANTICS §1, invariant 10).
+    fn start_failed(&mut self, id: NodeId, class: Class, seq: Seq) {
+        let restart = self.nodes[id].spec.restart();
+        if self.policy_above(id) == Policy::Otp || calls_for_restart(restart, class) {
+            self.set_life(id, Life::Rest(Rest::Retrying { cause: Some(seq) }));
+            return self.notify(id, Notice::StartFailed);
+        }
+        self.ended(id, seq);
+    }
+
+    fn ended(&mut self, id: NodeId, cause: Seq) {
+        let culprit = self.culprit_of(id);
+        let last = self.nodes[id].last_exit.as_deref();
+        let class = last.map_or(Classification::of_base(Class::ExitCode), |last| {
+            last.class.clone()
+        });
+        self.set_life(
+            id,
+            Life::Ended(Ended {
+                class,
+                culprit,
+                cause,
+            }),
+        );
+        self.notify(id, Notice::Ended);
+    }
+
+    fn died_up(&mut self, id: NodeId, run: &Run, facts: ExitFacts) {
+        let Some(service) = self.service(id) else {
+            return;
+        };
+        let class = Class::of_exit(facts.status, service);
+        let end = End {
+            class,
+            facts: Some(facts),
+            failure: None,
+        };
+        let seq = self.record_end(id, run, Phase::Ready, end);
+        self.ended(id, seq);
+    }
+
+    fn died_stopping(&mut self, id: NodeId, run: &Run, stopping: &Stopping, facts: ExitFacts) {
+        self.timers.clear(id, Purpose::Stop);
+        self.drop_stop_command(id, stopping.rung);
+        let phase = if stopping.why == StopWhy::StartTimeout {
+            Phase::Starting
+        } else {
+            Phase::Stopping
+        };
+        let end = End {
+            class: self.class_of_stop(id, stopping),
+            facts: Some(facts),
+            failure: None,
+        };
+        let seq = self.record_end(id, run, phase, end);
+        if stopping.why == StopWhy::StartTimeout {
+            return self.start_failed(id, Class::StartTimeout, seq);
+        }
+        self.decided(id, seq, Decision::Expected, None);
+        self.down(id, stopping.why);
+    }
+
+    fn class_of_stop(&self, id: NodeId, stopping: &Stopping) -> Class {
+        let brutal = self.service(id).is_some_and(|s| s.stop.steps.is_empty());
+        match (stopping.why, stopping.rung) {
+            (StopWhy::StartTimeout, _) => Class::StartTimeout,
+            (_, Rung::Kill) if !brutal => Class::StopTimeout,
+            (_, Rung::Kill | Rung::Step(_) | Rung::Command(_)) => Class::Requested,
+        }
+    }
+
+    /// A process that SIGKILL had not ended has ended after all. If it was killed because its start
+    /// had taken too long, that start has failed now, unless somebody had other plans meanwhile.
+    fn died_at_last(&mut self, id: NodeId, run: &Run, why: StopWhy, facts: ExitFacts) {
+        let late = why == StopWhy::StartTimeout;
+        let (class, phase) = if late {
+            (Class::StartTimeout, Phase::Starting)
+        } else {
+            (Class::StopTimeout, Phase::Stopping)
+        };
+        let end = End {
+            class,
+            facts: Some(facts),
+            failure: None,
+        };
+        let seq = self.record_end(id, run, phase, end);
+        let rest = self.rest_after(id, why);
+        let node = &self.nodes[id];
+        let judged = late && node.again.is_none() && !node.leaving;
+        if !judged {
+            self.decided(id, seq, Decision::Expected, None);
+        }
+        self.set_life(id, Life::Rest(rest));
+        self.notify(id, Notice::Released);
+        if judged {
+            self.start_failed(id, class, seq);
+        }
+    }
+
+    /// Writes the end of a run into its service and into a record that says nothing about a
+    /// decision yet.
+    fn record_end(&mut self, id: NodeId, run: &Run, phase: Phase, end: End) -> Seq {
+        self.end_probes(id, run);
+        let qualifiers = self.qualify(id, end.class, end.facts.as_ref());
+        let class = Classification::of_base(end.class);
+        let exit = Exit {
+            run: RunId {
+                node: id,
+                life: run.life,
+            },
+            number: self.nodes[id].starts,
+            class: class.clone(),
+            qualifiers,
+            phase,
+            uptime: self.now.since(run.since),
+            facts: end.facts,
+            failure: end.failure,
+            probe: run.fault,
+            decision: Decision::Queued,
+            budget: None,
+        };
+        if let Some(ready_at) = run.ready_at {
+            self.forgive(id, self.now.since(ready_at));
+        }
+        let asked = phase == Phase::Stopping;
+        let seq = self.record(id, What::Exited(Box::new(exit)));
+        if !asked {
+            self.cause = Some(seq);
+            if !end.class.is_normal() {
+                let incident = self.nodes[id].incident.or(Some(seq));
+                self.incident = incident;
+                self.nodes[id].incident = incident;
+            }
+        }
+        let last = LastExit {
+            at: self.now,
+            class,
+            qualifiers,
+            facts: end.facts,
+            failure: end.failure,
+            probe: run.fault,
+            seq,
+        };
+        self.nodes[id].last_exit = Some(Box::new(last));
+        seq
+    }
+
+    /// What a service's last end means as an exit code of supd.
+    pub(super) fn culprit_of(&self, id: NodeId) -> Option<Culprit> {
+        let node = self.nodes.get(id)?;
+        let last = match &node.body {
+            Body::Service(_) => node.last_exit.as_deref()?,
+            Body::Supervisor(sup) => return sup.culprit.clone(),
+        };
+        let (code, how) = match (last.class.base, last.facts, last.failure) {
+            (Class::StartTimeout, _, _) => (128 + 9, How::StartTimeout),
+            (_, Some(facts), _) => (status_code(facts.status), How::Status(facts.status)),
+            (_, None, Some(failure)) => (spawn_failure_code(failure), How::Spawn(failure)),
+            (_, None, None) => return None,
+        };
+        Some(Culprit {
+            node: id,
+            name: Arc::clone(node.name()),
+            class: last.class.clone(),
+            code,
+            how,
+        })
+    }
+}
+
+/// What a process left behind.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    class: Class,
+    facts: Option<ExitFacts>,
+    failure: Option<SpawnFailure>,
+}
+
+/// OTP's `do_restart`: does an end of this class call for a restart?
+pub(super) fn calls_for_restart(restart: Restart, class: Class) -> bool {
+    match restart {
+        Restart::Permanent => true,
+        Restart::Transient => !class.is_normal(),
+        Restart::Temporary => false,
+    }
+}

@@ -9,6 +9,7 @@
 use super::control::Message;
 use super::desk::Desk;
 use super::door::ControlDoor;
+use super::ears::Ears;
 use super::files::Files;
 use super::journal::Journal;
 use super::logs::Logs;
@@ -154,6 +155,7 @@ struct Prepared {
     ends: Option<Ends>,
     spawner: Spawner,
     poller: Poller,
+    ears: Ears,
     config: Config,
     socket: Result<Listening, NoSocket>,
     asked: Option<OsString>,
@@ -196,12 +198,17 @@ fn prepare(options: Options) -> Result<Prepared, Failure> {
             .add(ends, Token::Signals.encode(), Interest::Read)
             .map_err(system("wait for the ends of children"))?;
     }
+    let ears = Ears::new(Poller::new().map_err(system("wait for descriptors"))?);
+    poller
+        .add(&ears, Token::Logs.encode(), Interest::Read)
+        .map_err(system("wait for output of services"))?;
     Ok(Prepared {
         inherited,
         signals,
         ends,
         spawner,
         poller,
+        ears,
         config,
         socket,
         asked: options.socket,
@@ -262,7 +269,7 @@ impl Prepared {
         let (out, err) = (io::stdout(), io::stderr());
         let outlets = [Outlet::over(out.as_fd()), Outlet::over(err.as_fd())];
         let files = Files::new(to_loop.clone());
-        let mut logs = Logs::new(outlets, files, &settings);
+        let mut logs = Logs::new(self.ears, (outlets, files), &settings);
         logs.allow(self.inherited.descriptors());
         logs.share_out(press.names.all().count());
         let world = World::new(Parts {

@@ -5,14 +5,11 @@
 //! because signals coalesce. The order of events is start order. It decides nothing about whom to
 //! restart.
 
-use super::logs::Unread;
 use super::note;
 use super::orphans::{Orphans, Whose};
-use super::ring::Stream;
-use super::run::{Asked, Daemon};
-use super::token::Token;
+use super::run::Daemon;
 use crate::sys::clock;
-use crate::tree::{NodeId, RunId, Time};
+use crate::tree::{RunId, Time};
 use std::time::Duration;
 
 /// Exits taken in one turn.
@@ -90,10 +87,10 @@ impl Daemon {
     fn close_graves(&mut self, now: Time) {
         let over = self.world.take_over(now);
         if !over.is_empty() {
-            self.ask();
+            self.world.logs.ears.ask();
         }
         for grave in over {
-            let unread = self.unread(grave.run.node);
+            let unread = self.world.logs.unread(grave.run.node);
             self.world.bury(grave, unread);
         }
     }
@@ -131,19 +128,6 @@ impl Daemon {
             .search_at
             .filter(|_| self.turn.exits == Exits::Later);
         at.map(|at| self.now() + at.since(real_now()))
-    }
-
-    /// Whether the dead may have left something in their pipes. Asked once for all of them, after
-    /// their ends: the set of descriptors knows without touching each pipe.
-    fn unread(&self, node: NodeId) -> Unread {
-        let of = |stream| Token::Log(node, stream).encode();
-        let (out, err) = (of(Stream::Out), of(Stream::Err));
-        let told = self.turn.tokens.iter().any(|t| *t == out || *t == err);
-        if told || self.turn.asked != Asked::All {
-            Unread::Perhaps
-        } else {
-            Unread::Nothing
-        }
     }
 }
 

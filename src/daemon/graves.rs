@@ -13,7 +13,7 @@
 //! the group, with `leader` nobody but the process itself is touched. It never decides what
 //! follows from an end.
 
-use super::logs::Unread;
+use super::ears::Unread;
 use super::orphans::Whose;
 use super::strays::mark;
 use super::world::{LAST_LINES, Reach, Role, World};

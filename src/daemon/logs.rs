@@ -10,6 +10,7 @@
 //! about a service.
 
 use super::cut::complete;
+use super::ears::{Ears, Unread};
 use super::files::{Feed, Files, News, Trouble};
 use super::note;
 use super::outbox::Inlet;
@@ -20,7 +21,6 @@ use super::ring::{Ring, Stamp, Stream, Wanted};
 use super::stamp;
 use crate::spec::limits::LOG_LINE_MAX;
 use crate::spec::{LogSink, Logs as Spec, Settings, SpawnFailure, Stage};
-use crate::sys::epoll::Poller;
 use crate::sys::logpipe::Chunk;
 use crate::tree::NodeId;
 use crate::wire::{LogCounts, LogFileView, LogLine, LogView};
@@ -29,6 +29,8 @@ use std::sync::Arc;
 
 /// Bytes read from one pipe in one turn: what a pipe holds by default (pipe(7)).
 const BUDGET: usize = 64 << 10;
+/// What may be taken and passed on in one turn, in bytes: about a millisecond.
+const TURN: usize = 256 << 10;
 /// Reads of one pipe when its run has ended; a pipe that is still full then has another writer.
 const LAST_READS: usize = 16;
 
@@ -63,15 +65,6 @@ struct Heard {
     ended: u64,
 }
 
-/// What is known about the pipes of a run that has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unread {
-    /// There may be something in them.
-    Perhaps,
-    /// They are empty.
-    Nothing,
-}
-
 /// All output of all services.
 #[derive(Debug)]
 pub(crate) struct Logs {
@@ -81,6 +74,8 @@ pub(crate) struct Logs {
     /// Write ends with a number below this are kept: numbers are given from below.
     keep_below: i32,
     desk: Desk,
+    /// Who has something to be read.
+    pub ears: Ears,
     /// Where lines are passed on to.
     pub passing: Passing,
     /// Files that get them, too.
@@ -106,7 +101,11 @@ struct Ways<'a> {
 
 impl Logs {
     /// Nothing captured yet.
-    pub(crate) fn new(outlets: [Outlet; 2], files: Files, settings: &Settings) -> Self {
+    pub(crate) fn new(
+        ears: Ears,
+        (outlets, files): ([Outlet; 2], Files),
+        settings: &Settings,
+    ) -> Self {
         let mut logs = Self {
             sources: BTreeMap::new(),
             descriptors: 0,
@@ -115,6 +114,7 @@ impl Logs {
                 buffer: vec![0; LOG_LINE_MAX + BUDGET].into(),
                 readings: 0,
             },
+            ears,
             passing: Passing::new(outlets),
             files,
         };
@@ -159,7 +159,6 @@ impl Logs {
         &mut self,
         node: NodeId,
         spec: &Arc<Spec>,
-        poller: &Poller,
     ) -> Result<Handles<'_>, SpawnFailure> {
         match spec.to {
             LogSink::Inherit => return Ok(Handles::Inherit),
@@ -175,10 +174,10 @@ impl Logs {
         if !source.pipes.iter().flatten().all(|p| p.write.is_some()) {
             source.pipes = [None, None];
         }
-        let keep_below = self.keep_below;
+        let (ears, keep_below) = (&self.ears, self.keep_below);
         let [out, err] = &mut source.pipes;
         let end = |pipe, stream| {
-            write_end(pipe, stream, (node, poller, keep_below)).map_err(|e| SpawnFailure {
+            write_end(pipe, stream, (node, ears, keep_below)).map_err(|e| SpawnFailure {
                 stage: Stage::Pipe,
                 errno: e.raw_os_error().unwrap_or(0),
             })
@@ -205,10 +204,29 @@ impl Logs {
         }
     }
 
-    /// Takes what a service has written, at most a budget.
-    pub(crate) fn read(&mut self, node: NodeId, stream: Stream) {
-        if let Some((source, mut ways)) = self.ways(node) {
-            source.read_once((node, stream), &mut ways);
+    /// Whether somebody has something that no descriptor will tell of again.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.ears.is_waiting()
+    }
+
+    /// Whether a run that has just ended may have left something in its pipes.
+    pub(crate) fn unread(&self, node: NodeId) -> Unread {
+        self.ears.unread(node)
+    }
+
+    /// Takes what services have written, one reading of each pipe in turn, until it is enough for
+    /// a turn of the loop.
+    pub(crate) fn read_some(&mut self) {
+        self.ears.ask();
+        let enough = self.passing.passed() + TURN as u64;
+        let mut bytes = 0;
+        while self.passing.passed() + bytes < enough {
+            let Some((node, stream)) = self.ears.pop() else {
+                return;
+            };
+            if let Some((source, mut ways)) = self.ways(node) {
+                bytes += source.read_once((node, stream), &mut ways) as u64;
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 //! never waits and never cuts a line in two; a reader that is gone for good (EPIPE) is no reason
 //! to end.
 
+use super::render::Eyes;
 use crate::sys::output::Output;
 use std::io::{self, IsTerminal};
 use std::os::fd::BorrowedFd;
@@ -37,6 +38,17 @@ pub(crate) enum Room {
     Own,
 }
 
+impl Room {
+    /// Bytes that the buffer may have with the line.
+    fn most(self) -> usize {
+        match self {
+            Self::Half => (BUFFER_MAX - OWN_ROOM) / 2,
+            Self::All => BUFFER_MAX - OWN_ROOM,
+            Self::Own => BUFFER_MAX,
+        }
+    }
+}
+
 /// What became of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Taken {
@@ -49,20 +61,11 @@ pub(crate) enum Taken {
     No,
 }
 
-/// Whether our output is a terminal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shown {
-    /// Somebody looks at it.
-    Terminal,
-    /// A program reads it, or nobody.
-    Elsewhere,
-}
-
 /// One of our two outputs.
 #[derive(Debug)]
 pub(crate) struct Outlet {
     output: Option<Output>,
-    shown: Shown,
+    eyes: Eyes,
     buffer: Vec<u8>,
     dropped: u64,
     emptied: u64,
@@ -74,10 +77,10 @@ impl Outlet {
     pub(crate) const MUCH: usize = BUFFER_MAX / 8;
 
     /// Before `output`; without one everything is dropped.
-    pub(crate) fn new(output: Option<Output>, shown: Shown) -> Self {
+    pub(crate) fn new(output: Option<Output>, eyes: Eyes) -> Self {
         Self {
             output,
-            shown,
+            eyes,
             buffer: Vec::new(),
             dropped: 0,
             emptied: 0,
@@ -87,17 +90,17 @@ impl Outlet {
 
     /// Before one of our own descriptors.
     pub(crate) fn over(fd: BorrowedFd<'_>) -> Self {
-        let shown = if fd.is_terminal() {
-            Shown::Terminal
+        let eyes = if fd.is_terminal() {
+            Eyes::Terminal
         } else {
-            Shown::Elsewhere
+            Eyes::Program
         };
-        Self::new(Output::new(fd).ok(), shown)
+        Self::new(Output::new(fd).ok(), eyes)
     }
 
-    /// Whether somebody looks at it.
-    pub(crate) fn is_terminal(&self) -> bool {
-        self.shown == Shown::Terminal
+    /// Who looks at it.
+    pub(crate) fn eyes(&self) -> Eyes {
+        self.eyes
     }
 
     /// How often the buffer was empty after something was written.
@@ -107,20 +110,35 @@ impl Outlet {
 
     /// A line of supd's own.
     pub(crate) fn say(&mut self, line: &[u8]) {
-        self.line(&[line], Room::Own);
+        self.line(line, Room::Own);
     }
 
-    /// Takes one line made of `parts`, and ends it.
-    pub(crate) fn line(&mut self, parts: &[&[u8]], room: Room) -> Taken {
-        let length: usize = parts.iter().map(|p| p.len()).sum();
-        if !self.makes_room(length + 1, room) {
+    /// Takes one line, and ends it.
+    fn line(&mut self, line: &[u8], room: Room) -> Taken {
+        self.append(line.len() + 1, room, |buffer| {
+            buffer.extend_from_slice(line);
+            buffer.push(b'\n');
+        })
+    }
+
+    /// Takes one line of `at_least` so many bytes that `write` adds, its newline included.
+    pub(crate) fn append(
+        &mut self,
+        at_least: usize,
+        room: Room,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Taken {
+        if !self.makes_room(at_least, room) {
             self.dropped += 1;
             return Taken::No;
         }
-        for part in parts {
-            self.buffer.extend_from_slice(part);
+        let before = self.buffer.len();
+        write(&mut self.buffer);
+        if self.buffer.len() > room.most() {
+            self.buffer.truncate(before);
+            self.dropped += 1;
+            return Taken::No;
         }
-        self.buffer.push(b'\n');
         Taken::Yes {
             emptied: self.emptied,
         }
@@ -146,12 +164,7 @@ impl Outlet {
         if self.buffer.len() >= WRITE_AT && self.flow == Flow::Clear {
             self.flush();
         }
-        let most = match room {
-            Room::Half => (BUFFER_MAX - OWN_ROOM) / 2,
-            Room::All => BUFFER_MAX - OWN_ROOM,
-            Room::Own => BUFFER_MAX,
-        };
-        let fits = self.buffer.len() + length <= most;
+        let fits = self.buffer.len() + length <= room.most();
         if fits && self.dropped > 0 {
             self.report_dropped();
         }
@@ -215,7 +228,7 @@ mod tests {
         let (near, far) = UnixStream::pair().expect("a pair");
         near.set_nonblocking(true).expect("non-blocking");
         let output = Output::new(far.as_fd()).expect("an output");
-        (near, Outlet::new(Some(output), Shown::Elsewhere))
+        (near, Outlet::new(Some(output), Eyes::Program))
     }
 
     fn read_all(from: &mut UnixStream) -> String {
@@ -236,7 +249,7 @@ mod tests {
         let word = [b'w'; 999];
         let mut sent = 0;
         while outlet.dropped < 3 {
-            outlet.line(&[&word], Room::All);
+            outlet.line(&word, Room::All);
             outlet.flush();
             sent += 1;
         }
@@ -246,7 +259,7 @@ mod tests {
             text += &read_all(&mut reader);
         }
         text += &read_all(&mut reader);
-        outlet.line(&[b"name", b" | ", b"again"], Room::All);
+        outlet.line(b"name | again", Room::All);
         assert_eq!(outlet.flush(), Flow::Clear);
         assert_eq!(
             read_all(&mut reader),
@@ -260,7 +273,7 @@ mod tests {
     fn a_reader_that_is_gone_costs_lines_and_nothing_else() {
         let (reader, mut outlet) = outlet();
         drop(reader);
-        outlet.line(&[b"lost"], Room::All);
+        outlet.line(b"lost", Room::All);
         assert_eq!(outlet.flush(), Flow::Clear);
         assert_eq!(outlet.dropped, 1);
     }
@@ -271,7 +284,7 @@ mod tests {
         let block = [b'x'; 1023];
         let mut fill = |room| {
             let mut taken = 0;
-            while outlet.line(&[&block], room) != Taken::No {
+            while outlet.line(&block, room) != Taken::No {
                 taken += 1;
             }
             taken

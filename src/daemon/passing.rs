@@ -6,18 +6,18 @@
 //! takes no room from one that says something now and then. Where our output is a terminal,
 //! nothing that it would obey reaches it, unless lines are asked for raw. It never waits.
 
-use super::cut::{CUT_MARK, Piece, Pieces};
+use super::cut::Pieces;
 use super::outbox::{Inlet, Unit};
 use super::outlet::{Flow, Outlet, Room, Taken};
 use super::readers::Readers;
+use super::render::{Eyes, Frame};
 use super::ring::{Line, Stamp, Stream};
 use super::stamp;
 use super::token::Token;
 use crate::spec::{ChildLines, Settings};
 use crate::sys::epoll::{Interest, Poller};
 use crate::tree::NodeId;
-use crate::wire::{LogCounts, LogLine, Word, visible};
-use std::borrow::Cow;
+use crate::wire::{LogCounts, LogLine, Word};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -34,6 +34,11 @@ pub(crate) struct Passing {
     stamped: Stamped,
     readers: Readers<Follow>,
     count: u64,
+    passed: u64,
+    /// What the lines of a reading look like.
+    frame: Frame,
+    /// One of them for readers.
+    line: Vec<u8>,
 }
 
 /// Whether a line that is passed on carries the time of day.
@@ -94,6 +99,9 @@ impl Passing {
             stamped: Stamped::No,
             readers: Readers::default(),
             count: 0,
+            passed: 0,
+            frame: Frame::default(),
+            line: Vec::new(),
         }
     }
 
@@ -148,38 +156,29 @@ impl Passing {
             Stream::Err => &mut self.err,
         };
         let time = match self.stamped {
-            Stamped::Yes => stamp::of_day(stamp.wall_us) + " ",
-            Stamped::No => String::new(),
+            Stamped::Yes => Some(stamp.wall_us),
+            Stamped::No => None,
         };
-        if self.how == ChildLines::Raw && time.is_empty() {
+        if self.how == ChildLines::Raw && time.is_none() {
             let room = speaker.counts.room(outlet);
             let taken = outlet.block(bytes, room);
             speaker.counts.add(taken, (bytes.len(), bytes));
             return;
         }
+        let eyes = outlet.eyes();
+        match self.how {
+            ChildLines::Off => return,
+            ChildLines::Raw => self.frame.raw(time),
+            ChildLines::Prefix => self.frame.prefixed(speaker.name, time, eyes),
+            ChildLines::Json => self.frame.json(speaker.name, (stream, stamp), eyes),
+        }
         for piece in Pieces(bytes) {
             let room = speaker.counts.room(outlet);
-            let taken = match self.how {
-                ChildLines::Off => return,
-                ChildLines::Raw => {
-                    let end = mark_of(piece);
-                    outlet.line(&[time.as_bytes(), piece.bytes, end], room)
-                }
-                ChildLines::Prefix => {
-                    let shown = shown(outlet, piece.bytes);
-                    let (name, end) = (speaker.name.as_bytes(), mark_of(piece));
-                    outlet.line(&[time.as_bytes(), name, b" | ", &shown, end], room)
-                }
-                ChildLines::Json => {
-                    let json = json_of(speaker.name, (stream, stamp), piece);
-                    let json = if outlet.is_terminal() {
-                        visible::in_json(&json)
-                    } else {
-                        json
-                    };
-                    outlet.line(&[json.as_bytes()], room)
-                }
-            };
+            let frame = &self.frame;
+            self.passed += frame.at_least(piece) as u64;
+            let taken = outlet.append(frame.at_least(piece), room, |buffer| {
+                frame.add(piece, buffer);
+            });
             let length = piece.bytes.len() + usize::from(!piece.cut);
             speaker.counts.add(taken, (length, b"\n"));
         }
@@ -195,11 +194,24 @@ impl Passing {
         if !self.readers.any(wanted) {
             return;
         }
+        self.frame
+            .json(speaker.name, (stream, stamp), Eyes::Program);
         for piece in Pieces(bytes) {
             self.count += 1;
-            let json: Arc<str> = json_of(speaker.name, (stream, stamp), piece).into();
-            self.readers.offer(self.count, Unit::Count, wanted, &json);
+            self.line.clear();
+            self.passed += self.frame.at_least(piece) as u64;
+            self.frame.add(piece, &mut self.line);
+            self.line.pop();
+            // What is rendered is UTF-8, whatever was written.
+            let line: Arc<str> = String::from_utf8_lossy(&self.line).into();
+            self.readers.offer(self.count, Unit::Count, wanted, &line);
         }
+        self.line.shrink_to(4096);
+    }
+
+    /// Bytes that were written out for somebody so far, whether there was room or not.
+    pub(crate) fn passed(&self) -> u64 {
+        self.passed
     }
 
     /// Whether something waits for a reader of ours.
@@ -252,32 +264,6 @@ impl Counts {
             }
         }
     }
-}
-
-fn mark_of(piece: Piece<'_>) -> &'static [u8] {
-    if piece.cut { CUT_MARK.as_bytes() } else { b"" }
-}
-
-/// The line as this output may have it.
-fn shown<'a>(outlet: &Outlet, bytes: &'a [u8]) -> Cow<'a, [u8]> {
-    if outlet.is_terminal() {
-        let text = String::from_utf8_lossy(bytes);
-        Cow::Owned(visible::in_log(&text).into_bytes())
-    } else {
-        Cow::Borrowed(bytes)
-    }
-}
-
-fn json_of(name: &str, (stream, stamp): (Stream, Stamp), piece: Piece<'_>) -> String {
-    let line = LogLine {
-        node: name.to_owned(),
-        run: u64::from(stamp.run),
-        stream: Word::Borrowed(stream.as_str()),
-        ts: stamp::rfc3339(stamp.wall_us),
-        text: String::from_utf8_lossy(piece.bytes).into_owned(),
-        cut: piece.cut,
-    };
-    serde_json::to_string(&line).unwrap_or_default()
 }
 
 /// A line for the protocol.

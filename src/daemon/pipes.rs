@@ -4,9 +4,8 @@
 //! Decides nothing but whether a write end is kept for the next run: as long as its number is low
 //! enough that there are descriptors for everybody.
 
+use super::ears::Ears;
 use super::ring::Stream;
-use super::token::Token;
-use crate::sys::epoll::{Interest, Poller};
 use crate::sys::logpipe::{LogReader, pair};
 use crate::tree::NodeId;
 use std::fs::OpenOptions;
@@ -55,12 +54,12 @@ pub(crate) enum Handles<'a> {
 pub(super) fn write_end<'a>(
     place: &'a mut Option<Pipe>,
     stream: Stream,
-    (node, poller, keep_below): (NodeId, &Poller, i32),
+    (node, ears, keep_below): (NodeId, &Ears, i32),
 ) -> io::Result<End<'a>> {
     let mut given = None;
     if place.is_none() {
         let (read, write) = pair(None)?;
-        poller.add(&read, Token::Log(node, stream).encode(), Interest::Read)?;
+        ears.add(&read, node, stream)?;
         let write = if write.as_raw_fd() < keep_below {
             Some(write)
         } else {

@@ -25,7 +25,7 @@ use super::token::Token;
 use super::world::{DATAGRAMS, Order, World};
 use super::{note, stamp, words};
 use crate::sys::ends::{Ended, Ends};
-use crate::sys::epoll::{Batch, Poller};
+use crate::sys::epoll::Poller;
 use crate::sys::signals::Signals;
 use crate::tree::{Actor, CommandId, Effect, Event, Halt, Outcome, Record, Time, Tree, What};
 use std::collections::VecDeque;
@@ -100,26 +100,12 @@ pub(crate) struct Turn {
     say_at: Option<Time>,
     /// Descriptors that are ready.
     pub tokens: Vec<u64>,
-    /// Whether the set was asked in this turn.
-    pub asked: Asked,
     /// What has ended the wait.
     message: Option<Message>,
     /// The longest turn since somebody asked for metrics.
     pub lag: Lag,
     /// Who has asked for the end.
     pub asked_by: Option<Actor>,
-}
-
-/// Whether the set of descriptors was asked in this turn.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Asked {
-    /// Not yet: what is known is from the end of the turn before.
-    #[default]
-    No,
-    /// It was, and told some of those that are ready.
-    Some,
-    /// It was, and told all.
-    All,
 }
 
 /// What follows a turn.
@@ -177,7 +163,6 @@ impl Daemon {
 
     /// Reads both clocks, once a turn.
     pub(crate) fn begin_turn(&mut self) {
-        self.turn.asked = Asked::No;
         let due = self.tree.next_deadline();
         let due = due.map(|t| t.max(self.turn.not_before));
         let away = pulse::catch_up(self.turn.now, due);
@@ -228,7 +213,7 @@ impl Daemon {
         let undone = !self.effects.is_empty() || !self.world.events.is_empty();
         if self.halt.is_some() {
             Next::End
-        } else if more_tokens || undone || self.turn.exits == Exits::Perhaps {
+        } else if more_tokens || undone || self.has_more_to_do() {
             Next::Turn
         } else {
             Next::Wait(self.next_deadline())
@@ -251,6 +236,11 @@ impl Daemon {
         taken && self.turn.exits == Exits::None && self.turn.tokens.is_empty()
     }
 
+    /// Whether something is left that no descriptor will tell of.
+    fn has_more_to_do(&self) -> bool {
+        self.turn.exits == Exits::Perhaps || self.world.logs.is_waiting()
+    }
+
     /// Whether a descriptor is ready, or still is: then the next turn begins with these. Asking
     /// costs less than another turn, which usually finds nothing.
     fn has_more_tokens(&mut self) -> bool {
@@ -261,22 +251,11 @@ impl Daemon {
         asked.is_ok() && !self.turn.tokens.is_empty()
     }
 
-    /// Asks which descriptors are ready now. Those that were known come again: they still are.
-    pub(super) fn ask(&mut self) {
-        let answer = self.poller.ready(&mut self.turn.tokens);
-        if answer.is_err() {
+    fn take_tokens(&mut self) {
+        if self.turn.tokens.is_empty() && self.poller.ready(&mut self.turn.tokens).is_err() {
             self.turn.tokens.clear();
         }
-        self.turn.asked = match answer {
-            Ok(Batch::All) => Asked::All,
-            Ok(Batch::Some) | Err(_) => Asked::Some,
-        };
-    }
-
-    fn take_tokens(&mut self) {
-        if self.turn.asked == Asked::No && self.turn.tokens.is_empty() {
-            self.ask();
-        }
+        let mut written = self.world.logs.is_waiting();
         let tokens = std::mem::take(&mut self.turn.tokens);
         for token in tokens.iter().filter_map(|t| Token::decode(*t)) {
             match token {
@@ -284,16 +263,20 @@ impl Daemon {
                     self.signals.clear();
                     self.listen();
                 }
-                Token::Log(node, stream) => self.world.read_log(node, stream),
+                Token::Logs => written = true,
                 Token::Notify(life) => self.world.hear(life, DATAGRAMS),
                 Token::Ready(life) => self.world.hear_ready(life),
                 Token::Start(life) => self.world.hear_start(life),
                 Token::Door => self.mend_socket(),
-                // The end of the turn flushes.
-                Token::Outlet(_) => {}
+                // The end of the turn flushes; a pipe stands in another set.
+                Token::Outlet(_) | Token::Log(..) => {}
             }
         }
         self.turn.tokens = tokens;
+        // What services write comes last, and only so much of it.
+        if written {
+            self.world.logs.read_some();
+        }
     }
 
     /// Takes the signals that have come, whatever the set of descriptors says.

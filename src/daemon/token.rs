@@ -11,7 +11,9 @@ pub(crate) enum Token {
     Signals,
     /// Our own output can be written again.
     Outlet(Stream),
-    /// A service has written.
+    /// Somebody in the set of services' pipes has written.
+    Logs,
+    /// This service has; it stands in that set.
     Log(NodeId, Stream),
     /// The run of this life has sent a datagram.
     Notify(u64),
@@ -40,6 +42,7 @@ impl Token {
             Self::Ready(life) => (6, life),
             Self::Start(life) => (7, life),
             Self::Door => (8, 0),
+            Self::Logs => (9, 0),
         };
         (tag << WHOSE) | (whose & MASK)
     }
@@ -58,6 +61,7 @@ impl Token {
             6 => Some(Self::Ready(whose)),
             7 => Some(Self::Start(whose)),
             8 => Some(Self::Door),
+            9 => Some(Self::Logs),
             _ => None,
         }
     }
@@ -79,6 +83,7 @@ mod tests {
             Token::Start(1 << 41),
             Token::Ready(3),
             Token::Door,
+            Token::Logs,
         ] {
             assert_eq!(Token::decode(token.encode()), Some(token));
         }

@@ -10,7 +10,6 @@ use super::graves::{Dead, Graves, Runaway};
 use super::logs::Logs;
 use super::pipes::Handles;
 use super::probes::{FileMark, Probes};
-use super::ring::Stream;
 use super::start::Slow;
 use super::strays::{Strays, mark};
 use super::token::Token;
@@ -253,7 +252,7 @@ impl World {
         let (node, logs) = (order.run.node, &service.process.logs);
         let handles = match order.helper {
             Some(_) => self.logs.helper_handles(node, logs),
-            None => self.logs.handles(node, logs, &self.poller)?,
+            None => self.logs.handles(node, logs)?,
         };
         let (out, err) = match &handles {
             Handles::Pipes(out, err) => (Some(out.as_fd()), Some(err.as_fd())),
@@ -400,11 +399,6 @@ impl World {
             // Closed without a newline: it will not say anything any more.
             Ok(Chunk::End) | Err(_) => running.ready = None,
         }
-    }
-
-    /// Takes what a service has written.
-    pub(crate) fn read_log(&mut self, node: NodeId, stream: Stream) {
-        self.logs.read(node, stream);
     }
 
     /// Writes what waits for our own outputs.

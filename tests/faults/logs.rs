@@ -407,6 +407,40 @@ fn fault_57_who_says_little_is_heard_among_many_who_shout() {
     }
 }
 
+/// Bytes that a process has read so far (proc_pid_io(5)).
+fn has_read(pid: i32) -> u64 {
+    let io = fs::read_to_string(format!("/proc/{pid}/io")).expect("its counters");
+    let line = io.lines().find_map(|l| l.strip_prefix("rchar: "));
+    line.and_then(|n| n.parse().ok()).expect("a number")
+}
+
+/// Not how long it takes, which is the machine's affair, but what is taken in before it.
+#[test]
+fn fault_57_a_client_is_answered_after_a_small_part_of_a_flood() {
+    const SHOUTERS: u64 = 60;
+    let mut supd = Supd::start(&format!(
+        "[supd]\nlog = {{ children = \"off\" }}\n\
+         [service.shout]\ninstances = {SHOUTERS}\nshell = 'exec yes shouting'\n"
+    ));
+    supd.event("service.ready", "shout.60");
+    let pid = supd.pid();
+    eventually("everybody shouts", || {
+        (has_read(pid) > SHOUTERS << 18).then_some(())
+    });
+    let answer = |_| {
+        let before = has_read(pid);
+        assert_eq!(supd.get("/v1/nodes/shout.1").0, 200);
+        has_read(pid) - before
+    };
+    // Who shares a processor with sixty shouters sleeps between its two looks now and then.
+    let least = (0..100).map(answer).min().expect("some");
+    let all = SHOUTERS << 16;
+    assert!(
+        least < all / 2,
+        "{least} bytes of {all} that wait were read before an answer"
+    );
+}
+
 #[test]
 fn the_client_shows_last_words_and_reads_on_in_files_where_memory_ends() {
     let mut supd = Supd::start(

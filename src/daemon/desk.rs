@@ -46,6 +46,8 @@ struct Waiting {
 enum Kind {
     /// A `CommandReply`.
     Command,
+    /// The same about a child that is to be forgotten: one that runs is not.
+    Delete,
     /// A `ReloadReply` with these diagnostics.
     Reload(Vec<String>),
     /// What a replay reads.
@@ -125,11 +127,12 @@ impl Daemon {
                 None
             }
         };
-        let waiting = Waiting {
-            reply,
-            since: self.press.journal.last(),
-            kind: Kind::Command,
+        let kind = match &command {
+            Command::Delete(_) => Kind::Delete,
+            _ => Kind::Command,
         };
+        let since = self.press.journal.last();
+        let waiting = Waiting { reply, since, kind };
         self.order(command, by, waiting);
     }
 
@@ -278,6 +281,7 @@ impl Daemon {
             };
             let reply = match waiting.kind {
                 Kind::Command => self.command_reply(&outcome, waiting.since),
+                Kind::Delete => self.delete_reply(&outcome, waiting.since),
                 Kind::Reload(diagnostics) => {
                     self.reload_reply(&outcome, waiting.since, diagnostics)
                 }
@@ -302,17 +306,64 @@ impl Daemon {
             }
             other => word_of(other),
         };
+        let message = self.message_of(outcome);
+        self.reply_with(since, (ok, word), message)
+    }
+
+    /// Only what is down can be forgotten (supervisor(3), `delete_child`).
+    fn delete_reply(&self, outcome: &Outcome, since: u64) -> Answer {
+        let why = match outcome {
+            Outcome::Running => "it runs; stop it first",
+            Outcome::Restarting => "it is about to be restarted; stop it first",
+            _no_reason_of_its_own => return self.command_reply(outcome, since),
+        };
+        let word = word_of(outcome).1;
+        self.reply_with(since, (false, word), Some(why.to_owned()))
+    }
+
+    fn reply_with(
+        &self,
+        since: u64,
+        (ok, word): (bool, &'static str),
+        message: Option<String>,
+    ) -> Answer {
         let (seq, events) = self.press.journal.caused_after(since, &self.press.names);
-        Answer::json(
-            200,
-            &CommandReply {
-                ok,
-                outcome: Word::Borrowed(word),
-                seq,
-                events,
-                message: message_of(outcome),
-            },
-        )
+        let reply = CommandReply {
+            ok,
+            outcome: Word::Borrowed(word),
+            seq,
+            events,
+            message,
+        };
+        Answer::json(200, &reply)
+    }
+
+    /// One clause where the word alone leaves people without a next step.
+    fn message_of(&self, outcome: &Outcome) -> Option<String> {
+        let text = match outcome {
+            Outcome::Waits(sibling) => {
+                let name = self.press.names.name(*sibling);
+                return Some(format!("it waits for `{name}`; supctl why {name}"));
+            }
+            Outcome::StartFailed => "see its history and its logs",
+            Outcome::SupervisorDown => "start its supervisor first",
+            Outcome::NotRunning => "it has no process now",
+            Outcome::Unsupported => "this kind of node has no such operation",
+            Outcome::Superseded => "another command came after it",
+            Outcome::Pinned => "unpin it first",
+            Outcome::Done
+            | Outcome::Running
+            | Outcome::Restarting
+            | Outcome::NotFound
+            | Outcome::AlreadyStarted
+            | Outcome::AlreadyPresent
+            | Outcome::InvalidSpec
+            | Outcome::Busy
+            | Outcome::Counts(_)
+            | Outcome::Children(_)
+            | Outcome::Applied(_) => return None,
+        };
+        Some(text.to_owned())
     }
 
     fn reload_reply(&self, outcome: &Outcome, since: u64, diagnostics: Vec<String>) -> Answer {
@@ -400,31 +451,8 @@ pub(super) fn word_of(outcome: &Outcome) -> (bool, &'static str) {
         Outcome::Unsupported => (false, outcome::UNSUPPORTED),
         Outcome::Superseded => (false, outcome::SUPERSEDED),
         Outcome::Pinned => (false, outcome::PINNED),
+        Outcome::Waits(_) => (false, outcome::WAITING),
         Outcome::NotFound => (false, code::NO_SUCH_NODE),
         Outcome::Busy => (false, code::BUSY),
     }
-}
-
-/// One clause where the word alone leaves people without a next step.
-fn message_of(outcome: &Outcome) -> Option<String> {
-    let text = match outcome {
-        Outcome::StartFailed => "see its history and its logs",
-        Outcome::SupervisorDown => "start its supervisor first",
-        Outcome::NotRunning => "it has no process now",
-        Outcome::Unsupported => "this kind of node has no such operation",
-        Outcome::Superseded => "another command came after it",
-        Outcome::Pinned => "unpin it first",
-        Outcome::Done
-        | Outcome::Running
-        | Outcome::Restarting
-        | Outcome::NotFound
-        | Outcome::AlreadyStarted
-        | Outcome::AlreadyPresent
-        | Outcome::InvalidSpec
-        | Outcome::Busy
-        | Outcome::Counts(_)
-        | Outcome::Children(_)
-        | Outcome::Applied(_) => return None,
-    };
-    Some(text.to_owned())
 }

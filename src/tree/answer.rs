@@ -3,6 +3,8 @@
 //! certain that it will not (SEMANTICS §4).
 //!
 //! This module decides no more than that; what a command does is decided where it is performed.
+//! One that is about several nodes is answered when each of them has come to its end: done if all
+//! are, else with the first thing that stood against it.
 
 use super::Tree;
 use super::effect::Effect;
@@ -23,12 +25,22 @@ pub(super) enum Wants {
     Down,
 }
 
+/// A command that waits for several nodes.
+#[derive(Debug, Clone)]
+pub(super) struct Gathering {
+    /// Nodes that are not heard of yet.
+    pub(super) left: usize,
+    outcome: Outcome,
+}
+
 /// How a command that was a task has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CommandEnd {
     Done,
     StartFailed,
     Superseded,
+    /// It waits for this sibling, which is put aside.
+    Waits(NodeId),
 }
 
 impl Tree {
@@ -43,6 +55,7 @@ impl Tree {
                 CommandEnd::Done => Outcome::Done,
                 CommandEnd::StartFailed => Outcome::StartFailed,
                 CommandEnd::Superseded => Outcome::Superseded,
+                CommandEnd::Waits(sibling) => Outcome::Waits(sibling),
             },
         );
     }
@@ -52,6 +65,34 @@ impl Tree {
             .entry(node)
             .or_default()
             .push(Waiter { id, wants });
+    }
+
+    /// Waits for all of these; for nobody: it is done.
+    pub(super) fn wait_for_all(&mut self, id: CommandId, nodes: &[(NodeId, Wants)]) {
+        if nodes.is_empty() {
+            return self.reply(id, Outcome::Done);
+        }
+        let (left, outcome) = (nodes.len(), Outcome::Done);
+        self.gatherings.insert(id, Gathering { left, outcome });
+        for (node, wants) in nodes {
+            self.wait(*node, id, *wants);
+        }
+    }
+
+    /// One of the nodes that a command waits for, perhaps the only one, has come to its end.
+    fn heard_for(&mut self, id: CommandId, outcome: Outcome) {
+        let Some(gathering) = self.gatherings.get_mut(&id) else {
+            return self.reply(id, outcome);
+        };
+        gathering.left = gathering.left.saturating_sub(1);
+        if gathering.outcome == Outcome::Done {
+            gathering.outcome = outcome;
+        }
+        if gathering.left == 0
+            && let Some(whole) = self.gatherings.remove(&id)
+        {
+            self.reply(id, whole.outcome);
+        }
     }
 
     /// A node has changed: who waited for that is answered.
@@ -74,7 +115,7 @@ impl Tree {
                     continue;
                 }
             };
-            self.reply(waiter.id, outcome);
+            self.heard_for(waiter.id, outcome);
         }
     }
 
@@ -85,7 +126,7 @@ impl Tree {
                 Wants::Up => Outcome::Superseded,
                 Wants::Down => Outcome::Done,
             };
-            self.reply(waiter.id, outcome);
+            self.heard_for(waiter.id, outcome);
         }
     }
 }

@@ -264,7 +264,6 @@ impl Tree {
             sup.reign = Reign::Up;
         }
         self.record(id, What::Ready { run: None, took });
-        self.nodes[id].incident = None;
         self.notify(id, Notice::Started);
         self.wake(id);
     }

@@ -4,7 +4,7 @@
 
 use super::Tree;
 use super::answer::Wants;
-use super::event::{ChildStatus, CommandId, Counts, NodeId, Outcome};
+use super::event::{Actor, ChildStatus, CommandId, Counts, NodeId, Outcome};
 use super::node::{Origin, Rest};
 use super::record::{StartWhy, StopWhy, What};
 use super::task::{Task, TaskKind};
@@ -65,19 +65,29 @@ impl Tree {
     }
 
     /// Gives a pool these instances: those it has are kept, the others go, the last one first.
-    pub(super) fn scale(&mut self, id: CommandId, pool: NodeId, instances: &[Arc<Service>]) {
+    /// It is done when the new ones are ready and the others gone.
+    pub(super) fn scale(
+        &mut self,
+        (id, by): (CommandId, Actor),
+        pool: NodeId,
+        instances: &[Arc<Service>],
+    ) {
         if !self.is_pool(pool) {
             return self.reply(id, Outcome::Unsupported);
+        }
+        if self.nodes[pool].pinned {
+            return self.reply(id, Outcome::Pinned);
         }
         if self.is_going_down(pool) {
             return self.reply(id, Outcome::SupervisorDown);
         }
         let wanted: BTreeSet<&Name> = instances.iter().map(|service| &service.name).collect();
         let mut present = BTreeMap::new();
+        let mut concerned = Vec::new();
         for child in self.children(pool).into_iter().rev() {
             let name = Arc::clone(self.nodes[child].name());
             if !wanted.contains(&name) {
-                self.retire(child);
+                concerned.push((child, Wants::Down));
             } else if !self.nodes[child].leaving {
                 present.insert(name, self.nodes[child].spec.clone());
             }
@@ -94,9 +104,15 @@ impl Tree {
             let child = self.plant(Some(pool), Node::Service(Arc::clone(service)));
             self.append(pool, child);
             self.record(child, What::Added);
-            self.start(child, StartWhy::Command);
+            concerned.push((child, Wants::Up));
         }
-        self.reply(id, Outcome::Done);
+        self.wait_for_all(id, &concerned);
+        for (child, wants) in concerned {
+            match wants {
+                Wants::Up => self.start(child, StartWhy::Command),
+                Wants::Down => self.retire(child, StopWhy::Command(by)),
+            }
+        }
     }
 
     /// From now on the specification has these instances: whoever restarts the pool, however far
@@ -199,6 +215,8 @@ impl Tree {
         let id = self
             .nodes
             .insert(|id| super::boot::seedling(id, parent, spec, now));
+        let pinned = parent.is_some_and(|sup| self.is_pool(sup) && self.nodes[sup].pinned);
+        self.nodes[id].pinned = pinned;
         self.sync_children(id);
         id
     }

@@ -12,11 +12,11 @@ use super::effect::Effect;
 use super::event::{Actor, ChildStatus, Command, CommandId, NodeId, Outcome, RunId};
 use super::node::{Life, Reign, Rest};
 use super::record::{StartWhy, StopWhy, What};
-use super::supervisor::{Message, Notice};
+use super::supervisor::Message;
 use super::task::{Task, TaskKind};
 use super::timers::Purpose;
 use crate::spec::limits::COMMANDS_QUEUED_MAX;
-use crate::spec::{Policy, Restart, Scope};
+use crate::spec::{Policy, Scope};
 use std::collections::VecDeque;
 
 /// A command that waits in an inbox.
@@ -149,29 +149,19 @@ impl Tree {
             }
             Command::Reset(node) => self.reset(id, node),
             Command::Pin(node) => {
-                self.leave_aside(node);
-                self.nodes[node].pinned = true;
-                self.nodes[node].again = None;
-                self.spare_from_task(node);
-                self.timers.clear(node, Purpose::Backoff);
-                let pending = matches!(
-                    self.nodes[node].rest(),
-                    Some(Rest::Backoff { .. } | Rest::Retrying { .. } | Rest::Waiting { .. })
-                );
-                if pending {
-                    self.nodes[node].set_rest(Rest::Off);
-                }
-                if self.nodes[node].rest().is_some() {
-                    // Nobody starts it now.
-                    self.answer_waiters(node, Notice::Stopped);
-                }
-                if let Some(sup) = self.nodes[node].parent {
-                    self.settle_all(sup);
+                self.of_one_pin(node)
+                    .into_iter()
+                    .for_each(|one| self.pin(one));
+                self.reply(id, Outcome::Done);
+            }
+            Command::Unpin(node) => {
+                let below = self.of_one_pin(node);
+                for one in below {
+                    self.unpin(one);
                 }
                 self.reply(id, Outcome::Done);
             }
-            Command::Unpin(node) => self.unpin(id, node),
-            Command::Scale(node, instances) => self.scale(id, node, &instances),
+            Command::Scale(node, instances) => self.scale((id, by), node, &instances),
             Command::Apply(spec) => self.apply(id, &spec),
             Command::Delete(_)
             | Command::Add(..)
@@ -218,12 +208,12 @@ impl Tree {
             Command::Restart(child) => {
                 self.welcome(child);
                 let scope = self.scope_of(sup, child);
-                self.restart_scope(id, by, scope);
+                self.restart_scope((id, by), child, scope);
             }
             Command::RestartOnly(child) => {
                 let aside = self.nodes[child].is_aside();
                 self.welcome(child);
-                self.restart_scope(id, by, vec![child]);
+                self.restart_scope((id, by), child, vec![child]);
                 if aside {
                     // Whoever waits for it comes after it.
                     self.post(sup, Message::Resume);
@@ -400,10 +390,10 @@ impl Tree {
             return self.reply(id, Outcome::Busy);
         }
         let children = self.children(root);
-        self.restart_scope(id, by, children);
+        self.restart_scope((id, by), root, children);
     }
 
-    fn restart_scope(&mut self, id: CommandId, by: Actor, scope: Vec<NodeId>) {
+    fn restart_scope(&mut self, (id, by): (CommandId, Actor), child: NodeId, scope: Vec<NodeId>) {
         let Some(sup) = scope.first().and_then(|child| self.nodes[*child].parent) else {
             return self.reply(id, Outcome::Done);
         };
@@ -411,7 +401,7 @@ impl Tree {
             self.nodes[*child].attempts = 0;
         }
         let mut task = Task::new(
-            TaskKind::Restart(id),
+            TaskKind::Restart { child, id },
             StopWhy::Command(by),
             StartWhy::Command,
         );
@@ -420,6 +410,14 @@ impl Tree {
             .into_iter()
             .filter(|child| self.is_wanted(*child) && !self.nodes[*child].is_aside())
             .collect();
+        let open = self.blocked_from(sup).map_or(usize::MAX, |(from, _)| from);
+        let concerned = touched.iter().copied();
+        let concerned: Vec<_> = concerned
+            .filter(|id| self.nodes[*id].place < open)
+            .collect();
+        if concerned.len() > 1 && concerned.contains(&child) {
+            self.announce_scope(sup, child, &concerned);
+        }
         task.stop.clone_from(&touched);
         task.start = touched;
         self.begin(sup, task);
@@ -444,53 +442,6 @@ impl Tree {
                 self.on_group_timer(sup);
             } else {
                 self.timers.clear(node, Purpose::Backoff);
-                self.start(node, StartWhy::Command);
-            }
-        }
-        self.reply(id, Outcome::Done);
-    }
-
-    /// What a group has begun goes on without a child that is pinned now (default policy).
-    fn spare_from_task(&mut self, child: NodeId) {
-        let Some(sup) = self.nodes[child].parent else {
-            return;
-        };
-        if self.policy_of(sup) == Policy::Otp {
-            return;
-        }
-        if let Some(task) = self.task_mut(sup)
-            && task.kind != TaskKind::Terminate
-        {
-            task.stop.retain(|id| *id != child);
-            task.start.retain(|id| *id != child);
-        }
-    }
-
-    fn unpin(&mut self, id: CommandId, node: NodeId) {
-        if !self.nodes[node].pinned {
-            return self.reply(id, Outcome::Done);
-        }
-        self.nodes[node].pinned = false;
-        self.rejoin_group(node);
-        let entry = &mut self.nodes[node];
-        if entry.spec.restart() == Restart::Temporary
-            && entry.starts > 0
-            && entry.rest() == Some(Rest::Off)
-        {
-            // It had its chance, and went down with a group.
-            entry.set_rest(Rest::Done);
-        }
-        let ended = self.nodes[node].rest() == Some(Rest::Done)
-            && self.nodes[node].spec.restart() == Restart::Permanent;
-        let owed = ended || matches!(self.nodes[node].rest(), Some(Rest::Off | Rest::Fresh));
-        let parent = self.nodes[node]
-            .parent
-            .filter(|sup| !self.is_going_down(*sup));
-        if let Some(sup) = parent.filter(|_| owed && self.is_wanted(node)) {
-            self.nodes[node].set_rest(Rest::Waiting { sibling: node });
-            if self.is_exclusive(sup) {
-                self.post(sup, Message::Resume);
-            } else {
                 self.start(node, StartWhy::Command);
             }
         }

@@ -295,6 +295,8 @@ pub enum Outcome {
     Superseded,
     /// The node is pinned.
     Pinned,
+    /// It is not started: it waits for this sibling, which is held or parked.
+    Waits(NodeId),
     /// The supervisor has too many commands waiting.
     Busy,
     /// The answer to [`Command::Count`].

@@ -4,7 +4,7 @@
 
 use super::Tree;
 use super::event::{NodeId, Time};
-use super::node::{Body, Ending, Life, Reign, Rest};
+use super::node::Rest;
 use super::record::{StartWhy, StopWhy, What};
 use super::task::{Stage, Task, TaskKind};
 use super::timers::Purpose;
@@ -161,43 +161,13 @@ impl Tree {
         self.task_step(sup);
     }
 
-    /// A child that was pinned while it was stopped to be started again, and is not any more, is
-    /// started again: with its group, if it has one.
-    pub(super) fn rejoin_group(&mut self, child: NodeId) {
-        let why = match &self.nodes[child].body {
-            Body::Service(Life::Stopping(_, stopping)) => Some(stopping.why),
-            Body::Service(_) => None,
-            Body::Supervisor(sup) => match &sup.reign {
-                Reign::Stopping(Ending::Told(why)) => Some(*why),
-                Reign::Stopping(_)
-                | Reign::Rest(_)
-                | Reign::Starting { .. }
-                | Reign::Up
-                | Reign::Ended(_) => None,
-            },
-        };
-        let again = match why {
-            Some(StopWhy::Group(_) | StopWhy::Apply | StopWhy::Command(_)) => true,
-            Some(StopWhy::Supervisor | StopWhy::Shutdown | StopWhy::StartTimeout) | None => false,
-        };
-        let literal = self.policy_above(child) == Policy::Otp;
-        let Some(sup) = self.nodes[child].parent.filter(|_| again && !literal) else {
-            return;
-        };
-        if self.is_wanted(child) && self.is_exclusive(sup) {
-            self.join_starts(sup, child);
-        } else if self.is_wanted(child) {
-            self.nodes[child].again = Some(StartWhy::Command);
-        }
-    }
-
     /// Whether somebody has ordered the start that this child is to have.
     fn is_ordered(&self, sup: NodeId, child: NodeId) -> bool {
         let Some(task) = self.task(sup).filter(|task| task.start.contains(&child)) else {
             return false;
         };
         match task.kind {
-            TaskKind::Restart(_) | TaskKind::Start { .. } | TaskKind::Add { .. } => true,
+            TaskKind::Restart { .. } | TaskKind::Start { .. } | TaskKind::Add { .. } => true,
             TaskKind::Boot
             | TaskKind::Recover { .. }
             | TaskKind::Stop { .. }

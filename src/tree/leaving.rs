@@ -91,9 +91,9 @@ impl Tree {
     }
 
     /// Stops a node, which leaves.
-    pub(super) fn retire(&mut self, id: NodeId) {
+    pub(super) fn retire(&mut self, id: NodeId, why: StopWhy) {
         self.leave(id);
-        self.stop(id, StopWhy::Apply);
+        self.stop(id, why);
     }
 
     /// Takes a node that leaves out of the tree, if nothing of it is left. True: it is gone.

@@ -36,6 +36,7 @@ mod helper;
 mod intensity;
 mod leaving;
 mod node;
+mod pin;
 mod probe;
 mod qualifier;
 mod reconfigure;
@@ -69,7 +70,7 @@ pub use snapshot::{NodeView, Snapshot, State};
 pub use under_test::Burden;
 
 pub use crate::spec::{Class, Name, Phase, Tree as Spec};
-use answer::Waiter;
+use answer::{Gathering, Waiter};
 use arena::Arena;
 use backoff::Chance;
 use helper::Helper;
@@ -98,6 +99,8 @@ pub struct Tree {
     /// Runs whose probe is due and waits for its turn.
     probing: VecDeque<RunId>,
     waiters: BTreeMap<NodeId, Vec<Waiter>>,
+    /// Commands among them that wait for several nodes.
+    gatherings: BTreeMap<CommandId, Gathering>,
     starts: Starts,
     /// Services that SIGKILL has not ended: a group start looks for them only if there are any.
     unkillable: usize,
@@ -138,6 +141,7 @@ impl Tree {
             helpers: BTreeMap::new(),
             probing: VecDeque::new(),
             waiters: BTreeMap::new(),
+            gatherings: BTreeMap::new(),
             starts: Starts::default(),
             unkillable: 0,
             haste: None,
@@ -294,6 +298,7 @@ impl Tree {
     /// record.
     fn record(&mut self, id: NodeId, what: What) -> Seq {
         let seq = self.take_seq();
+        self.close_incident(id);
         let (cause, incident) = (self.cause, self.incident);
         let at = self.now;
         let node = &mut self.nodes[id];

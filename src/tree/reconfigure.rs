@@ -232,6 +232,12 @@ impl Tree {
         }
         self.renumber(from);
         self.nodes[child].parent = Some(sup);
+        if let (Node::Service(old), Node::Service(new)) = (&self.nodes[child].spec, spec)
+            && service_change(old, new) == Change::None
+        {
+            self.count_applied(|done| done.in_place += 1);
+            self.record(child, What::Changed);
+        }
         Some(child)
     }
 
@@ -266,7 +272,10 @@ impl Tree {
     /// Stops, restarts and starts what the difference asks for.
     fn carry_out(&mut self, sup: NodeId, work: Work) {
         if self.is_going_down(sup) {
-            return work.gone.iter().for_each(|child| self.retire(*child));
+            return work
+                .gone
+                .iter()
+                .for_each(|child| self.retire(*child, StopWhy::Apply));
         }
         for child in &work.changed {
             // Somebody has acted.
@@ -287,7 +296,7 @@ impl Tree {
             return self.carry_out_in_order(sup, work, restarted);
         }
         for child in work.gone.into_iter().rev() {
-            self.retire(child);
+            self.retire(child, StopWhy::Apply);
         }
         for child in restarted {
             if self.nodes[child].rest().is_none() {
@@ -321,19 +330,23 @@ impl Tree {
     }
 
     /// Whom the strategy names when these are restarted, in start order, without those that stay
-    /// down.
+    /// down: what has changed about one of them restarts nobody.
     fn restart_set(&self, sup: NodeId, changed: &[NodeId]) -> Vec<NodeId> {
+        let touched = |id: &NodeId| {
+            let node = &self.nodes[*id];
+            self.is_wanted(*id) && !node.leaving && !node.is_aside()
+        };
+        let changed: Vec<NodeId> = changed.iter().copied().filter(touched).collect();
         let strategy = self.sup_spec(sup).map(|spec| spec.strategy);
         let mut set = match strategy {
-            Some(Strategy::OneForOne) | None => changed.to_vec(),
+            Some(Strategy::OneForOne) | None => changed,
             // The first one names all that the others name.
             Some(Strategy::OneForAll | Strategy::RestForOne) => {
                 let first = changed.iter().min_by_key(|id| self.nodes[**id].place);
                 first.map_or_else(Vec::new, |first| self.scope_of(sup, *first))
             }
         };
-        let stays = |node: &super::node::Node| node.leaving || node.is_aside();
-        set.retain(|id| !stays(&self.nodes[*id]) && self.is_wanted(*id));
+        set.retain(touched);
         set.sort_by_key(|id| self.nodes[*id].place);
         set
     }

@@ -7,7 +7,7 @@ use super::backoff;
 use super::classify::Classification;
 use super::event::NodeId;
 use super::intensity::Verdict;
-use super::node::{Ending, Rest};
+use super::node::{Body, Ending, Life, Reign, Rest};
 use super::record::{Budget, Decision, Seq, StartWhy, What};
 use super::timers::Purpose;
 use crate::spec::{Class, Policy, Then};
@@ -224,6 +224,30 @@ impl Tree {
         if ready_for >= backoff::reset_after(node.spec.backoff(), node.took) {
             node.attempts = 0;
             node.last_delay = Duration::ZERO;
+        }
+    }
+
+    /// An incident is over for whoever has been up for long enough to be called stable
+    /// (SEMANTICS §8); nobody needs a deadline for that, the next record asks.
+    pub(super) fn close_incident(&mut self, id: NodeId) {
+        let node = &self.nodes[id];
+        if node.incident.is_none() {
+            return;
+        }
+        let up_since = match &node.body {
+            Body::Service(Life::Up(run)) => run.ready_at,
+            Body::Service(
+                Life::Rest(_)
+                | Life::Starting(_)
+                | Life::Stopping(..)
+                | Life::Ended(_)
+                | Life::Unkillable(..),
+            ) => None,
+            Body::Supervisor(sup) => (sup.reign == Reign::Up).then_some(node.since),
+        };
+        let stable = backoff::reset_after(node.spec.backoff(), node.took);
+        if up_since.is_some_and(|since| self.now.since(since) >= stable) {
+            self.nodes[id].incident = None;
         }
     }
 

@@ -203,7 +203,6 @@ impl Tree {
                 took,
             },
         );
-        self.nodes[id].incident = None;
         self.begin_rechecks(id);
         self.notify(id, Notice::Started);
     }

@@ -148,10 +148,10 @@ impl Tree {
         let Some(parent) = node.parent else {
             return self.on_root_notice(notice);
         };
-        self.answer_waiters(child, notice);
         if self.depart(child) {
             return;
         }
+        self.answer_waiters(child, notice);
         if notice == Notice::Released {
             return self.on_released(parent, child);
         }

@@ -35,8 +35,8 @@ pub(super) enum TaskKind {
     Boot,
     /// The restart of a child and of whom the strategy names with it.
     Recover { child: NodeId },
-    /// The same by order.
-    Restart(CommandId),
+    /// The same by order. All children of the root: `child` is the root itself.
+    Restart { child: NodeId, id: CommandId },
     /// A child is started by order.
     Start { child: NodeId, id: CommandId },
     /// A child is stopped by order.
@@ -170,7 +170,7 @@ impl Tree {
     /// A task that will not be finished: whoever ordered it hears of that.
     fn task_dropped(&mut self, task: &Task, outcome: Outcome) {
         match task.kind {
-            TaskKind::Restart(id)
+            TaskKind::Restart { id, .. }
             | TaskKind::Start { id, .. }
             | TaskKind::Stop { id, .. }
             | TaskKind::Add { id, .. } => self.reply(id, outcome),
@@ -324,7 +324,7 @@ impl Tree {
                 TaskKind::Recover { child: failed } if failed != child => StartWhy::Group(failed),
                 TaskKind::Recover { .. }
                 | TaskKind::Boot
-                | TaskKind::Restart(_)
+                | TaskKind::Restart { .. }
                 | TaskKind::Start { .. }
                 | TaskKind::Stop { .. }
                 | TaskKind::Add { .. }

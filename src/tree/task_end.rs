@@ -74,7 +74,7 @@ impl Tree {
                 self.end_command(id, CommandEnd::StartFailed);
                 return self.task_over(sup);
             }
-            TaskKind::Start { id, .. } | TaskKind::Restart(id) => {
+            TaskKind::Start { id, .. } | TaskKind::Restart { id, .. } => {
                 self.end_command(id, CommandEnd::StartFailed);
             }
             TaskKind::Boot
@@ -123,8 +123,31 @@ impl Tree {
         node.is_up() || node.ended().is_some() || done
     }
 
+    /// The sibling that is put aside and for which this child waits.
+    fn keeps_down(&self, child: NodeId) -> Option<NodeId> {
+        match self.nodes.get(child)?.rest()? {
+            Rest::Waiting { sibling } => {
+                let there = self.nodes.get(sibling)?;
+                there.is_aside().then_some(sibling)
+            }
+            Rest::Fresh
+            | Rest::Stopped
+            | Rest::Off
+            | Rest::Done
+            | Rest::Failed
+            | Rest::Aside { .. }
+            | Rest::Backoff { .. }
+            | Rest::Retrying { .. } => None,
+        }
+    }
+
     /// What is answered to whoever ordered a task that is done.
     fn end_of(&self, task: &Task) -> CommandEnd {
+        if let TaskKind::Restart { child, .. } = task.kind
+            && let Some(sibling) = self.keeps_down(child)
+        {
+            return CommandEnd::Waits(sibling);
+        }
         let (TaskKind::Start { child, .. } | TaskKind::Add { child, .. }) = task.kind else {
             return if task.failed.is_empty() {
                 CommandEnd::Done
@@ -155,7 +178,7 @@ impl Tree {
         };
         let end = self.end_of(&task);
         match task.kind {
-            TaskKind::Restart(id)
+            TaskKind::Restart { id, .. }
             | TaskKind::Start { id, .. }
             | TaskKind::Stop { id, .. }
             | TaskKind::Add { id, .. } => self.end_command(id, end),

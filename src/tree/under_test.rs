@@ -40,10 +40,18 @@ impl Tree {
             messages: sups().map(|sup| sup.inbox.len()).sum(),
             queued: self.starts.queue.len(),
             helpers: self.helpers.len(),
-            waiters: self.waiters.values().map(Vec::len).sum(),
+            waiters: self.commands_waiting(),
             taken: self.leavers.len(),
             restarts: sups().map(|sup| sup.window.len()).sum(),
         }
+    }
+}
+
+impl Tree {
+    fn commands_waiting(&self) -> usize {
+        let nodes: usize = self.waiters.values().map(Vec::len).sum();
+        let several: usize = self.gatherings.values().map(|all| all.left).sum();
+        nodes - several + self.gatherings.len()
     }
 }
 

@@ -32,6 +32,8 @@ pub mod outcome {
     pub const UNSUPPORTED: &str = "unsupported";
     /// Another command took its place.
     pub const SUPERSEDED: &str = "superseded";
+    /// It is not started: it waits for a sibling that is held or parked.
+    pub const WAITING: &str = "waiting";
     /// The node is pinned.
     pub const PINNED: &str = "pinned";
     /// Not done yet when the time to wait was over; it goes on.

@@ -256,7 +256,8 @@ fn health_is_degraded_by_what_is_down_and_not_ready_without_what_is_required() {
 #[test]
 fn children_come_and_go_and_a_pool_grows() {
     let mut supd = Supd::start(
-        "[service.pool]\ncommand = \"CHILD sleep forever\"\ninstances = 1\n\
+        "[service.pool]\ncommand = \"CHILD ready-after 50 sleep forever\"\ninstances = 1\n\
+         ready = { notify = true }\n\
          [service.a]\ncommand = \"CHILD sleep forever\"",
     );
     supd.event("supervisor.ready", "root");
@@ -265,6 +266,11 @@ fn children_come_and_go_and_a_pool_grows() {
     let (_, reply) = supd.post("/v1/nodes/root/children", &body);
     assert_eq!(reply["ok"], true, "{reply}");
     assert_eq!(supd.node("late")["state"], "ready");
+    let (_, text) = supd.ask("DELETE", "/v1/nodes/late", "");
+    let refused: Value = serde_json::from_str(&text).expect("a reply");
+    assert_eq!(refused["ok"], false, "{refused}");
+    assert_eq!(refused["outcome"], "running", "{refused}");
+    assert_eq!(refused["message"], "it runs; stop it first", "{refused}");
     let (_, reply) = supd.post("/v1/nodes/late/stop", "");
     assert_eq!(reply["ok"], true, "{reply}");
     let (status, text) = supd.ask("DELETE", "/v1/nodes/late", "");
@@ -272,7 +278,15 @@ fn children_come_and_go_and_a_pool_grows() {
     assert_eq!(supd.ask("GET", "/v1/nodes/late", "").0, 404);
     let (_, reply) = supd.post("/v1/nodes/pool/scale", "{\"instances\":3}");
     assert_eq!(reply["ok"], true, "{reply}");
+    // It is answered when they are ready, and when those that go are gone.
     assert_eq!(supd.node("pool.3")["state"], "ready");
+    let (_, reply) = supd.post("/v1/nodes/pool/scale", "{\"instances\":1}");
+    assert_eq!(reply["ok"], true, "{reply}");
+    assert_eq!(supd.ask("GET", "/v1/nodes/pool.3", "").0, 404);
+    let stops = reply["events"].as_array().expect("events");
+    let stops = stops.iter().filter(|e| e["kind"] == "service.stopping");
+    let why: Vec<_> = stops.filter_map(|e| e["why"].as_str()).collect();
+    assert_eq!(why, ["command", "command"], "{reply}");
 }
 
 #[test]

@@ -233,6 +233,7 @@ fn answer(outcome: &Outcome, scene: &Scene) -> String {
             });
             shown.collect::<Vec<_>>().join(", ")
         }
+        Outcome::Waits(sibling) => format!("waits for {}", name(*sibling, scene)),
         other => format!("{other:?}"),
     }
 }

@@ -6,6 +6,7 @@
 //! mistake of the engine cannot be shared by its judges.
 
 use super::law_bounds::Helper;
+use super::law_records::Scale;
 use super::law_reload::Reload;
 use super::law_scope::Group;
 use super::truth::{Fact, Truth};
@@ -60,6 +61,8 @@ pub(crate) struct File {
     /// The operator's last word about it.
     pub(crate) wish: Option<CommandId>,
     pub(crate) pinned: bool,
+    /// It was started or added and has not been removed since.
+    pub(crate) known: bool,
     /// A budget is used up: it is parked or held.
     pub(crate) aside: bool,
     pub(crate) finished: bool,
@@ -122,6 +125,7 @@ pub(crate) struct Court {
     /// Restarts decided because of the event at hand, and which of its window each was.
     pub(crate) tokens: Vec<(u32, Fact)>,
     pub(crate) reload: Reload,
+    pub(crate) scales: BTreeMap<CommandId, Scale>,
     pub(crate) violations: Vec<Violation>,
 }
 
@@ -145,6 +149,7 @@ impl Court {
             signals: Vec::new(),
             tokens: Vec::new(),
             reload: Reload::default(),
+            scales: BTreeMap::new(),
             violations: Vec::new(),
         }
     }
@@ -228,6 +233,7 @@ impl Court {
             return self.accuse(12, format!("a record of an unknown node: {record:?}"));
         };
         self.ids.insert(id, fact);
+        self.files[fact].known = true;
         match &record.what {
             What::Starting { run, why, .. } => {
                 if let Some(successor) = &mut self.files[fact].successor {

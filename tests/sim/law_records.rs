@@ -5,10 +5,19 @@
 
 use super::court::{Court, File, Given, Live};
 use super::truth::Fact;
-use supd::spec::{ExitFacts, ExitStatus, ServiceKind};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use supd::spec::{ExitFacts, ExitStatus, Service, ServiceKind};
 use supd::tree::{
     Actor, Class, Command, CommandId, Exit, NodeId, Outcome, Phase, Record, RunId, StopWhy,
 };
+
+/// What a pool's new number of instances asks for.
+#[derive(Debug, Default)]
+pub(crate) struct Scale {
+    to_come: BTreeSet<Fact>,
+    to_go: BTreeSet<RunId>,
+}
 
 impl Court {
     pub(super) fn numbered(&mut self, record: &Record) {
@@ -43,6 +52,7 @@ impl Court {
                 self.accuse(12, text);
             }
         }
+        self.has_come(fact);
     }
 
     pub(super) fn unready(&mut self, fact: Fact, run: RunId) {
@@ -211,6 +221,7 @@ impl Court {
         let Some(fact) = target else { return };
         if let Command::Scale(_, kept) = command {
             self.scaled(fact, kept);
+            self.scale_begins(id, fact, kept);
         }
         self.wish(id, fact, command);
     }
@@ -224,13 +235,28 @@ impl Court {
                 self.files[fact].kept_down = false;
             }
             Command::Pin(_) => {
-                self.spared(fact);
-                self.files[fact].pinned = true;
-                self.files[fact].owed = false;
+                for at in self.of_one_pin(fact) {
+                    self.spared(at);
+                    self.files[at].pinned = true;
+                    self.files[at].owed = false;
+                }
             }
-            Command::Unpin(_) => self.files[fact].pinned = false,
+            Command::Unpin(_) => {
+                for at in self.of_one_pin(fact) {
+                    self.files[at].pinned = false;
+                }
+            }
             _ => {}
         }
+    }
+
+    /// The pin of a pool is one of its instances.
+    fn of_one_pin(&self, fact: Fact) -> Vec<Fact> {
+        let pool = self.truth.rules(fact).filter(|rules| rules.pool);
+        let instances = pool.map_or(&[][..], |rules| &rules.children);
+        std::iter::once(fact)
+            .chain(instances.iter().copied())
+            .collect()
     }
 
     pub(super) fn command_recorded(&mut self, _fact: Fact, by: Actor) {
@@ -259,9 +285,10 @@ impl Court {
         }
         let changes = !matches!(given.command, Command::Count(_) | Command::Which(_));
         let (recorded, target) = (given.recorded, given.target);
-        let (stop, start, reset) = (
+        let (stop, start, scale, reset) = (
             matches!(given.command, Command::Stop(_)),
             matches!(given.command, Command::Start(_)),
+            matches!(given.command, Command::Scale(..)),
             matches!(given.command, Command::Reset(_)),
         );
         if changes && !recorded {
@@ -276,6 +303,8 @@ impl Court {
             self.stop_is_done(id, fact);
         } else if start {
             self.start_is_done(fact);
+        } else if scale {
+            self.scale_is_done(id);
         } else if reset {
             let parent = self.truth.entry(fact).parent;
             for at in [Some(fact), parent].into_iter().flatten() {
@@ -304,6 +333,50 @@ impl Court {
         if file.wish == Some(id) {
             file.wish = None;
             file.kept_down = lasts;
+        }
+    }
+
+    /// A pool gets another number of instances: who has to come for that, and who to go?
+    fn scale_begins(&mut self, id: CommandId, pool: Fact, wanted: &[Arc<Service>]) {
+        let children = self.truth.rules(pool).map(|rules| rules.children.clone());
+        let mut scale = Scale::default();
+        for fact in children.unwrap_or_default() {
+            let file = &self.files[fact];
+            let is_wanted = |service: &Arc<Service>| *service.name == *self.name(fact);
+            match (wanted.iter().any(is_wanted), file.known) {
+                (true, false) => drop(scale.to_come.insert(fact)),
+                (false, true) => {
+                    let run = file.live.as_ref().filter(|live| !live.unkillable);
+                    scale.to_go.extend(run.map(|live| live.run));
+                }
+                (true, true) | (false, false) => {}
+            }
+        }
+        self.scales.insert(id, scale);
+    }
+
+    /// Who has been ready is there, as far as any scale is concerned.
+    fn has_come(&mut self, fact: Fact) {
+        for scale in self.scales.values_mut() {
+            scale.to_come.remove(&fact);
+        }
+    }
+
+    fn scale_is_done(&mut self, id: CommandId) {
+        let Some(scale) = self.scales.remove(&id) else {
+            return;
+        };
+        if let Some(fact) = scale.to_come.first() {
+            let text = format!(
+                "the scale is acknowledged, {} was never ready",
+                self.name(*fact)
+            );
+            self.accuse(18, text);
+        }
+        let mut live = self.files.iter().filter_map(|file| file.live.as_ref());
+        let left = live.find(|live| scale.to_go.contains(&live.run) && !live.unkillable);
+        if let Some(run) = left.map(|live| live.run) {
+            self.accuse(18, format!("the scale is acknowledged, {run} lives"));
         }
     }
 

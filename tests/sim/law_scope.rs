@@ -187,6 +187,10 @@ impl Court {
         let concerned = match (&given.command, target) {
             _ if parent.is_some_and(|parent| self.files[parent].reign.disturbed) => true,
             (_, Some(target)) if target == fact => true,
+            (Command::Scale(_, kept), Some(pool)) => {
+                let name = self.name(fact);
+                parent == Some(pool) && kept.iter().all(|service| *service.name != *name)
+            }
             (Command::Restart(_) | Command::RestartOnly(_), Some(root))
                 if self.truth.entry(root).parent.is_none() =>
             {

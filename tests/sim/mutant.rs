@@ -32,6 +32,7 @@ pub(crate) enum Mutant {
     DropsASignal,
     ReadsTheWallClock,
     AnswersEarly,
+    ScalesInWordsOnly,
     AnswersTwice,
     LeavesAGap,
     ForgetsWho,
@@ -48,7 +49,7 @@ pub(crate) enum Mutant {
 }
 
 /// Every mutant and the invariant that catches it.
-pub(crate) const MUTANTS: [(Mutant, u8); 27] = [
+pub(crate) const MUTANTS: [(Mutant, u8); 28] = [
     (Mutant::SpawnsTwice, 1),
     (Mutant::ReapsTwice, 2),
     (Mutant::SignalsTheDead, 3),
@@ -70,6 +71,7 @@ pub(crate) const MUTANTS: [(Mutant, u8); 27] = [
     (Mutant::ForgetsTheReload, 15),
     (Mutant::LetsHelpersRun, 16),
     (Mutant::AnswersEarly, 18),
+    (Mutant::ScalesInWordsOnly, 18),
     (Mutant::AnswersTwice, 18),
     (Mutant::LeavesAGap, 19),
     (Mutant::ForgetsWho, 20),
@@ -236,6 +238,13 @@ impl Engine {
                 out.push(Effect::Reply { id: *id, outcome });
                 self.silent = Some(*id);
             }
+            (Mutant::ScalesInWordsOnly, Event::Command { id, command, .. })
+                if matches!(command, Command::Scale(..)) && !answers(&out, *id) =>
+            {
+                let outcome = Outcome::Done;
+                out.push(Effect::Reply { id: *id, outcome });
+                self.silent = Some(*id);
+            }
             (Mutant::HaltsEarly, Event::Shutdown { .. }) => {
                 out.push(Effect::Halt {
                     halt: Halt::Requested,
@@ -275,7 +284,11 @@ impl Engine {
             (Mutant::LetsHelpersRun, Effect::Signal { run, .. }) if self.helpers.contains(run) => {
                 return;
             }
-            (Mutant::AnswersEarly, Effect::Reply { id, .. }) if self.silent == Some(*id) => return,
+            (Mutant::AnswersEarly | Mutant::ScalesInWordsOnly, Effect::Reply { id, .. })
+                if self.silent == Some(*id) =>
+            {
+                return;
+            }
             (Mutant::AnswersTwice, Effect::Reply { .. }) => out.push(effect.clone()),
             (_, Effect::Record(record)) => match (mutant, &mut record.what) {
                 (Mutant::SkipsAnEdge, What::Stopping { run: Some(_), .. })

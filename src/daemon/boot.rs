@@ -10,7 +10,7 @@ use super::control::Message;
 use super::desk::Desk;
 use super::door::ControlDoor;
 use super::ears::Ears;
-use super::files::Files;
+use super::files::{Files, Queue};
 use super::journal::Journal;
 use super::logs::Logs;
 use super::outlet::Outlet;
@@ -266,10 +266,7 @@ impl Prepared {
         if door.served.is_none() {
             door.look_later(now());
         }
-        let (out, err) = (io::stdout(), io::stderr());
-        let outlets = [Outlet::over(out.as_fd()), Outlet::over(err.as_fd())];
-        let files = Files::new(to_loop.clone());
-        let mut logs = Logs::new(self.ears, (outlets, files), &settings);
+        let mut logs = Logs::new(self.ears, ways_out(&to_loop), &settings);
         logs.allow(self.inherited.descriptors());
         logs.share_out(press.names.all().count());
         let world = World::new(Parts {
@@ -306,6 +303,14 @@ impl Prepared {
         crate::sys::memory::give_back();
         daemon.live(inbox, ready).await
     }
+}
+
+/// Our own outputs and log files.
+fn ways_out(news: &mpsc::Sender<Message>) -> ([Outlet; 2], Files) {
+    let (out, err) = (io::stdout(), io::stderr());
+    let queue = Rc::new(Queue::new(news.clone()));
+    let outlets = [out.as_fd(), err.as_fd()].map(|fd| Outlet::over(fd, &queue));
+    (outlets, Files::new(queue))
 }
 
 #[expect(

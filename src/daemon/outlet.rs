@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Our own standard output and error: a bounded buffer before a descriptor that never waits.
+//! Our own standard output and error: a bounded buffer before a descriptor that never waits, or
+//! before the thread that waits for a disk.
 //!
 //! Decides what happens when nobody reads: whole lines are dropped and counted, and the count is
 //! written as soon as there is room. What supd says itself has room that no service can fill. It
 //! never waits and never cuts a line in two; a reader that is gone for good (EPIPE) is no reason
 //! to end.
 
+use super::files::{OwnFile, Queue};
 use super::render::Eyes;
+use crate::sys::epoll::Interest;
 use crate::sys::output::Output;
 use std::io::{self, IsTerminal};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
 
 /// Bytes that wait for a slow reader; a burst of a few hundred services' last words.
 const BUFFER_MAX: usize = 256 << 10;
@@ -61,10 +65,36 @@ pub(crate) enum Taken {
     No,
 }
 
+/// Where it goes.
+#[derive(Debug)]
+pub(crate) enum Sink {
+    /// To a descriptor that says when it can be written.
+    Ready(Output),
+    /// To a file, by way of the thread that may wait for it.
+    File(OwnFile),
+}
+
+impl Sink {
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Ready(output) => output.write(bytes),
+            Self::File(file) => file.write(bytes),
+        }
+    }
+
+    /// What to wait for when it is stuck.
+    pub(crate) fn room(&self) -> (BorrowedFd<'_>, Interest) {
+        match self {
+            Self::Ready(output) => (output.as_fd(), Interest::Write),
+            Self::File(file) => (file.as_fd(), Interest::Read),
+        }
+    }
+}
+
 /// One of our two outputs.
 #[derive(Debug)]
 pub(crate) struct Outlet {
-    output: Option<Output>,
+    sink: Option<Sink>,
     eyes: Eyes,
     buffer: Vec<u8>,
     dropped: u64,
@@ -76,10 +106,10 @@ impl Outlet {
     /// Bytes of one service in the buffer that are a good deal of it.
     pub(crate) const MUCH: usize = BUFFER_MAX / 8;
 
-    /// Before `output`; without one everything is dropped.
-    pub(crate) fn new(output: Option<Output>, eyes: Eyes) -> Self {
+    /// Before `sink`; without one everything is dropped.
+    fn new(sink: Option<Sink>, eyes: Eyes) -> Self {
         Self {
-            output,
+            sink,
             eyes,
             buffer: Vec::new(),
             dropped: 0,
@@ -88,14 +118,19 @@ impl Outlet {
         }
     }
 
-    /// Before one of our own descriptors.
-    pub(crate) fn over(fd: BorrowedFd<'_>) -> Self {
+    /// Before one of our own descriptors; a regular one is written at the end of the queue.
+    pub(crate) fn over(fd: BorrowedFd<'_>, queue: &Rc<Queue>) -> Self {
         let eyes = if fd.is_terminal() {
             Eyes::Terminal
         } else {
             Eyes::Program
         };
-        Self::new(Output::new(fd).ok(), eyes)
+        let sink = match Output::new(fd) {
+            Ok(output) if output.can_block() => OwnFile::new(output, queue).ok().map(Sink::File),
+            Ok(output) => Some(Sink::Ready(output)),
+            Err(_) => None,
+        };
+        Self::new(sink, eyes)
     }
 
     /// Who looks at it.
@@ -158,7 +193,7 @@ impl Outlet {
 
     /// Whether there is room for so many bytes, written out meanwhile if need be.
     fn makes_room(&mut self, length: usize, room: Room) -> bool {
-        if self.output.is_none() {
+        if self.sink.is_none() {
             return false;
         }
         if self.buffer.len() >= WRITE_AT && self.flow == Flow::Clear {
@@ -171,20 +206,23 @@ impl Outlet {
         fits
     }
 
-    /// The descriptor to wait for when it is stuck.
-    pub(crate) fn output(&self) -> Option<&Output> {
-        self.output.as_ref()
+    /// Where it goes.
+    pub(crate) fn sink(&self) -> Option<&Sink> {
+        self.sink.as_ref()
     }
 
     /// Writes as much as the descriptor takes now.
     pub(crate) fn flush(&mut self) -> Flow {
         self.flow = Flow::Clear;
-        let Some(output) = &self.output else {
+        let Some(sink) = &self.sink else {
             return Flow::Clear;
         };
+        if let Sink::File(file) = sink {
+            self.dropped += file.take_lost();
+        }
         let mut written = 0;
         while written < self.buffer.len() {
-            match output.write(&self.buffer[written..]) {
+            match sink.write(&self.buffer[written..]) {
                 Ok(n) => written += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -228,7 +266,7 @@ mod tests {
         let (near, far) = UnixStream::pair().expect("a pair");
         near.set_nonblocking(true).expect("non-blocking");
         let output = Output::new(far.as_fd()).expect("an output");
-        (near, Outlet::new(Some(output), Eyes::Program))
+        (near, Outlet::new(Some(Sink::Ready(output)), Eyes::Program))
     }
 
     fn read_all(from: &mut UnixStream) -> String {

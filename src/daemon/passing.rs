@@ -15,7 +15,7 @@ use super::ring::{Line, Stamp, Stream};
 use super::stamp;
 use super::token::Token;
 use crate::spec::{ChildLines, Settings};
-use crate::sys::epoll::{Interest, Poller};
+use crate::sys::epoll::Poller;
 use crate::tree::NodeId;
 use crate::wire::{LogCounts, LogLine, Word};
 use std::collections::BTreeSet;
@@ -225,15 +225,16 @@ impl Passing {
         for ((outlet, stream), before) in outlets.into_iter().zip(&mut self.flows) {
             let after = outlet.flush();
             let changed = std::mem::replace(before, after) != after;
-            let Some(output) = outlet.output().filter(|_| changed) else {
+            let Some(sink) = outlet.sink().filter(|_| changed) else {
                 continue;
             };
+            let (room, interest) = sink.room();
             match after {
-                Flow::Clear => poller.remove(output),
+                Flow::Clear => poller.remove(room),
                 Flow::Stuck => {
                     let token = Token::Outlet(stream).encode();
-                    // A regular file cannot be waited for and is never stuck (EPERM).
-                    let _file = poller.add(output, token, Interest::Write);
+                    // What cannot be waited for is tried again in the next turn.
+                    let _unheard = poller.add(room, token, interest);
                 }
             }
         }

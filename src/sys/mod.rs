@@ -11,6 +11,7 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod bell;
 pub mod block;
 pub mod clock;
 mod dispositions;

@@ -6,7 +6,7 @@
 //! So a pipe or terminal is opened anew through /proc, and where that cannot be done (no /proc,
 //! another user's terminal) it is asked first and given at most `PIPE_BUF` bytes, which a pipe
 //! that polls writable takes without blocking (pipe(7)). This module never changes a shared
-//! description and never waits.
+//! description, and never waits but for a regular file, which is for another thread.
 
 use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -27,7 +27,7 @@ enum Way {
     Asked,
     /// A socket: `MSG_DONTWAIT`.
     Socket,
-    /// A regular file or block device: always ready (poll(2)).
+    /// A regular file or block device: always ready (poll(2)), and yet the disk may block.
     File,
 }
 
@@ -58,6 +58,19 @@ impl Output {
             Ok(fd) => Ok(Self { fd, way: Way::Own }),
             Err(_) => shared(Way::Asked),
         }
+    }
+
+    /// Whoever writes to it waits as long as it takes: for a thread beside the loop.
+    pub fn blocking(fd: BorrowedFd<'_>) -> io::Result<Self> {
+        Ok(Self {
+            fd: fd.try_clone_to_owned()?,
+            way: Way::File,
+        })
+    }
+
+    /// Whether a write can wait for a disk, whatever is asked before.
+    pub fn can_block(&self) -> bool {
+        self.way == Way::File
     }
 
     /// Writes what can be written now.

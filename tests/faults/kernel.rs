@@ -174,26 +174,25 @@ impl Drop for Frost {
     }
 }
 
-#[test]
-fn fault_12_a_child_in_a_system_call_without_end_is_unkillable_until_it_returns() {
-    let tools = ["mkfs.ext4", "fsfreeze", "nsenter"];
-    let there = is_root()
-        && tools
-            .iter()
-            .all(|tool| has_tool(tool) || *tool == "mkfs.ext4");
+/// A daemon with a file system of its own at DIR/disk, where `$1` is; how it is executed there, a
+/// shell says. `None`, loudly: this machine cannot do that.
+fn on_a_disk(config: &str, exec: &str) -> Option<(Supd, String)> {
+    let tools = ["fsfreeze", "nsenter"];
+    let there = is_root() && tools.iter().all(|tool| has_tool(tool));
     if is_not_here("right to mount", there) {
-        return;
+        return None;
     }
     let dir = super::harness::Dir::new();
     let (image, place) = (dir.path("image"), dir.path("disk"));
     fs::create_dir(&place).expect("a directory");
     let (image, place) = (image.display().to_string(), place.display().to_string());
-    let config = TWO.replace("ready sleep", "ready await DIR/go touch DIR/disk/x sleep");
-    dir.write("supd.toml", &super::harness::expand(&config, &dir));
-    let mount = "truncate -s 16M \"$0\" && mkfs.ext4 -q \"$0\" && mount -o loop \"$0\" \"$1\" || \
-                 exit 77; shift; exec \"$@\"";
+    dir.write("supd.toml", &super::harness::expand(config, &dir));
+    let mount = format!(
+        "truncate -s 16M \"$0\" && mkfs.ext4 -q \"$0\" && mount -o loop \"$0\" \"$1\" || \
+         exit 77; disk=$1; shift; exec \"$@\" {exec}"
+    );
     let mut wrapper = super::rig::unshare_mounts();
-    wrapper.extend(["sh", "-c", mount, &image, &place]);
+    wrapper.extend(["sh", "-c", &mount, &image, &place]);
     let how = Start {
         config: "",
         wrapper: &wrapper,
@@ -201,9 +200,15 @@ fn fault_12_a_child_in_a_system_call_without_end_is_unkillable_until_it_returns(
     };
     let mut supd = Supd::start_in(dir, how);
     let up = super::rig::ready_or_over(&mut supd, "root");
-    if is_not_here("loop device", up) {
+    (!is_not_here("loop device", up)).then_some((supd, place))
+}
+
+#[test]
+fn fault_12_a_child_in_a_system_call_without_end_is_unkillable_until_it_returns() {
+    let config = TWO.replace("ready sleep", "ready await DIR/go touch DIR/disk/x sleep");
+    let Some((mut supd, place)) = on_a_disk(&config, "") else {
         return;
-    }
+    };
     let a = supd.pid_of("a");
     assert!(within(supd.pid(), &["fsfreeze", "-f", &place]));
     let frost = Frost(supd.pid(), place);
@@ -215,6 +220,43 @@ fn fault_12_a_child_in_a_system_call_without_end_is_unkillable_until_it_returns(
     let end = supd.event("service.exited", "a");
     assert_eq!(end["class"], "stop_timeout", "{end}");
     supd.event("service.starting", "a");
+}
+
+#[test]
+fn fault_49_a_disk_that_does_not_answer_holds_up_nobody_who_writes_to_our_own_output() {
+    let config = "[service.a]\nrestart = \"temporary\"\n\
+         command = \"CHILD await DIR/go print one await DIR/on print two sleep forever\"\n\
+         [service.b]\ncommand = \"CHILD sleep forever\"";
+    let Some((mut supd, place)) = on_a_disk(config, ">\"$disk/out\"") else {
+        return;
+    };
+    let pid = supd.pid();
+    let writer = || {
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
+        let mut names = tasks.map(|t| fs::read_to_string(t.path().join("stat")).ok());
+        names.find_map(|stat| stat.filter(|s| s.contains("(supd-logs)")))
+    };
+    assert_eq!(writer(), None, "nobody has written anything");
+    assert!(within(pid, &["fsfreeze", "-f", &place]));
+    let frost = Frost(pid, place.clone());
+    supd.dir.write("go", "");
+    eventually("a write that does not return", || {
+        writer()?.contains(") D ").then_some(())
+    });
+    let b = supd.pid_of("b");
+    kill(b, "SIGKILL");
+    supd.event("service.exited", "b");
+    supd.event("service.ready", "b");
+    supd.dir.write("on", "");
+    eventually("the second line", || {
+        (supd.node("a")["log"]["read"] == 8).then_some(())
+    });
+    drop(frost);
+    let out = format!("/proc/{pid}/root{place}/out");
+    eventually("both lines", || {
+        let text = fs::read_to_string(&out).ok()?;
+        (text == "a | one\na | two\n").then_some(())
+    });
 }
 
 #[test]

@@ -15,15 +15,20 @@
 
 mod book;
 mod gzip;
+mod own;
+mod queue;
 mod writer;
+
+pub(crate) use own::OwnFile;
+pub(crate) use queue::Queue;
 
 use super::control::Message;
 use crate::spec::Rotate;
-use crate::sys::thread;
 use crate::tree::NodeId;
 use crate::wire::{LogCounts, LogFileView};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -85,6 +90,8 @@ enum Job {
     Close(FileId),
     /// Write this.
     Write(FileId, Chunk),
+    /// Write this to our own output.
+    Own(own::OwnChunk),
     /// Close and open all files: somebody has moved them.
     Reopen,
     /// Write what waits, and say so.
@@ -131,20 +138,19 @@ pub(crate) struct Feed {
 pub(crate) struct Files {
     known: BTreeMap<Arc<Path>, Known>,
     next: FileId,
-    jobs: Option<mpsc::Sender<Job>>,
-    queued: Arc<AtomicUsize>,
-    news: tokio::sync::mpsc::Sender<Message>,
+    queue: Rc<Queue>,
+    /// The thread does not know of all of them: it could not be started.
+    untold: bool,
 }
 
 impl Files {
-    /// None yet, and no thread.
-    pub(crate) fn new(news: tokio::sync::mpsc::Sender<Message>) -> Self {
+    /// None yet; who writes them is at the end of this queue.
+    pub(crate) fn new(queue: Rc<Queue>) -> Self {
         Self {
             known: BTreeMap::new(),
             next: 0,
-            jobs: None,
-            queued: Arc::default(),
-            news,
+            queue,
+            untold: false,
         }
     }
 
@@ -225,19 +231,19 @@ impl Files {
     fn push_chunk(&mut self, feed: &Feed, bytes: &[u8]) {
         let (counts, length) = (&feed.counts, bytes.len());
         let own = counts.waiting.load(Ordering::Relaxed) + length;
-        let all = self.queued.load(Ordering::Relaxed) + length;
+        let all = self.queue.bytes.load(Ordering::Relaxed) + length;
         if own > ALWAYS && (own > SHARE || all > QUEUE_MAX) {
             return counts.drop_bytes(bytes);
         }
         counts.waiting.fetch_add(length, Ordering::Relaxed);
-        self.queued.fetch_add(length, Ordering::Relaxed);
+        self.queue.bytes.fetch_add(length, Ordering::Relaxed);
         let chunk = Chunk {
             bytes: bytes.into(),
             counts: Arc::clone(counts),
         };
         if !self.ask(Job::Write(feed.id, chunk)) {
             counts.waiting.fetch_sub(length, Ordering::Relaxed);
-            self.queued.fetch_sub(length, Ordering::Relaxed);
+            self.queue.bytes.fetch_sub(length, Ordering::Relaxed);
             counts.drop_bytes(bytes);
         }
     }
@@ -281,41 +287,21 @@ impl Files {
     }
 
     /// Everything that waits is written, or the time is over.
-    pub(crate) fn end(&mut self, at_most: Duration) {
-        let Some(jobs) = self.jobs.take() else {
-            return;
-        };
-        let (done, wait) = mpsc::channel();
-        if jobs.send(Job::End(done)).is_ok() {
-            let _too_late = wait.recv_timeout(at_most);
-        }
+    pub(crate) fn end(&self, at_most: Duration) {
+        self.queue.end(at_most);
     }
 
-    /// Starts the thread with the first job. `false`: there is nobody to do it.
+    /// `false`: there is nobody to do it.
     fn ask(&mut self, job: Job) -> bool {
-        if self.jobs.is_none() {
-            let (send, receive) = mpsc::channel();
-            let writer = writer::Writer::new(Arc::clone(&self.queued), self.news.clone());
-            if thread::start("supd-logs", move || writer.run(&receive)).is_err() {
-                return false;
-            }
-            self.jobs = Some(send);
-            // A thread that could not be started before has heard of nothing.
-            let known: Vec<_> = self.known.iter().collect();
-            let again = known
-                .iter()
-                .map(|(path, k)| Job::Open(k.id, Arc::clone(path), k.rotate));
-            for open in again.collect::<Vec<_>>() {
-                self.send(open);
+        if std::mem::take(&mut self.untold) {
+            for (path, known) in &self.known {
+                let open = Job::Open(known.id, Arc::clone(path), known.rotate);
+                self.untold |= !self.queue.send(open);
             }
         }
-        self.send(job)
-    }
-
-    fn send(&self, job: Job) -> bool {
-        self.jobs
-            .as_ref()
-            .is_some_and(|jobs| jobs.send(job).is_ok())
+        let sent = self.queue.send(job);
+        self.untold |= !sent;
+        sent
     }
 }
 

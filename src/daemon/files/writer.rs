@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The thread that writes log files: one queue in, one book for each file.
+//! The thread that writes files: one queue in, one book for each log file.
 //!
 //! Decides the order of its work: what services write first, compressing old files when nothing
 //! else is there to do, a piece at a time. It sleeps in the queue and looks at no clock while
@@ -65,6 +65,7 @@ impl Writer {
                     put_back = more_of(id, jobs, &mut batch);
                     self.write(id, &batch);
                 }
+                Next::Job(Job::Own(chunk)) => chunk.write(),
                 Next::Job(Job::Reopen) => self.books.values_mut().for_each(Book::reopen),
                 Next::Job(Job::End(done)) => {
                     self.books.values_mut().for_each(Book::close);

@@ -4,8 +4,9 @@
 //! A `toml` block is a configuration without errors and warnings, a `toml,error` block is refused.
 //! A `console` block is a session: its commands run in one shell per document, in an empty
 //! directory, and the lines shown after a command must come out of it in this order. Numbers,
-//! times and the width of columns may differ; a line `...` stands for lines left out. A `toml`
-//! block that begins with `# NAME.toml` is that file from there on. A link leads to a file.
+//! times and the width of columns may differ; a line `...` stands for lines left out. A `toml` or
+//! `test` block that begins with `# NAME.toml` or `# NAME.test` is that file from there on. A link
+//! leads to a file.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -139,9 +140,9 @@ fn script(text: &str) -> (String, Vec<Shown>) {
         let first = block.text.lines().next().unwrap_or_default();
         let name = first.strip_prefix("# ").filter(|name| {
             let ending = Path::new(name).extension();
-            ending.is_some_and(|ending| ending == "toml")
+            ending.is_some_and(|ending| ending == "toml" || ending == "test")
         });
-        if let ("toml" | "toml,error", Some(name)) = (block.word.as_str(), name) {
+        if let ("toml" | "toml,error" | "test", Some(name)) = (block.word.as_str(), name) {
             write!(script, "cat >{name} <<'END OF FILE'\n{}", block.text).expect("a string");
             script.push_str("END OF FILE\n");
         }

@@ -2,6 +2,7 @@
 //! The command line: words, flags and their help, nothing else. What stands here is also the man
 //! page and `docs/reference/supctl.md`.
 
+use super::prove::args::{SimulateArgs, TestArgs};
 use crate::wire::span;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use regex_lite::Regex;
@@ -113,6 +114,14 @@ pub(crate) enum Command {
     IsReady(OneName),
     /// Check a configuration, without a daemon; exit 65 when it is invalid
     Check(CheckArgs),
+    /// Tell what would happen: a script played on a configuration in virtual time
+    ///
+    /// No daemon, no processes: the engine of the daemon decides, and every decision is shown. A
+    /// script is statements, separated by semicolons or lines: web exits 1 x6 in 30s; wait 10s;
+    /// start web. With `expect` in it, exit 1 when that does not hold.
+    Simulate(SimulateArgs),
+    /// Play scripts with expectations on a configuration; exit 1 when one does not hold
+    Test(TestArgs),
     /// Show what a new configuration would change, and which restarts follow from it
     Plan(PlanArgs),
     /// Show what a new configuration would change, ask, and put it in force
@@ -413,11 +422,11 @@ fn pattern(text: &str) -> Result<Regex, String> {
     Regex::new(text).map_err(|error| format!("{error}; a backslash makes a character literal"))
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     span::parse(text).ok_or_else(|| "write it with its unit: 500ms, 30s, 1m30s, 1d".to_owned())
 }
 
-fn variable(text: &str) -> Result<(String, String), String> {
+pub(crate) fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         Some(_) | None => Err("write it as NAME=VALUE".to_owned()),

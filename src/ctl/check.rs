@@ -68,7 +68,7 @@ pub(crate) fn check(screen: &mut Screen, args: &CheckArgs) -> Result<u8, Failure
 }
 
 /// Where the daemon would look (CONFIG.md, "Rules").
-fn usual_place() -> Result<PathBuf, Failure> {
+pub(crate) fn usual_place() -> Result<PathBuf, Failure> {
     let named = env::var_os("SUPD_CONFIG").filter(|name| !name.is_empty());
     if let Some(named) = named {
         return Ok(PathBuf::from(named));
@@ -87,18 +87,7 @@ fn usual_place() -> Result<PathBuf, Failure> {
 }
 
 fn text(screen: &mut Screen, (file, outcome): (&Path, &Outcome)) -> Result<(), Failure> {
-    let style = Style {
-        color: if screen.style.colour {
-            Color::Ansi
-        } else {
-            Color::Never
-        },
-        charset: if screen.style.unicode {
-            Charset::Unicode
-        } else {
-            Charset::Ascii
-        },
-    };
+    let style = style(screen);
     screen.bytes(outcome.render(style).as_bytes())?;
     let name = visible(&file.display().to_string());
     match (&outcome.tree, outcome.diagnostics.first()) {
@@ -111,6 +100,22 @@ fn text(screen: &mut Screen, (file, outcome): (&Path, &Outcome)) -> Result<(), F
         (None, None) => Err(Failure::Answer {
             what: "a configuration was refused without a reason".to_owned(),
         }),
+    }
+}
+
+/// How diagnostics look on this screen.
+pub(crate) fn style(screen: &Screen) -> Style {
+    Style {
+        color: if screen.style.colour {
+            Color::Ansi
+        } else {
+            Color::Never
+        },
+        charset: if screen.style.unicode {
+            Charset::Unicode
+        } else {
+            Charset::Ascii
+        },
     }
 }
 

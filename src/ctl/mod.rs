@@ -34,6 +34,7 @@ mod mark;
 mod names;
 pub mod picture;
 mod plan;
+pub mod prove;
 mod reference;
 mod screen;
 pub mod story;
@@ -120,6 +121,8 @@ fn dispatch(cli: &Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::Wait(a) => wait::wait(&client, screen, a),
         Command::Shutdown(a) => act::shutdown(&client, screen, a),
         Command::Check(a) => check::check(screen, a),
+        Command::Simulate(a) => prove::simulate(screen, a),
+        Command::Test(a) => prove::test(screen, a),
         Command::Metrics => api::metrics(&client, screen),
         Command::Plan(a) => plan::plan(&client, screen, a),
         Command::Apply(a) => plan::apply(&client, screen, a),

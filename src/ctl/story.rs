@@ -11,7 +11,7 @@
 use super::age;
 use super::picture;
 use super::screen::visible;
-use crate::wire::{DecisionLine, EventLine, LastExit, WhoLine, kind};
+use crate::wire::{BudgetLine, DecisionLine, EventLine, LastExit, WhoLine, kind};
 
 /// Room for a name; longer ones push the line to the right.
 const NAME_WIDTH: usize = 12;
@@ -51,6 +51,20 @@ fn said(event: &EventLine) -> Option<&str> {
 /// What happened, in a clause.
 pub fn what(event: &EventLine) -> String {
     told(event).unwrap_or_else(|| visible(&event.kind))
+}
+
+/// The same with the window of every budget, for who has no status beside it.
+pub fn what_in_full(event: &EventLine) -> String {
+    let text = what(event);
+    let Some(budget) = &event.budget else {
+        return text;
+    };
+    let Some(seconds) = budget.seconds else {
+        return text;
+    };
+    let short = token(budget);
+    let full = format!("{short} in {}", age::window(seconds));
+    text.replacen(&short, &full, 1)
 }
 
 /// The same for the kinds that this version knows.
@@ -168,11 +182,14 @@ fn judged(event: &EventLine) -> String {
 
 /// The token an end took, and what follows.
 fn consequence(event: &EventLine) -> String {
-    let token = event.budget.as_ref().map_or_else(String::new, |budget| {
-        let supervisor = visible(&budget.supervisor);
-        format!("  {supervisor} {}/{}", budget.used, budget.max)
-    });
+    let token = event.budget.as_ref().map_or_else(String::new, token);
     token + &event.decision.as_ref().map_or_else(String::new, decided)
+}
+
+/// `  api 3/5`.
+fn token(budget: &BudgetLine) -> String {
+    let supervisor = visible(&budget.supervisor);
+    format!("  {supervisor} {}/{}", budget.used, budget.max)
 }
 
 /// What is done about an exit: `  then restart web, ws in 0.2s`.

@@ -8,14 +8,14 @@ use crate::tree::NodeId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Entry {
     name: Arc<str>,
     parent: Option<NodeId>,
 }
 
 /// Names and places of all nodes.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Names {
     nodes: BTreeMap<NodeId, Entry>,
 }

@@ -144,21 +144,29 @@ fn older(
         return Ok(Older::default());
     };
     let asked = parameters(args, Query::default());
-    let kept: Vec<LogLine> = read(client, route, &asked)?
+    let mut kept: Vec<LogLine> = read(client, route, &asked)?
         .into_iter()
         .filter_map(|(item, _)| match item {
             LogItem::Line(line) => Some(line),
             LogItem::Gap(_) | LogItem::Heartbeat(_) => None,
         })
         .collect();
+    // What is not finished yet stands in no file.
+    let all = kept.len();
+    kept.retain(|line| !line.open);
+    let open = all - kept.len();
     let is_wanted = |text: &str| args.grep.as_ref().is_none_or(|re| re.is_match(text));
-    let here = kept.iter().filter(|line| is_wanted(&line.text)).count();
+    let here = open + kept.iter().filter(|line| is_wanted(&line.text)).count();
     let most = args.lines as usize;
     // Nothing is forgotten and there is enough: nobody has to look at a file.
     if here >= most && log.kept == log.read + log.ended {
         return Ok(Older::default());
     }
-    logfile::before(&file.path, &kept, (most, &is_wanted))
+    let older = logfile::before(&file.path, &kept, (most.saturating_sub(open), &is_wanted))?;
+    Ok(Older {
+        kept: older.kept.map(|kept| kept + open),
+        ..older
+    })
 }
 
 /// The last lines of a run that is over; 0 is the last one.
@@ -269,6 +277,9 @@ impl View<'_> {
         } else {
             line.text.clone()
         };
+        if line.torn {
+            text.insert(0, '\u{2026}');
+        }
         if line.cut {
             text.push('\u{2026}');
         }

@@ -256,6 +256,8 @@ impl Daemon {
             most,
             run: number(query, query::RUN)?,
             since: self.log_since(query)?,
+            // Who follows is told of it when it is whole.
+            open: !query.is_on(query::FOLLOW),
         };
         let mut whose = self.services_below(node);
         let mut only = BTreeSet::new();

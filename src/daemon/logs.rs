@@ -267,7 +267,7 @@ impl Logs {
         let lines = heard.ring.last(Wanted {
             most,
             run: Some(source.run),
-            since: None,
+            ..Wanted::default()
         });
         let mut left = LAST_BYTES;
         let newest = lines.into_iter().rev().map_while(|mut line| {

@@ -276,5 +276,7 @@ pub(crate) fn log_line(name: &str, line: &Line) -> LogLine {
         ts: stamp::rfc3339(line.stamp.wall_us),
         text: String::from_utf8_lossy(&line.bytes).into_owned(),
         cut: line.cut,
+        torn: line.torn,
+        open: line.open,
     }
 }

@@ -217,6 +217,7 @@ mod tests {
             ts: "2023-11-14T22:13:20.123Z".to_owned(),
             text: String::from_utf8_lossy(bytes).into_owned(),
             cut,
+            ..LogLine::default()
         };
         serde_json::to_string(&line).expect("JSON")
     }

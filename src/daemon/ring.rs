@@ -8,6 +8,7 @@
 //! first byte. It never reads, writes or waits, and knows no clock: time is an argument.
 
 use super::cut::piece_length;
+use crate::spec::limits::LOG_LINE_MAX;
 use memchr::memrchr;
 use std::collections::VecDeque;
 
@@ -63,6 +64,10 @@ pub(crate) struct Line {
     pub bytes: Vec<u8>,
     /// The next one goes on with the same line.
     pub cut: bool,
+    /// Its beginning is not kept any more: it is longer than there is room.
+    pub torn: bool,
+    /// It has no newline yet.
+    pub open: bool,
 }
 
 /// Which lines are wanted.
@@ -74,6 +79,8 @@ pub(crate) struct Wanted {
     pub run: Option<u32>,
     /// Read at this moment or later, microseconds since 1970.
     pub since: Option<i64>,
+    /// Also what stands without a newline so far.
+    pub open: bool,
 }
 
 /// Readings less than this apart are one, if nothing else was read between them.
@@ -156,7 +163,7 @@ impl Ring {
         };
         let [out, err] = Stream::BOTH.map(|stream| {
             let kept = &self.kept[stream.place()];
-            kept.backwards(stream).filter(is_wanted).peekable()
+            kept.backwards(stream, wanted.open).filter(is_wanted).peekable()
         });
         let (mut out, mut err) = (out, err);
         let mut found = Vec::new();
@@ -223,11 +230,16 @@ impl Kept {
             .or_else(|| memrchr(b'\n', &first[..end.min(first.len())]))
     }
 
-    fn backwards(&self, stream: Stream) -> Backwards<'_> {
+    fn backwards(&self, stream: Stream, open: bool) -> Backwards<'_> {
+        let unfinished = open && self.bytes.back().is_some_and(|last| *last != b'\n');
         Backwards {
             kept: self,
             stream,
-            end: self.newline_before(self.bytes.len()),
+            end: if unfinished {
+                Some(self.bytes.len())
+            } else {
+                self.newline_before(self.bytes.len())
+            },
             mark: self.marks.len(),
             pieces: Vec::new(),
         }
@@ -243,11 +255,11 @@ impl Mark {
     }
 }
 
-/// The complete lines of one stream, the newest first.
+/// The lines of one stream, the newest first.
 struct Backwards<'a> {
     kept: &'a Kept,
     stream: Stream,
-    /// The newline that ends the next line.
+    /// The newline that ends the next line; beyond the last byte: it is not finished.
     end: Option<usize>,
     /// The next line is not newer than this mark.
     mark: usize,
@@ -265,11 +277,13 @@ impl Iterator for Backwards<'_> {
         let end = self.end?;
         self.end = self.kept.newline_before(end);
         let begin = self.end.map_or(0, |newline| newline + 1);
-        // A line whose beginning is lost is shown only if there is no other.
-        if self.end.is_none() && self.kept.torn && !self.is_newest(end) {
+        // A line whose beginning is lost is shown only if it is a long one, or there is no other.
+        let mut torn = self.end.is_none() && self.kept.torn;
+        if torn && end <= LOG_LINE_MAX && !self.is_newest(end) {
             return None;
         }
         let stamp = self.stamp_of(end);
+        let open = end == self.kept.bytes.len();
         let mut rest = begin..end;
         loop {
             let byte = |place: usize| self.kept.bytes[rest.start + place];
@@ -281,6 +295,8 @@ impl Iterator for Backwards<'_> {
                 stream: self.stream,
                 bytes: self.kept.bytes.range(here).copied().collect(),
                 cut: !rest.is_empty(),
+                torn: std::mem::take(&mut torn),
+                open: open && rest.is_empty(),
             });
             if rest.is_empty() {
                 return self.pieces.pop();
@@ -290,8 +306,9 @@ impl Iterator for Backwards<'_> {
 }
 
 impl Backwards<'_> {
-    fn is_newest(&self, newline: usize) -> bool {
-        self.kept.newline_before(self.kept.bytes.len()) == Some(newline)
+    fn is_newest(&self, end: usize) -> bool {
+        let last = self.kept.newline_before(self.kept.bytes.len());
+        last.is_none_or(|newline| newline == end)
     }
 
     /// Of the reading that this byte came with.
@@ -309,7 +326,6 @@ impl Backwards<'_> {
 mod tests {
     use super::super::cut::{Pieces, complete};
     use super::*;
-    use crate::spec::limits::LOG_LINE_MAX;
     use proptest::prelude::*;
 
     fn stamp(run: u32, number: u64) -> Stamp {
@@ -324,7 +340,7 @@ mod tests {
         let wanted = Wanted {
             most,
             run,
-            since: None,
+            ..Wanted::default()
         };
         let lines = ring.last(wanted).into_iter();
         lines
@@ -385,12 +401,51 @@ mod tests {
         }
         let wanted = Wanted {
             most: 10,
-            run: None,
             since: Some(4000),
+            ..Wanted::default()
         };
         let lines = ring.last(wanted);
         assert_eq!(lines.len(), 2);
         assert_eq!(lines[0].bytes, b"mid");
+    }
+
+    #[test]
+    fn what_is_not_finished_is_told_to_whoever_asks_for_it() {
+        let mut ring = Ring::new(1000);
+        ring.push(Stream::Out, stamp(1, 1), b"whole\nhalf");
+        ring.push(Stream::Err, stamp(1, 2), b"alone");
+        let open = Wanted {
+            most: 10,
+            open: true,
+            ..Wanted::default()
+        };
+        let lines = ring.last(open);
+        let told: Vec<_> = lines.iter().map(|l| (&l.bytes[..], l.open)).collect();
+        let expected: [(&[u8], bool); 3] = [(b"whole", false), (b"half", true), (b"alone", true)];
+        assert_eq!(told, expected);
+        assert_eq!(texts(&ring, 10, None), ["whole"]);
+    }
+
+    #[test]
+    fn a_line_longer_than_the_ring_is_told_without_its_beginning() {
+        let mut ring = Ring::new(40_000);
+        ring.push(Stream::Out, stamp(1, 1), "x".repeat(50_000).as_bytes());
+        ring.push(Stream::Out, stamp(1, 2), b"\nshort\n");
+        let wanted = Wanted {
+            most: 10,
+            ..Wanted::default()
+        };
+        let lines = ring.last(wanted);
+        let told: Vec<_> = lines.iter().map(|l| (l.bytes.len(), l.torn, l.cut)).collect();
+        let piece = LOG_LINE_MAX;
+        let rest = 40_000 - 7 - 2 * piece;
+        let expected = [
+            (piece, true, true),
+            (piece, false, true),
+            (rest, false, false),
+            (5, false, false),
+        ];
+        assert_eq!(told, expected);
     }
 
     #[test]
@@ -423,8 +478,14 @@ mod tests {
             let last = memrchr(b'\n', &all).map_or(0, |n| n + 1);
             let whole = &all[..complete(&all[..last], 0)];
             let expected: Vec<_> = Pieces(whole).map(|p| (p.bytes.to_vec(), p.cut)).collect();
-            let wanted = Wanted { most: usize::MAX, run: None, since: None };
-            let got: Vec<_> = ring.last(wanted).into_iter().map(|l| (l.bytes, l.cut)).collect();
+            let wanted = Wanted { most: usize::MAX, ..Wanted::default() };
+            let mut told = ring.last(wanted);
+            // Of a line whose beginning is lost the pieces are others.
+            if told.first().is_some_and(|line| line.torn) {
+                let rest = told.iter().position(|line| !line.cut).map_or(told.len(), |n| n + 1);
+                told.drain(..rest);
+            }
+            let got: Vec<_> = told.into_iter().map(|l| (l.bytes, l.cut)).collect();
             let kept = &ring.kept[0];
             let newline = kept.newline_before(kept.bytes.len());
             let is_only = newline.is_some_and(|n| kept.newline_before(n).is_none());

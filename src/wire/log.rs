@@ -22,6 +22,12 @@ pub struct LogLine {
     /// It was cut here because it is too long; the next line goes on.
     #[serde(default, skip_serializing_if = "is_false")]
     pub cut: bool,
+    /// Its beginning is lost: it is longer than what is kept.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub torn: bool,
+    /// It has no newline yet: more of it may follow.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub open: bool,
 }
 
 /// What became of everything that a service has written.

@@ -347,14 +347,15 @@ impl Logs {
         }
     }
 
-    /// The writer of log files has something to say: the kind of its record, and a line.
-    pub(crate) fn hear(&mut self, news: News) -> Option<(&'static str, String)> {
-        let (trouble, detail) = self.files.hear(news)?;
+    /// The writer of log files has something to say: the kind of its records, a line, and about
+    /// whom.
+    pub(crate) fn hear(&mut self, news: News) -> Option<(&'static str, String, Vec<NodeId>)> {
+        let (trouble, detail, whose) = self.files.hear(news)?;
         let kind = match trouble {
             Trouble::Began => note::LOG_FAILING,
             Trouble::Ended => note::LOG_WORKING,
         };
-        Some((kind, detail))
+        Some((kind, detail, whose))
     }
 }
 

@@ -7,6 +7,8 @@ pub(crate) const PANIC: &str = "daemon.internal_error";
 pub(crate) const RELOAD_REFUSED: &str = "daemon.reload_refused";
 /// A client asked for what its user may not do.
 pub(crate) const REFUSED: &str = "command.refused";
+/// More clients came than there is room for.
+pub(crate) const CROWD: &str = "socket.crowded";
 /// A process that no service of ours had started was reaped.
 pub(crate) const ORPHAN: &str = "orphan.reaped";
 /// What is degraded or noteworthy about our surroundings.

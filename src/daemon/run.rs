@@ -27,7 +27,9 @@ use super::{note, stamp, words};
 use crate::sys::ends::{Ended, Ends};
 use crate::sys::epoll::Poller;
 use crate::sys::signals::Signals;
-use crate::tree::{Actor, CommandId, Effect, Event, Halt, Outcome, Record, Time, Tree, What};
+use crate::tree::{
+    Actor, CommandId, Effect, Event, Halt, NodeId, Outcome, Record, Time, Tree, What,
+};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -321,6 +323,7 @@ impl Daemon {
         match message {
             Message::Request(request) => self.take_request(request),
             Message::Refused { peer, route } => self.take_refusal(&peer, &route),
+            Message::Crowd(told) => self.note(note::CROWD, told),
             Message::Probed { run, answer } => {
                 self.world.probes.end(run);
                 self.world
@@ -328,8 +331,8 @@ impl Daemon {
                     .push_back(Event::ProbeDone { run, answer });
             }
             Message::LogFile(news) => {
-                if let Some((kind, detail)) = self.world.logs.hear(news) {
-                    self.note(kind, detail);
+                if let Some((kind, detail, whose)) = self.world.logs.hear(news) {
+                    self.note_of(whose, kind, &detail);
                 }
             }
         }
@@ -404,6 +407,22 @@ impl Daemon {
     /// Writes a record of the daemon's own.
     pub(crate) fn note(&mut self, kind: &'static str, detail: impl Into<Box<str>>) {
         self.note_by(kind, detail, None);
+    }
+
+    /// The same about these nodes: a record of each, so that the history of each has it.
+    fn note_of(&mut self, whose: Vec<NodeId>, kind: &'static str, detail: &str) {
+        for node in whose {
+            let detail = detail.into();
+            let what = What::Daemon {
+                kind,
+                detail,
+                by: None,
+            };
+            let name = self.tree.name(node).map(Arc::clone);
+            let mut record = self.tree.note(self.turn.now, what);
+            (record.node, record.name) = (name.as_ref().map(|_| node), name);
+            self.press.take(record, &mut self.world);
+        }
     }
 
     /// The same about something that somebody has brought about.

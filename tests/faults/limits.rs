@@ -201,7 +201,25 @@ fn fault_59_a_flood_of_clients_holds_no_restart_up_and_ends_with_them() {
         turned_away += usize::from(answer.starts_with("HTTP/1.1 429"));
     }
     assert!(turned_away > 100, "{turned_away} were told why");
-    // The first 64 are thrown out when they do not finish in time, or here by their own end.
+    let crowded = supd.event("socket.crowded", "");
+    let told = crowded["message"].as_str().expect("a line");
+    assert!(
+        told.starts_with("too many clients: 64 are connected, 64 of them of "),
+        "{told}"
+    );
+    // Those who hold the seats say nothing: one of them makes room, and nobody waits for 10 s.
+    super::rig::eventually("room beside who says nothing", || {
+        (supd.ask_once("/v1/health") == Some(200)).then_some(())
+    });
+    super::rig::eventually("the number of those who were turned away", || {
+        let _lets_it_be_seen = supd.ask_once("/v1/health");
+        let events = supd.ask("GET", "/v1/events?kind=socket.crowded", "").1;
+        let over = events
+            .lines()
+            .filter(|line| line.contains("there is room again"));
+        (over.count() == 1).then_some(())
+    });
+    // The others are thrown out when they do not finish in time, or here by their own end.
     flood.clear();
     super::rig::eventually("room for a client", || {
         (supd.ask_once("/v1/health") == Some(200)).then_some(())

@@ -80,17 +80,17 @@ fn fault_49_a_full_or_read_only_disk_costs_lines_and_nothing_else() {
             ..Start::default()
         },
     );
-    let failing = supd.event("log.failing", "");
+    let failing = supd.event("log.failing", "frozen");
     let message = failing["message"].as_str().expect("a message");
     assert!(
         message.contains("frozen") && message.contains("Read-only"),
         "{message}"
     );
     supd.post("/v1/nodes/thaw/start", "");
-    supd.event("log.working", "");
+    supd.event("log.working", "frozen");
 
     supd.post("/v1/nodes/fill/start", "");
-    let failing = supd.event("log.failing", "");
+    let failing = supd.event("log.failing", "ticker");
     let message = failing["message"].as_str().expect("a message");
     assert!(
         message.contains("t.log") && message.contains("No space left"),
@@ -104,7 +104,7 @@ fn fault_49_a_full_or_read_only_disk_costs_lines_and_nothing_else() {
         "{view}"
     );
     supd.post("/v1/nodes/empty/start", "");
-    supd.event("log.working", "");
+    supd.event("log.working", "ticker");
     supd.post("/v1/nodes/ticker/stop", "");
     let log = balanced(&supd, "ticker");
     let counts = &log["files"][0]["counts"];
@@ -137,11 +137,11 @@ fn fault_50_a_file_that_was_moved_cut_or_removed_is_made_anew() {
     grows();
     fs::remove_dir_all(supd.dir.path("logs")).expect("removed");
     fs::write(supd.dir.path("logs"), "not a directory").expect("a file");
-    let failing = supd.event("log.failing", "");
+    let failing = supd.event("log.failing", "ticker");
     let message = failing["message"].as_str().expect("a message");
     assert!(message.contains("directory"), "{message}");
     fs::remove_file(supd.dir.path("logs")).expect("removed");
-    supd.event("log.working", "");
+    supd.event("log.working", "ticker");
     grows();
     supd.post("/v1/nodes/ticker/stop", "");
     balanced(&supd, "ticker");

@@ -7,6 +7,7 @@
 //! body, 10 s for both, 30 s for a client that takes nothing of its answer.
 
 pub(crate) mod access;
+mod crowd;
 pub(crate) mod head;
 mod io;
 mod seats;
@@ -32,6 +33,8 @@ pub(crate) enum Message {
         /// What.
         route: Route,
     },
+    /// More clients than there is room for; one line about it.
+    Crowd(String),
     /// A probe has an answer.
     Probed {
         /// Which one.

@@ -7,11 +7,13 @@
 //! accept ─> seat ─> head ─> role ─> (seat of a stream) ─> hyper: body ─> the loop ─> answer
 //!            429     4xx     403         429                 4xx
 //! ```
+//! Up to the body, a client that is silent may be asked out (`seats`).
 //!
 //! One request a connection: there is no idle connection to keep a seat, and nothing to be said
 //! about the order of answers.
 
 use super::access::{Access, Peer, Role};
+use super::crowd::Crowd;
 use super::head::{self, Asked, Heard, Refusal, bad, too_large};
 use super::io::{Answered, Io, Mood, Streamed};
 use super::seats::{Guest, Seat, Seats};
@@ -56,6 +58,7 @@ pub(crate) struct Gate {
     streams: Seats,
     /// For those who are turned away, until they have heard why.
     porch: Seats,
+    crowd: Arc<Crowd>,
 }
 
 impl Gate {
@@ -68,7 +71,26 @@ impl Gate {
             clients: Seats::new(CLIENTS_MAX),
             streams: Seats::new(STREAMS_MAX),
             porch: Seats::new(CLIENTS_MAX),
+            crowd: Arc::default(),
         }
+    }
+
+    /// Tells the loop of a crowd; in the worst of it the loop has enough.
+    fn tell(&self, told: Option<String>) {
+        if let Some(told) = told {
+            let _enough = self.to_loop.try_send(Message::Crowd(told));
+        }
+    }
+
+    /// A seat for a client. Whether there is one or not, a crowd is noticed.
+    fn welcome(&self, guest: Guest) -> Option<Seat> {
+        let now = Instant::now();
+        let found = self.clients.welcome(guest, now);
+        self.tell(match &found {
+            Some((_, false)) => self.crowd.lets_in(now),
+            Some((_, true)) | None => self.crowd.turns_away(now, self.clients.crowd()),
+        });
+        found.map(|(seat, _)| seat)
     }
 
     /// Waits until every client has its answer, but not longer than `at_most`.
@@ -88,7 +110,7 @@ pub(crate) async fn serve(listener: UnixListener, gate: Gate) {
             continue;
         };
         let guest = Guest::of(&gate.access, &peer);
-        let Some(seat) = gate.clients.take(guest) else {
+        let Some(seat) = gate.welcome(guest) else {
             turn_away(stream, &gate.porch);
             continue;
         };
@@ -98,10 +120,7 @@ pub(crate) async fn serve(listener: UnixListener, gate: Gate) {
             gate: gate.clone(),
             until: Instant::now() + REQUEST_TIME,
         };
-        tokio::spawn(async move {
-            client(stream, visit).await;
-            drop(seat);
-        });
+        tokio::spawn(client(stream, visit, Arc::new(seat)));
     }
 }
 
@@ -115,11 +134,17 @@ struct Visit {
     until: Instant,
 }
 
+/// The seats of a client.
+#[derive(Debug)]
+struct Held {
+    place: Arc<Seat>,
+    /// Among the streams, if it follows one.
+    stream: Option<Seat>,
+}
+
 /// Says that there are too many. In a flood some only hear it if they listen at once.
 fn turn_away(stream: UnixStream, porch: &Seats) {
-    let answer = Answer::error(429, code::BUSY, "too many clients are connected")
-        .hint("try again, or close a `supctl events -f` or `supctl logs -f`");
-    let refusal = Refusal::from(answer);
+    let refusal = crowded();
     let Some(seat) = porch.take(Guest::Root) else {
         let _gone = stream.try_write(&whole(&refusal));
         return;
@@ -128,6 +153,12 @@ fn turn_away(stream: UnixStream, porch: &Seats) {
         refuse(stream, &refusal).await;
         drop(seat);
     });
+}
+
+fn crowded() -> Refusal {
+    let answer = Answer::error(429, code::BUSY, "too many clients are connected")
+        .hint("try again, or close a `supctl events -f` or `supctl logs -f`");
+    Refusal::from(answer)
 }
 
 /// A refusal as hyper would write it.
@@ -148,8 +179,12 @@ fn whole(refusal: &Refusal) -> Vec<u8> {
     .into_bytes()
 }
 
-async fn client(stream: UnixStream, visit: Visit) {
-    let (asked, head) = match head::hear(&stream, visit.until).await {
+async fn client(stream: UnixStream, visit: Visit, place: Arc<Seat>) {
+    let heard = tokio::select! {
+        heard = head::hear(&stream, visit.until) => heard,
+        () = place.asked_out() => Heard::Refused(crowded()),
+    };
+    let (asked, head) = match heard {
         Heard::Asked(asked, head) => (asked, head),
         Heard::Refused(refusal) => return refuse(stream, &refusal).await,
         Heard::Nothing => return,
@@ -163,8 +198,12 @@ async fn client(stream: UnixStream, visit: Visit) {
     };
     let (stream, mood) = (Arc::new(stream), Arc::new(Mood::default()));
     let io = Io::new(Arc::clone(&stream), Arc::clone(&mood), head);
+    let held = Held {
+        place: Arc::clone(&place),
+        stream: seat,
+    };
     // One request: whoever asks twice on one connection finds nothing here.
-    let todo = Mutex::new(Some((visit, asked, seat)));
+    let todo = Mutex::new(Some((visit, asked, held)));
     let answer = service_fn(|request| {
         let todo = todo.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mood = Arc::clone(&mood);
@@ -179,6 +218,7 @@ async fn client(stream: UnixStream, visit: Visit) {
     tokio::select! {
         _served = served => {}
         () = gone(&stream, &mood) => return,
+        () = place.asked_out() => return,
     }
     if mood.unread.load(Ordering::Relaxed)
         && let Some(stream) = Arc::into_inner(stream)
@@ -286,15 +326,16 @@ fn forbidden(peer: &Peer, role: Role, route: &Route) -> Answer {
 
 async fn respond(
     request: hyper::Request<Incoming>,
-    todo: Option<(Visit, Asked, Option<Seat>)>,
+    todo: Option<(Visit, Asked, Held)>,
     mood: &Mood,
 ) -> Response<Answered> {
-    let Some((visit, asked, seat)) = todo else {
+    let Some((visit, asked, held)) = todo else {
         return response(400, JSON, Answered::Whole(None));
     };
     let seq = Arc::clone(&visit.gate.seq);
     let answer = match body_of(request, &asked, visit.until).await {
         Ok(body) => {
+            held.place.has_spoken();
             mood.asked.notify_one();
             ask(visit, asked, body).await
         }
@@ -309,7 +350,7 @@ async fn respond(
         Answer::Metrics(text) => response(200, OPENMETRICS, Answered::Whole(Some(text.into()))),
         Answer::Stream(lines) => {
             mood.streams.store(true, Ordering::Relaxed);
-            let stream = Streamed::new(lines, seq, seat);
+            let stream = Streamed::new(lines, seq, held.stream);
             response(200, NDJSON, Answered::Stream(Box::new(stream)))
         }
         Answer::Error { status, body } => response(status, JSON, error(&body)),

@@ -266,11 +266,12 @@ impl Files {
         self.known.len()
     }
 
-    /// Remembers what the thread has said; one line about it for people.
-    pub(crate) fn hear(&mut self, news: News) -> Option<(Trouble, String)> {
+    /// Remembers what the thread has said; one line about it for people, and whose lines go there.
+    pub(crate) fn hear(&mut self, news: News) -> Option<(Trouble, String, Vec<NodeId>)> {
         let (path, known) = self.known.iter_mut().find(|(_, k)| k.id == news.file)?;
         let path = path.display();
-        Some(match news.health {
+        let users = known.users.iter().copied().collect();
+        let (trouble, line) = match news.health {
             Health::Ill(what) => {
                 let line = format!("log file `{path}`: {what}");
                 known.trouble = Some(what);
@@ -283,7 +284,8 @@ impl Files {
                     format!("log file `{path}` is written again"),
                 )
             }
-        })
+        };
+        Some((trouble, line, users))
     }
 
     /// Everything that waits is written, or the time is over.

@@ -48,6 +48,7 @@ fn last_exit() -> impl Strategy<Value = LastExit> {
                     stage: class.into(),
                     errno,
                     message: None,
+                    path: None,
                 }),
                 ago_ms: ms,
                 uptime_ms: ms,

@@ -372,7 +372,10 @@ fn how_long_ago(exit: &LastExit) -> String {
 pub(crate) fn how(exit: &LastExit) -> String {
     let how = match (&exit.failure, &exit.signal, exit.code) {
         (Some(failure), _, _) => {
-            let stage = visible(&failure.stage);
+            let stage = match &failure.path {
+                Some(path) => format!("{} {}", visible(&failure.stage), visible(path)),
+                None => visible(&failure.stage),
+            };
             match &failure.message {
                 Some(message) => format!("cannot {stage}: {}", visible(message)),
                 None => format!("cannot {stage} (errno {})", failure.errno),

@@ -114,11 +114,11 @@ impl Daemon {
             return " because of nobody in particular".to_owned();
         };
         let view = self.tree.view(culprit.node);
-        let program = view.as_ref().and_then(|view| match &view.spec {
-            Node::Service(service) => Some(service.process.command.program()),
+        let process = view.as_ref().and_then(|view| match &view.spec {
+            Node::Service(service) => Some(&*service.process),
             Node::Supervisor(_) => None,
         });
-        let how = words::how(culprit.how, program);
+        let how = words::how(culprit.how, process);
         format!(" because of {}: {how}", culprit.name)
     }
 

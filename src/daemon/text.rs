@@ -170,7 +170,10 @@ fn exited(exit: &Exit, names: &Names) -> String {
             words::span(exit.uptime),
         ),
         (None, Some(failure)) => {
-            format!("not started: {} ({class})", words::failure(failure, None))
+            let object = exit.attempted.as_deref();
+            let object = object.and_then(|process| words::object(failure.stage, process));
+            let why = words::failure(failure, object.as_deref());
+            format!("not started: {why} ({class})")
         }
         (None, None) => format!("ended ({class})"),
     };
@@ -299,6 +302,7 @@ mod tests {
                 core: false,
             })),
             failure: None,
+            attempted: None,
             probe: None,
             decision: Decision::Restart {
                 delay: Duration::ZERO,

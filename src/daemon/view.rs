@@ -170,10 +170,15 @@ fn last_exit(seen: &Seen, at: Time, light: Light<'_>) -> Option<LastExit> {
         None => {}
     }
     exit.probe = last.probe.map(words::fault);
+    let process = match &seen.spec {
+        Node::Service(service) => Some(&*service.process),
+        Node::Supervisor(_) => None,
+    };
     exit.failure = last.failure.map(|f| FailureLine {
         stage: Word::Borrowed(f.stage.as_str()),
         errno: f.errno,
         message: Some(words::errno(f.errno)),
+        path: process.and_then(|process| words::object(f.stage, process)),
     });
     Some(exit)
 }

@@ -206,6 +206,10 @@ fn exited(line: &mut EventLine, exit: &Exit, names: &Names) {
         stage: Word::Borrowed(f.stage.as_str()),
         errno: f.errno,
         message: Some(words::errno(f.errno)),
+        path: exit
+            .attempted
+            .as_deref()
+            .and_then(|process| words::object(f.stage, process)),
     });
     line.probe = exit.probe.map(words::fault);
     line.budget = exit.budget.map(|b| budget(b, names));

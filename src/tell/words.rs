@@ -5,7 +5,8 @@
 //! written in this file and nowhere else in the daemon.
 
 use crate::spec::{
-    Command, ExitStatus, Family, ProbeFault, ProbeTarget, Ready, SpawnFailure, Stage, Strategy,
+    Command, ExitStatus, Family, ProbeFault, ProbeTarget, Process, Ready, SpawnFailure, Stage,
+    Stdin, Strategy, UserRef,
 };
 use crate::tree::{Actor, Argument, Classification, Decision, How, Phase, StartWhy, StopWhy};
 use crate::wire::Word;
@@ -119,21 +120,52 @@ pub fn status(status: ExitStatus) -> String {
     }
 }
 
+/// What the step that failed was about: the program, the directory, the user.
+pub fn object(stage: Stage, process: &Process) -> Option<String> {
+    let user = |who: &UserRef| match who {
+        UserRef::Name(name) => name.to_string(),
+        UserRef::Id(id) => id.to_string(),
+    };
+    match stage {
+        Stage::Lookup | Stage::Exec => Some(process.command.program().to_owned()),
+        Stage::Workdir => process
+            .workdir
+            .as_ref()
+            .map(|dir| dir.display().to_string()),
+        Stage::Stdin => match &process.stdin {
+            Stdin::Path(path) => Some(path.display().to_string()),
+            Stdin::Null | Stdin::Inherit => None,
+        },
+        Stage::User | Stage::Uid => process.user.as_ref().map(user),
+        Stage::Gid => process.group.as_ref().map(user),
+        Stage::Env
+        | Stage::Pipe
+        | Stage::Fork
+        | Stage::Descriptors
+        | Stage::Session
+        | Stage::Limits
+        | Stage::Nice
+        | Stage::OomScore
+        | Stage::Groups
+        | Stage::Prctl => None,
+    }
+}
+
 /// Why there never was a process, for people: `cannot execute bin/web: No such file or directory
-/// (ENOENT)`. `program` is what was to be executed, where that is known.
-pub fn failure(failure: SpawnFailure, program: Option<&str>) -> String {
+/// (ENOENT)`. `object` is what the step was about, where that is known.
+pub fn failure(failure: SpawnFailure, object: Option<&str>) -> String {
     let text = errno(failure.errno);
     let name = crate::sys::errno::name(failure.errno);
     let name = name.map_or_else(String::new, |name| format!(" ({name})"));
-    format!("cannot {}: {text}{name}", step(failure.stage, program))
+    format!("cannot {}: {text}{name}", step(failure.stage, object))
 }
 
-fn step(stage: Stage, program: Option<&str>) -> String {
+fn step(stage: Stage, object: Option<&str>) -> String {
     let step = match stage {
         Stage::Env => "read its environment",
         Stage::User => "look up its user or group",
         Stage::Lookup | Stage::Exec => {
-            return format!("execute {}", program.unwrap_or("its program"));
+            return format!("execute {}", object.unwrap_or("its program"));
         }
         Stage::Pipe => "make its pipes",
         Stage::Stdin => "open its standard input",
@@ -149,14 +181,17 @@ fn step(stage: Stage, program: Option<&str>) -> String {
         Stage::Workdir => "enter its working directory",
         Stage::Prctl => "set its parent-death signal",
     };
-    step.to_owned()
+    object.map_or_else(|| step.to_owned(), |object| format!("{step} {object}"))
 }
 
-/// How a culprit ended, for people; `program` is what it was to execute, where that is known.
-pub fn how(how: How, program: Option<&str>) -> String {
+/// How a culprit ended, for people; `process` is what it was to execute, where that is known.
+pub fn how(how: How, process: Option<&Process>) -> String {
     match how {
         How::Status(s) => status(s),
-        How::Spawn(f) => failure(f, program),
+        How::Spawn(f) => {
+            let object = process.and_then(|process| object(f.stage, process));
+            failure(f, object.as_deref())
+        }
         How::StartTimeout => "not ready in time".to_owned(),
     }
 }

@@ -209,6 +209,8 @@ impl Tree {
         self.end_probes(id, run);
         let qualifiers = self.qualify(id, end.class, end.facts.as_ref());
         let class = Classification::of_base(end.class);
+        let attempted = end.failure.and_then(|_| self.service(id));
+        let attempted = attempted.map(|service| Arc::clone(&service.process));
         let exit = Exit {
             run: RunId {
                 node: id,
@@ -221,6 +223,7 @@ impl Tree {
             uptime: self.now.since(run.since),
             facts: end.facts,
             failure: end.failure,
+            attempted,
             probe: run.fault,
             decision: Decision::Queued,
             budget: None,

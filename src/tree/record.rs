@@ -8,8 +8,9 @@ use super::classify::Classification;
 use super::event::{Actor, NodeId, RunId, Time};
 use super::qualifier::Qualifiers;
 use crate::spec::{
-    ExitFacts, ExitStatus, Family, Name, Phase, ProbeFault, Signal, SpawnFailure, Strategy,
+    ExitFacts, ExitStatus, Family, Name, Phase, ProbeFault, Process, Signal, SpawnFailure, Strategy,
 };
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A record's number: dense, rising, never reused while the daemon lives.
@@ -240,6 +241,8 @@ pub struct Exit {
     pub facts: Option<ExitFacts>,
     /// What failed when there was no process.
     pub failure: Option<SpawnFailure>,
+    /// And what was to be executed.
+    pub attempted: Option<Arc<Process>>,
     /// Why it was not ready: its last probe.
     pub probe: Option<ProbeFault>,
     /// What is done about it.

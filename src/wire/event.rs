@@ -215,6 +215,9 @@ pub struct FailureLine {
     /// The same for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// What the step was about: the program, the directory, the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
 }
 
 /// What a process used (getrusage(2)).

@@ -102,6 +102,7 @@ fn fault_14_a_program_that_is_not_there_is_a_failed_start_with_its_step() {
     let exit = supd.event("service.exited", "bad");
     assert_eq!(exit["class"], "exec_failed");
     assert_eq!(exit["failure"]["errno"], 2);
+    assert_eq!(exit["failure"]["path"], "/does/not/exist");
     assert_eq!(exit["pid"], serde_json::Value::Null);
     assert_eq!(supd.wait().code(), Some(127));
 }

@@ -32,6 +32,7 @@ fn obey(asked: Asked) -> ExitCode {
         Asked::Version => tell(&format!("supd {}\n", env!("CARGO_PKG_VERSION"))),
         Asked::Help => tell(daemon::HELP),
         Asked::Run(given) => options(given).map_or_else(|code| code, daemon::run),
+        Asked::Single(single) => daemon::run_single(&single),
         Asked::Check(given) => options(given).map_or_else(|code| code, |o| check(&o)),
         Asked::DryRun(given) => match options(given).and_then(|o| daemon::check(&o)) {
             Ok(loaded) => tell(&plan(&loaded)),

@@ -45,6 +45,7 @@ mod render;
 mod ring;
 mod run;
 mod signals;
+mod single;
 mod socket;
 mod stamp;
 mod start;
@@ -62,3 +63,4 @@ pub use args::{Asked, Given, HELP, Usage, find_config, parse};
 pub use boot::{BAD_CONFIG, HELD, INTERNAL, Options, check, run};
 #[cfg(feature = "test-hooks")]
 pub use control::head::head_in_pieces;
+pub use single::{Single, run as run_single};

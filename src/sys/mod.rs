@@ -20,6 +20,7 @@ pub mod env;
 pub mod epoll;
 pub mod errno;
 pub mod everybody;
+pub mod inbox;
 pub mod init;
 pub mod leftovers;
 pub mod listen;
@@ -37,6 +38,7 @@ pub mod reap;
 #[cfg(feature = "daemon")]
 pub mod signals;
 pub mod spawn;
+pub mod terminal;
 pub mod thread;
 pub mod usage;
 pub mod users;

@@ -17,4 +17,6 @@ mod notify;
 mod output;
 mod pid1;
 mod readiness;
+mod single;
 mod socket;
+mod terminal;

@@ -114,6 +114,23 @@ impl Source for Cases {
 }
 
 #[test]
+fn every_diagnostic_has_a_place_and_a_way_out() {
+    let options = Options::new(&no_env);
+    let mut lacking = Vec::new();
+    for case in cases() {
+        for found in config::load(&case, &Cases, &options).diagnostics {
+            if found.help.as_deref().is_none_or(str::is_empty) {
+                lacking.push(format!("{}: no help: {}", case.display(), found.message));
+            }
+            if found.line().is_none() || found.column().is_none() {
+                lacking.push(format!("{}: no place: {}", case.display(), found.message));
+            }
+        }
+    }
+    assert!(lacking.is_empty(), "{}", lacking.join("\n"));
+}
+
+#[test]
 fn every_case_gives_exactly_its_diagnostics() {
     let mut wrong = Vec::new();
     for case in cases() {

@@ -25,7 +25,8 @@ pub(super) fn budgets(reader: &Reader<'_>, table: &Table, policy: Policy) -> (Ar
     {
         let message = format!("there is no `{}` under `policy = \"otp\"`", field.key);
         let report = Report::new(codes::OTP, message);
-        reader.report(report.at(field.key_at, "it would be ignored"));
+        let report = report.at(field.key_at, "it would be ignored");
+        reader.report(report.help("take it out, or take `policy` out"));
     }
     let [families, main] = fields;
     let then = main.and_then(|field| then(reader, field));

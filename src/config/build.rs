@@ -258,14 +258,17 @@ impl Builder<'_> {
         let max = table.get("max_restarts");
         let max = max.and_then(|f| self.reader.integer(f, 0..=1_000_000_000));
         let seconds = table.get("max_seconds").and_then(|field| {
-            if let Item::Text(_) = field.value.item {
+            if let Item::Text(text) = &field.value.item {
+                let meant = super::scalar::duration(text).map(|span| span.as_secs_f64());
+                let meant = meant.or_else(|| text.trim().parse().ok());
+                let meant = meant.filter(|seconds| *seconds >= 0.001).unwrap_or(60.0);
                 self.reader.report(
                     Report::new(
                         codes::WRONG_TYPE,
                         "`max_seconds` is a number; its unit is its name",
                     )
                     .at(field.at(), "")
-                    .help("write it as `max_seconds = 60`"),
+                    .help(format!("write it as `max_seconds = {meant}`")),
                 );
                 return None;
             }
@@ -318,8 +321,9 @@ impl Builder<'_> {
             && let Some(field) = written.get("backoff")
         {
             let report = Report::new(codes::OTP, "there is no back-off under `policy = \"otp\"`");
+            let report = report.at(field.key_at, "it would be ignored");
             self.reader
-                .report(report.at(field.key_at, "it would be ignored"));
+                .report(report.help("take it out, or take `policy` out"));
         }
         let frame = Frame {
             name: Arc::clone(&node.name),
@@ -349,8 +353,11 @@ impl Builder<'_> {
             return Some(());
         }
         let message = format!("a tree has at most {} services", limits::SERVICES_MAX);
-        self.reader
-            .report(Report::new(codes::SERVICES, message).at(frame.at, "one too many"));
+        self.reader.report(
+            Report::new(codes::SERVICES, message)
+                .at(frame.at, "one too many")
+                .help("take some out, or run a second supd for them"),
+        );
         self.services.set(limits::SERVICES_MAX);
         None
     }

@@ -64,7 +64,8 @@ fn script(reader: &Reader<'_>, field: Field<'_>) -> Option<Command> {
     }
     if text.contains('\0') {
         let report = Report::new(codes::NUL, "a string has no NUL character");
-        reader.report(report.at(field.at(), "the kernel would cut it there"));
+        let report = report.at(field.at(), "the kernel would cut it there");
+        reader.report(report.help("take it out, or let the program read it from a file"));
         return None;
     }
     Some(Command::Shell(Box::from(&**text)))
@@ -93,7 +94,8 @@ pub(super) fn argv(reader: &Reader<'_>, field: Field<'_>) -> Option<Box<[Box<str
 }
 
 fn empty(reader: &Reader<'_>, at: At) {
-    reader.report(Report::new(codes::EMPTY_COMMAND, "a command names a program").at(at, "empty"));
+    let report = Report::new(codes::EMPTY_COMMAND, "a command names a program").at(at, "empty");
+    reader.report(report.help("write it as `[\"program\", \"argument\"]` or \"program argument\""));
 }
 
 fn from_string(reader: &Reader<'_>, field: Field<'_>, text: &str) -> Option<Vec<Box<str>>> {
@@ -129,11 +131,15 @@ fn from_string(reader: &Reader<'_>, field: Field<'_>, text: &str) -> Option<Vec<
             report.help(help)
         }
         Err(Fault::Quote(quote)) => {
-            Report::new(codes::QUOTE, format!("the quote {quote} is not closed")).at(at, "")
+            Report::new(codes::QUOTE, format!("the quote {quote} is not closed"))
+                .at(at, "")
+                .help(format!(
+                    "close it, or write \\{quote} for the character itself"
+                ))
         }
-        Err(Fault::Backslash) => {
-            Report::new(codes::QUOTE, "a backslash at the end quotes nothing").at(at, "")
-        }
+        Err(Fault::Backslash) => Report::new(codes::QUOTE, "a backslash at the end quotes nothing")
+            .at(at, "")
+            .help("take it out, or write `\\\\` for the character itself"),
         Err(Fault::Empty) => {
             empty(reader, at);
             return None;

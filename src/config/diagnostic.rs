@@ -206,11 +206,6 @@ impl Report {
         self
     }
 
-    pub(super) fn maybe_help(mut self, help: Option<String>) -> Self {
-        self.help = help;
-        self
-    }
-
     /// Lints are warnings unless the caller is strict; `E` codes are errors.
     fn severity(&self) -> Severity {
         if self.code.starts_with('L') {

@@ -132,8 +132,10 @@ impl<'a> Files<'a> {
         if bytes.len() > limits::CONFIG_FILE_MAX {
             let most = limits::CONFIG_FILE_MAX >> 20;
             let message = format!("{shown} is larger than {most} MiB");
-            self.sink
-                .push(place(Report::new(codes::FILE_SIZE, message)));
+            let report = Report::new(codes::FILE_SIZE, message);
+            self.sink.push(place(
+                report.help("divide it, and name the parts in `include`"),
+            ));
             return None;
         }
         self.digest(path.as_os_str().as_encoded_bytes());
@@ -145,7 +147,9 @@ impl<'a> Files<'a> {
                 let before = String::from_utf8_lossy(&error.as_bytes()[..good]);
                 let line = before.matches('\n').count() + 1;
                 let message = format!("{shown} is not UTF-8 (line {line})");
-                self.sink.push(place(Report::new(codes::SYNTAX, message)));
+                let report = Report::new(codes::SYNTAX, message);
+                self.sink
+                    .push(place(report.help("save it as UTF-8, or: iconv -t UTF-8")));
                 None
             }
         }
@@ -170,8 +174,9 @@ impl<'a> Files<'a> {
         match &value.item {
             Item::Text(text) if text.len() > limits::STRING_MAX => {
                 let message = format!("a string has at most {} MiB", limits::STRING_MAX >> 20);
-                self.sink
-                    .push(Report::new(codes::STRING_SIZE, message).at(value.at, ""));
+                let report = Report::new(codes::STRING_SIZE, message).at(value.at, "");
+                let help = "let the program read it from a file";
+                self.sink.push(report.help(help));
             }
             Item::List(list) => list.iter().for_each(|v| self.long_string(v)),
             Item::Table(table) => self.long_strings(table),
@@ -204,8 +209,9 @@ impl<'a> Files<'a> {
         if files.len() > limits::INCLUDES_MAX {
             let (found, most) = (files.len(), limits::INCLUDES_MAX);
             let message = format!("{found} files are included, at most {most} can be");
+            let report = Report::new(codes::INCLUDES, message).at(include.at(), "");
             self.sink
-                .push(Report::new(codes::INCLUDES, message).at(include.at(), ""));
+                .push(report.help("put several tables into one file"));
             files.truncate(limits::INCLUDES_MAX);
         }
         files
@@ -257,7 +263,39 @@ fn syntax(message: &str, found: &str, at: At) -> Report {
         let report = Report::new(codes::SYNTAX, "a string stands in quotes").at(at, "");
         return report.help(format!("write `\"{found}\"`"));
     }
-    Report::new(codes::SYNTAX, message).at(at, "")
+    Report::new(codes::SYNTAX, message)
+        .at(at, "")
+        .help(way_out(message))
+}
+
+/// What to do about a mistake that the parser has named.
+fn way_out(message: &str) -> &'static str {
+    let says = |word: &str| message.contains(word);
+    if says("duplicate key") {
+        "a table and a key are written once; put both together"
+    } else if says("leading zero") {
+        "write the number without it, or as a string: \"022\""
+    } else if says("missing comma") {
+        "put a comma between the two"
+    } else if says("inline table element") {
+        "close the table before it: `key = { … }`"
+    } else if says("unclosed table") {
+        "close the header: `[service.web]`"
+    } else if says("unclosed") {
+        "close it, and look at the lines before for a bracket too many"
+    } else if says("escaped") {
+        "write `\\\\` for a backslash, or use 'single quotes'"
+    } else if says("string values must be quoted") {
+        "write the value, a string in quotes: `key = \"value\"`"
+    } else if says("string, expected") {
+        "close the quote, or use three of them for a text of several lines"
+    } else if says("newline") {
+        "one `key = value` stands on one line"
+    } else if says("key with no value") {
+        "write `key = value`, or `[table]`; TOML is neither YAML nor JSON"
+    } else {
+        "write `key = value`, one a line, below its `[table]`"
+    }
 }
 
 /// Tables that can have an `env`.

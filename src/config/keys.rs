@@ -101,7 +101,9 @@ fn unknown(entry: &Entry, table: &Table, shape: &'static Shape) -> Report {
     if let Some(ours) = same {
         let Some(twin) = table.get(ours.name) else {
             let message = format!("`{key}` is spelled `{}`", ours.name);
-            return Report::new(codes::UNKNOWN_KEY, message).at(entry.key_at, "");
+            return Report::new(codes::UNKNOWN_KEY, message)
+                .at(entry.key_at, "")
+                .help(format!("write `{}`", ours.name));
         };
         let message = format!("`{key}` and `{}` are two spellings of one key", ours.name);
         return Report::new(codes::TWO_SPELLINGS, message)

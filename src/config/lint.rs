@@ -299,6 +299,13 @@ impl<'a> Lint<'a> {
     /// L3 and L14: what only the whole tree tells.
     pub(super) fn tree(&self, top: &Table, settings: &Settings, root: &Supervisor) {
         let written = top.table("supd").and_then(|t| t.get("shutdown_timeout"));
+        // What is about all of them is shown at the first.
+        let tables = ["supervisor", "service"].map(|kind| top.table(kind));
+        let nodes = tables
+            .into_iter()
+            .flatten()
+            .flat_map(|table| &table.entries);
+        let first = nodes.map(|entry| entry.key_at).min();
         let longest = stop_time(root, &self.stops_written.borrow());
         let allowed = settings.shutdown_timeout;
         if longest.is_none_or(|time| time > allowed) {
@@ -308,8 +315,8 @@ impl<'a> Lint<'a> {
                 spell(allowed)
             );
             let report = Report::new("L3", message);
-            let report = match written {
-                Some(field) => report.at(field.at(), ""),
+            let report = match written.map(Field::at).or(first) {
+                Some(at) => report.at(at, ""),
                 None => report,
             };
             let help = "raise `shutdown_timeout`, or lower `stop.timeout` along the order";
@@ -317,6 +324,10 @@ impl<'a> Lint<'a> {
         }
         if root.auto_shutdown == AutoShutdown::Never && !goes_on(root) {
             let report = Report::new("L14", "nothing will be left running, and nothing ends supd");
+            let report = match first {
+                Some(at) => report.at(at, "all of them end"),
+                None => report,
+            };
             let help = "add a service, or `auto_shutdown` to the root";
             self.sink.push(report.help(help));
         }

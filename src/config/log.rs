@@ -97,7 +97,7 @@ fn destinations(reader: &Reader<'_>, field: Field<'_>, logs: &mut Logs) {
         };
         if twice {
             let report = Report::new(codes::LOG, "one destination is named twice");
-            reader.report(report.at(element.at(), ""));
+            reader.report(report.at(element.at(), "").help("take one of them out"));
         }
         match to {
             To::Supd => {}
@@ -195,7 +195,8 @@ fn rotate(reader: &Reader<'_>, field: Field<'_>) -> Rotate {
             rotate.size = Some(size);
         } else {
             let message = format!("`size` is at least {}K", SIZE_MIN >> 10);
-            reader.report(Report::new(codes::RANGE, message).at(field.at(), ""));
+            let report = Report::new(codes::RANGE, message).at(field.at(), "");
+            reader.report(report.help("write it as `size = \"10M\"`"));
         }
     }
     if let Some(keep) = table

@@ -51,7 +51,8 @@ impl<'e> Live<'e> {
             let Item::Text(text) = &entry.value.item else {
                 let message = format!("the variable `{}` is a string", entry.key);
                 let report = Report::new(codes::WRONG_TYPE, message).at(entry.value.at, "");
-                files.sink.push(report);
+                let help = format!("write it as `{} = \"…\"`", entry.key);
+                files.sink.push(report.help(help));
                 continue;
             };
             let completed = interpolate::complete(text, &mut |name| {

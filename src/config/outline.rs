@@ -111,7 +111,13 @@ impl<'a> Outline<'a> {
 
     fn add(&mut self, reader: &Reader<'_>, entry: &Entry, (table, kind): (&'a Table, Kind)) {
         if let Some(fault) = scalar::name_fault(&entry.key) {
-            reader.report(Report::new(codes::NAME, fault).at(entry.key_at, ""));
+            let header = match kind {
+                Kind::Service => "service",
+                Kind::Supervisor | Kind::ImplicitRoot => "supervisor",
+            };
+            let name = scalar::name_like(&entry.key).unwrap_or_else(|| "web".to_owned());
+            let report = Report::new(codes::NAME, fault).at(entry.key_at, "");
+            reader.report(report.help(format!("write it as `[{header}.{name}]`")));
         }
         if &*entry.key == ROOT
             && kind == Kind::Supervisor
@@ -300,7 +306,8 @@ impl<'a> Outline<'a> {
             if inner && depth > limits::DEPTH_MAX {
                 let message = format!("supervisors stand {} deep at most", limits::DEPTH_MAX);
                 let report = Report::new(codes::DEPTH, message);
-                reader.report(report.at(self.nodes[node].at, "one level too many"));
+                let report = report.at(self.nodes[node].at, "one level too many");
+                reader.report(report.help("list its children in a supervisor above it"));
                 self.nodes[node].children.clear();
             }
             next.extend(self.nodes[node].children.iter().map(|c| (*c, depth + 1)));

@@ -81,7 +81,8 @@ pub(super) fn env(reader: &Reader<'_>, table: &Table) -> (Env, Vec<Own>) {
         let field = entry.field();
         if entry.key.is_empty() || entry.key.contains(['=', '\0']) {
             let report = Report::new(codes::ENV_NAME, "a variable's name has no `=` in it");
-            reader.report(report.at(entry.key_at, ""));
+            let report = report.at(entry.key_at, "");
+            reader.report(report.help("write it as `env = { NAME = \"value\" }`"));
             continue;
         }
         let Some(value) = env_value(reader, field) else {
@@ -112,7 +113,9 @@ fn env_value(reader: &Reader<'_>, field: Field<'_>) -> Option<EnvValue> {
         [entry] if &*entry.key == "file" => reader.path(entry.field()).map(EnvValue::File),
         _ => {
             let message = format!("`{}` is a string or `{{ file = \"…\" }}`", field.key);
-            reader.report(Report::new(codes::WRONG_TYPE, message).at(field.at(), ""));
+            let report = Report::new(codes::WRONG_TYPE, message).at(field.at(), "");
+            let help = "a file's content is `{ file = \"/run/secrets/NAME\" }`, and nothing else";
+            reader.report(report.help(help));
             None
         }
     }
@@ -228,7 +231,8 @@ fn rlimits(reader: &Reader<'_>, table: &Table) -> Limits {
         };
         if soft.unwrap_or(u64::MAX) > hard.unwrap_or(u64::MAX) {
             let message = format!("the soft limit of `{name}` is above the hard one");
-            reader.report(Report::new(codes::RLIMIT, message).at(field.at(), ""));
+            let report = Report::new(codes::RLIMIT, message).at(field.at(), "");
+            reader.report(report.help("raise `hard`, or lower `soft`"));
             continue;
         }
         all.push(Limit {
@@ -251,7 +255,8 @@ fn rlimit(reader: &Reader<'_>, field: Field<'_>, unit: Unit) -> Option<Pair> {
     let (Some(soft), Some(hard), 2) = (table.get("soft"), table.get("hard"), table.entries.len())
     else {
         let message = format!("`{}` is one value or `{{ soft = …, hard = … }}`", field.key);
-        reader.report(Report::new(codes::RLIMIT, message).at(field.at(), ""));
+        let report = Report::new(codes::RLIMIT, message).at(field.at(), "");
+        reader.report(report.help("name both, or write one value for both"));
         return None;
     };
     Some((amount(reader, soft, unit)?.0, amount(reader, hard, unit)?.0))

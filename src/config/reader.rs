@@ -39,6 +39,20 @@ fn write_as(field: Field<'_>, example: &str) -> String {
     format!("write it as `{} = {example}`", field.key)
 }
 
+/// What somebody might write there: a number says most when it is a likely one.
+fn example_of(key: &str, range: &RangeInclusive<i64>) -> i64 {
+    let likely = match key {
+        "nofile" => 65_536,
+        "nproc" => 512,
+        "max_restarts" => 5,
+        "instances" => 4,
+        "oom_score_adj" => 500,
+        "nice" => 10,
+        _ => 1,
+    };
+    likely.clamp(*range.start(), *range.end())
+}
+
 /// Reads values of one node.
 pub(super) struct Reader<'a> {
     pub(super) sink: &'a Sink,
@@ -100,7 +114,8 @@ impl<'a> Reader<'a> {
             Ok(text) if text.contains('\0') => {
                 self.report(
                     Report::new(codes::NUL, "a string has no NUL character")
-                        .at(at, "the kernel would cut it there"),
+                        .at(at, "the kernel would cut it there")
+                        .help("take it out, or let the program read it from a file"),
                 );
                 None
             }
@@ -152,6 +167,9 @@ impl<'a> Reader<'a> {
             Problem::Required(name, message) => {
                 Report::new(codes::UNDEFINED, format!("`{name}` is required: {message}"))
                     .at(self.caret(at, &format!("${{{name}")), "")
+                    .help(format!(
+                        "define it in `[vars]`, in the environment, or by `--var {name}=…`"
+                    ))
             }
             Problem::Secret(name) => {
                 let message = format!("`{name}` is a secret and can only be in the environment");
@@ -208,7 +226,15 @@ impl<'a> Reader<'a> {
 
     pub(super) fn integer(&self, field: Field<'_>, range: RangeInclusive<i64>) -> Option<i64> {
         let Item::Integer(n) = &field.value.item else {
-            return self.wrong(field, "an integer", &range.start().max(&1).to_string());
+            let meant = match &field.value.item {
+                Item::Text(text) => text.trim().parse().ok(),
+                #[expect(clippy::cast_possible_truncation, reason = "an example, checked below")]
+                Item::Float(n) => Some(*n as i64),
+                _ => None,
+            };
+            let meant = meant.filter(|n| range.contains(n));
+            let example = meant.unwrap_or_else(|| example_of(field.key, &range));
+            return self.wrong(field, "an integer", &example.to_string());
         };
         if range.contains(n) {
             return Some(*n);
@@ -219,7 +245,13 @@ impl<'a> Reader<'a> {
             range.start(),
             range.end()
         );
-        self.report(Report::new(codes::RANGE, message).at(field.at(), "out of range"));
+        let nearest = match (*n < 0, *range.start()) {
+            // Whoever writes a number below zero means none that is near to it.
+            (true, 0) => example_of(field.key, &range),
+            _ => (*n).clamp(*range.start(), *range.end()),
+        };
+        let report = Report::new(codes::RANGE, message).at(field.at(), "out of range");
+        self.report(report.help(write_as(field, &nearest.to_string())));
         None
     }
 
@@ -229,13 +261,17 @@ impl<'a> Reader<'a> {
             #[expect(clippy::cast_precision_loss, reason = "the limits are far below 2^52")]
             Item::Integer(n) => *n as f64,
             Item::Float(n) => *n,
+            Item::Text(text) if text.trim().parse::<f64>().is_ok_and(|n| n >= least) => {
+                return self.wrong(field, "a number", text.trim());
+            }
             _ => return self.wrong(field, "a number", example),
         };
         if number.is_finite() && number >= least && number <= 1e9 {
             return Some(number);
         }
         let message = format!("`{}` is a number from {least} on", field.key);
-        self.report(Report::new(codes::RANGE, message).at(field.at(), "out of range"));
+        let report = Report::new(codes::RANGE, message).at(field.at(), "out of range");
+        self.report(report.help(write_as(field, example)));
         None
     }
 
@@ -306,18 +342,21 @@ impl<'a> Reader<'a> {
                 let names = (1..=31).filter_map(Signal::from_number);
                 let names: Vec<String> = names.map(|s| s.to_string()).collect();
                 let bare = text.trim_start_matches("SIG");
-                words::nearest(bare, names.iter().map(String::as_str))
-                    .map(|near| format!("did you mean `{near}`?"))
+                match words::nearest(bare, names.iter().map(String::as_str)) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "`kill -l` lists them; RTMIN+1 and the like are known, too".to_owned(),
+                }
             }
-            Item::Integer(n) => i32::try_from(*n)
-                .ok()
-                .and_then(Signal::from_number)
-                .map(|signal| format!("signals have names: \"{signal}\"")),
+            Item::Integer(n) => {
+                let signal = i32::try_from(*n).ok().and_then(Signal::from_number);
+                let signal = signal.unwrap_or(Signal::TERM);
+                format!("signals have names: \"{signal}\"")
+            }
             _ => return self.wrong(field, "a signal", "\"TERM\""),
         };
         let message = format!("`{}` is the name of a signal", field.key);
         let report = Report::new(codes::SIGNAL, message).at(field.at(), "no such name");
-        self.report(report.maybe_help(help));
+        self.report(report.help(help));
         None
     }
 
@@ -373,7 +412,8 @@ impl<'a> Reader<'a> {
 
     pub(super) fn locate(&self, value: &Value, text: &str) -> Option<PathBuf> {
         if text.is_empty() {
-            self.report(Report::new(codes::PATH, "a path is not empty").at(value.at, ""));
+            let report = Report::new(codes::PATH, "a path is not empty").at(value.at, "");
+            self.report(report.help("name a file or a directory, or leave the key out"));
             return None;
         }
         let directory = self.sources.directory(value.at.file);

@@ -22,6 +22,8 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     }
     let mut rest = text;
     let mut total = Duration::ZERO;
+    // From large to small, each unit once: `1s1s` is a slip, and `30s1m` another.
+    let mut last = u64::MAX;
     while !rest.is_empty() {
         let unit_at = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let (number, tail) = rest.split_at(unit_at);
@@ -29,7 +31,12 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
             .find(|c: char| !c.is_ascii_alphabetic())
             .unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(unit_end);
-        total = total.checked_add(times(number, nanoseconds(unit)?)?)?;
+        let unit = nanoseconds(unit)?;
+        if unit >= last {
+            return None;
+        }
+        last = unit;
+        total = total.checked_add(times(number, unit)?)?;
         rest = tail;
     }
     (total <= DURATION_MAX).then_some(total)
@@ -138,6 +145,15 @@ pub(super) fn name_fault(name: &str) -> Option<String> {
     dash.then(|| "a name begins with a letter, a digit or `_`".to_owned())
 }
 
+/// The name that was probably meant.
+pub(super) fn name_like(name: &str) -> Option<String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    let plain = name.chars().map(|c| if allowed(c) { c } else { '-' });
+    let plain: String = plain.take(limits::NAME_MAX).collect();
+    let plain = plain.trim_matches('-');
+    (!plain.is_empty()).then(|| plain.to_owned())
+}
+
 /// Whether `name` can be the name of a variable.
 pub(super) fn is_variable(name: &str) -> bool {
     let mut chars = name.chars();
@@ -174,6 +190,8 @@ mod tests {
             "5x",
             "99999999999d",
             "1s1",
+            "1s1s",
+            "30s1m",
         ] {
             assert_eq!(ms(text), None, "{text}");
         }

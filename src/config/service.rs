@@ -160,7 +160,8 @@ fn reload(reader: &Reader<'_>, field: Field<'_>) -> Option<Reload> {
         (None, Some(hook)) => command::hook(reader, hook).map(Reload::Command),
         _ => {
             let report = Report::new(codes::RELOAD, "`reload` has a `signal` or a `command`");
-            reader.report(report.at(field.at(), "one of them"));
+            let report = report.at(field.at(), "one of them");
+            reader.report(report.help("write it as `reload = { signal = \"HUP\" }`"));
             None
         }
     }

@@ -79,7 +79,12 @@ fn curve(reader: &Reader<'_>, field: Field<'_>, table: &Table) -> BackoffCurve {
     if max < initial {
         let report = Report::new(codes::BACKOFF, "`max` of a back-off is not below `initial`");
         let at = table.get("max").map_or(field.at(), Field::at);
-        reader.report(report.at(at, ""));
+        let initial = super::scalar::spell(initial);
+        reader.report(
+            report
+                .at(at, "")
+                .help(format!("write it as `max = \"{initial}\"` or more")),
+        );
     }
     BackoffCurve {
         initial,
@@ -156,7 +161,8 @@ fn positive(reader: &Reader<'_>, field: Field<'_>) -> Option<Duration> {
         return Some(duration);
     }
     let message = format!("`{}` is at least 10ms", field.key);
-    reader.report(Report::new(codes::RANGE, message).at(field.at(), "too short"));
+    let report = Report::new(codes::RANGE, message).at(field.at(), "too short");
+    reader.report(report.help(format!("write it as `{} = \"1s\"`", field.key)));
     None
 }
 

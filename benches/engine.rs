@@ -65,6 +65,7 @@ fn spawned(effects: Effects) -> impl Iterator<Item = RunId> {
     effects.into_iter().filter_map(|effect| match effect {
         Effect::Spawn { run, .. } => Some(run),
         Effect::SpawnHelper { .. }
+        | Effect::RunHook { .. }
         | Effect::Signal { .. }
         | Effect::Probe { .. }
         | Effect::CancelProbe { .. }

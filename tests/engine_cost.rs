@@ -58,6 +58,7 @@ impl Play {
                         }
                     }
                     Effect::SpawnHelper { .. }
+                    | Effect::RunHook { .. }
                     | Effect::Probe { .. }
                     | Effect::CancelProbe { .. }
                     | Effect::Reply { .. }

@@ -42,6 +42,7 @@ impl Play {
                     }
                     Effect::Record(record) => self.incidents.push(record.incident),
                     Effect::SpawnHelper { .. }
+                    | Effect::RunHook { .. }
                     | Effect::Signal { .. }
                     | Effect::Probe { .. }
                     | Effect::CancelProbe { .. }

@@ -31,8 +31,12 @@ fn obey(asked: Asked) -> ExitCode {
     let code = match asked {
         Asked::Version => tell(&format!("supd {}\n", env!("CARGO_PKG_VERSION"))),
         Asked::Help => tell(daemon::HELP),
+        Asked::Step(step) => {
+            let (seen, code) = step.perform();
+            tell(&seen);
+            code
+        }
         Asked::Run(given) => options(given).map_or_else(|code| code, daemon::run),
-        Asked::Single(single) => daemon::run_single(&single),
         Asked::Check(given) => options(given).map_or_else(|code| code, |o| check(&o)),
         Asked::DryRun(given) => match options(given).and_then(|o| daemon::check(&o)) {
             Ok(loaded) => tell(&plan(&loaded)),

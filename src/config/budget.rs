@@ -70,7 +70,7 @@ fn budget(reader: &Reader<'_>, family: Family, field: Field<'_>) -> Option<Budge
 }
 
 /// `10/30s`.
-fn rate(text: &str) -> Option<(u32, Duration)> {
+pub(super) fn rate(text: &str) -> Option<(u32, Duration)> {
     let (count, time) = text.split_once('/')?;
     let digits = !count.is_empty() && count.bytes().all(|b| b.is_ascii_digit());
     let count = count.parse().ok().filter(|_| digits)?;

@@ -13,10 +13,10 @@ use super::reader::{Names, Reader};
 use super::schema::{DEFAULTS, SERVICE};
 use super::service::{self, Frame, NOT_FOR_DAEMON, NOT_FOR_ONESHOT, RESTARTS};
 use super::value::{Item, Table};
-use super::{budget, codes, timing, words};
+use super::{budget, codes, remedy, timing, words};
 use crate::spec::{
-    AutoShutdown, Backoff, Node, Policy, Restart, Service, ServiceKind, Shutdown, StartMode,
-    Strategy, Supervisor, SupervisorKind, Then, limits,
+    AutoShutdown, Backoff, Node, Policy, Remedies, Restart, Service, ServiceKind, Shutdown,
+    StartMode, Strategy, Supervisor, SupervisorKind, Then, limits,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
@@ -57,6 +57,8 @@ pub(super) struct Builder<'a> {
     pub(super) above: Option<&'a Supervisor>,
     /// How long a stop may take when nobody says.
     pub(super) grace: Duration,
+    /// What remedies can speak of.
+    pub(super) known: Arc<remedy::Known>,
     pub(super) pools: RefCell<BTreeMap<String, PoolPlan>>,
     pub(super) services: Cell<usize>,
     pub(super) extended: RefCell<HashSet<Box<str>>>,
@@ -131,6 +133,7 @@ impl Builder<'_> {
                 at: entry.key_at,
                 policy: Policy::Supd,
                 stop_grace: self.grace,
+                known: Arc::clone(&self.known),
             };
             // The service is of no use: reading it reports.
             let whole = self.extended(template);
@@ -217,6 +220,7 @@ impl Builder<'_> {
             period,
             budgets,
             on_exhausted,
+            remedies: self.remedies_of(node, policy),
             auto_shutdown: auto
                 .and_then(|f| reader.choice(f, &autos))
                 .unwrap_or(AutoShutdown::Never),
@@ -224,6 +228,29 @@ impl Builder<'_> {
             kind: SupervisorKind::Tree,
             children: Vec::new(),
         }
+    }
+
+    fn remedies_of(&self, node: &NodeSource<'_>, policy: Policy) -> Remedies {
+        let owner = remedy::Owner {
+            name: Some(&node.name),
+            policy,
+            known: &self.known,
+        };
+        remedy::of_node(self.reader, node.table, owner)
+    }
+
+    /// `[remediation]`.
+    pub(super) fn registry(&self) -> Remedies {
+        let Some(table) = self.top.table("remediation") else {
+            return Arc::from([]);
+        };
+        self.describe(|| ("remediation", "", table));
+        let owner = remedy::Owner {
+            name: None,
+            policy: Policy::Supd,
+            known: &self.known,
+        };
+        remedy::remedies(self.reader, table, owner)
     }
 
     /// Supervisors wait by the curve of the branch they stand in.
@@ -330,6 +357,7 @@ impl Builder<'_> {
             at: node.at,
             policy: branch.policy,
             stop_grace: self.grace,
+            known: Arc::clone(&self.known),
         };
         self.describe(|| ("service", &node.name, &table));
         self.lint.written_stop(&node.name, &table);
@@ -400,6 +428,7 @@ impl Builder<'_> {
             period,
             budgets: Arc::from([]),
             on_exhausted: Then::Escalate,
+            remedies: Arc::from([]),
             auto_shutdown: AutoShutdown::Never,
             backoff: Arc::clone(&first.backoff),
             kind: SupervisorKind::Pool,

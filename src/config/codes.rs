@@ -166,6 +166,14 @@ rules! {
         "A budget is \"10/30s\" or `{ limit = \"10/30s\", then = \"park\" }`: restarts allowed, \
          the time they are counted in, and what follows one more: \"escalate\", \"park\" or \
          `{ hold = \"5m\" }`.";
+    REMEDY = "E0170": "a remedy that is none",
+        "An entry of `remediation` is a command, or a table with one of `run`, `shell` and \
+         `steps`. `counts = false` needs a `limit`, or nothing would bound the restarts that it \
+         spares.";
+    REMEDY_CLASS = "E0171": "a remedy for what is no class",
+        "The keys of `remediation` are classes (base classes such as `oom_kill`, and those of \
+         `[class.NAME]`), `family:NAME`, `*` for every end, and the triggers `flapping`, \
+         `exhausted`, `unhealthy`, `held` and `recovered`.";
 }
 
 /// Lints are named where they are found.

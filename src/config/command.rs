@@ -52,7 +52,8 @@ fn is_meant(key: &str) -> bool {
     !known && (foreign || matches!(near(), Some("command" | "shell")))
 }
 
-fn script(reader: &Reader<'_>, field: Field<'_>) -> Option<Command> {
+/// A text for a shell, as it stands.
+pub(super) fn script(reader: &Reader<'_>, field: Field<'_>) -> Option<Command> {
     let Item::Text(text) = &field.value.item else {
         // Reports the type; a string never comes here, so nothing is put in.
         reader.text(field)?;

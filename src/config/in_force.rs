@@ -15,9 +15,9 @@ const SOME_INSTANCE: &str = "\u{e000}";
 /// A table as it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InForce {
-    /// `service`, `supervisor` or `supd`.
+    /// `service`, `supervisor`, `supd` or `remediation`.
     pub table: &'static str,
-    /// The node's name; empty for `[supd]`.
+    /// The node's name; empty for `[supd]` and `[remediation]`.
     pub name: String,
     /// Its supervisor; nothing for `[supd]` and the root.
     pub parent: Option<String>,
@@ -44,6 +44,14 @@ impl Loaded {
             parent: None,
             lines: spell::settings(&self.tree.settings),
         }];
+        if !self.tree.remedies.is_empty() {
+            all.push(InForce {
+                table: "remediation",
+                name: String::new(),
+                parent: None,
+                lines: spell::registry(&self.tree.remedies),
+            });
+        }
         let root = &self.tree.root;
         all.push(InForce {
             table: "supervisor",

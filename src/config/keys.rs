@@ -6,7 +6,7 @@
 
 use super::codes;
 use super::diagnostic::{Report, Sink};
-use super::schema::{Below, ROOT, Shape};
+use super::schema::{Below, Forms, ROOT, Shape};
 use super::value::{Entry, Field, Item, Table, Value};
 use super::words::{self, plain};
 
@@ -26,7 +26,7 @@ impl Check<'_> {
             let known = shape.keys.iter().find(|k| k.name == &*entry.key);
             match (known, shape.each) {
                 (Some(key), _) => self.below(entry, &key.below),
-                (None, Some(each)) => self.node(entry, each),
+                (None, Some(each)) => self.node(entry, each, shape.forms),
                 (None, None) => self.sink.push(unknown(entry, table, shape)),
             }
         }
@@ -54,9 +54,13 @@ impl Check<'_> {
         }
     }
 
-    fn node(&self, entry: &Entry, shape: &'static Shape) {
+    fn node(&self, entry: &Entry, shape: &'static Shape, forms: Forms) {
         if let Item::Table(table) = &entry.value.item {
             return self.table(table, shape);
+        }
+        if forms == Forms::TableOrShort {
+            // Whoever reads it says whether it is one.
+            return;
         }
         let message = format!("`{}` stands where a name is expected", entry.key);
         let help = format!(

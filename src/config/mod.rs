@@ -29,6 +29,7 @@ mod outline;
 mod page;
 mod process;
 mod reader;
+mod remedy;
 mod render;
 mod scalar;
 mod scale;
@@ -37,6 +38,7 @@ mod service;
 mod settings;
 mod spell;
 mod spell_process;
+mod spell_remedy;
 mod spelling;
 mod split;
 mod timing;
@@ -292,6 +294,7 @@ impl Loaded {
             settings: Arc::clone(&self.tree.settings),
             root: scale::with_instances(&self.tree.root, &instances),
             classes: Arc::clone(&self.tree.classes),
+            remedies: Arc::clone(&self.tree.remedies),
         }
     }
 
@@ -393,6 +396,7 @@ fn assemble(
         lint: lint::Lint::new(sink, source, options.env),
         above: options.above,
         grace,
+        known: Arc::new(known(top, &outline, options)),
         pools: RefCell::default(),
         services: Cell::new(0),
         extended: RefCell::default(),
@@ -400,6 +404,7 @@ fn assemble(
         describe: options.describe,
     };
     builder.describe(|| ("supd", "", top.table("supd").unwrap_or(&empty)));
+    let remedies = builder.registry();
     let root = builder.root();
     builder.unused_templates();
     // What is wrong is left out of the tree: sums over it would mislead.
@@ -410,12 +415,27 @@ fn assemble(
         settings: Arc::new(settings),
         root: Arc::new(root),
         classes: Arc::default(),
+        remedies,
     };
     (
         tree,
         builder.pools.into_inner(),
         builder.merged.into_inner(),
     )
+}
+
+/// What remedies can speak of: every class, and the services of this text.
+fn known(top: &Table, outline: &Outline<'_>, options: &Options<'_>) -> remedy::Known {
+    let own = top.table("class").into_iter().flat_map(|t| &t.entries);
+    let base = spec::Class::ALL
+        .into_iter()
+        .map(|class| class.as_str().into());
+    let services = outline.nodes.iter().filter(|n| n.kind == Kind::Service);
+    let services = services.map(|node| Arc::clone(&node.name));
+    remedy::Known {
+        classes: base.chain(own.map(|e| Arc::clone(&e.key))).collect(),
+        services: options.above.is_none().then(|| services.collect()),
+    }
 }
 
 fn check_exit_code(

@@ -17,6 +17,17 @@ pub(super) struct Shape {
     pub(super) later: &'static [&'static str],
     /// Any other key has such a table: `[service.NAME]`.
     pub(super) each: Option<&'static Shape>,
+    /// What may stand there instead of such a table.
+    pub(super) forms: Forms,
+}
+
+/// What the tables under names may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Forms {
+    /// Tables.
+    Table,
+    /// Tables, or short forms of them.
+    TableOrShort,
 }
 
 /// One key.
@@ -76,6 +87,7 @@ const fn shape(what: &'static str, keys: &'static [Key]) -> Shape {
         rivals: &[],
         later: &[],
         each: None,
+        forms: Forms::Table,
     }
 }
 
@@ -107,7 +119,7 @@ pub(super) static FREE: Shape = shape("this table", &[]);
 
 /// The top of a file.
 pub(super) static ROOT: Shape = Shape {
-    later: &["class", "remediation", "breaker"],
+    later: &["class", "breaker"],
     ..shape(
         "the outermost table",
         &[
@@ -119,12 +131,13 @@ pub(super) static ROOT: Shape = Shape {
             named("template", &TEMPLATES),
             named("supervisor", &SUPERVISORS),
             named("service", &SERVICES),
+            named("remediation", &REMEDIES),
         ],
     )
 };
 
 static SUPD: Shape = Shape {
-    later: &["metrics", "state_dir", "hook_parallelism"],
+    later: &["metrics", "state_dir"],
     ..shape(
         "[supd]",
         &[
@@ -135,6 +148,7 @@ static SUPD: Shape = Shape {
             value("exit_delay"),
             value("exit_on_term"),
             value("start_parallelism"),
+            value("hook_parallelism"),
             value("events_kept"),
         ],
     )
@@ -171,7 +185,6 @@ const SERVICE_LATER: &[&str] = &[
     "liveness",
     "breakers",
     "hold_after",
-    "remediation",
     "watchdog",
     "recycle",
     "chroot",
@@ -204,7 +217,7 @@ pub(super) static DEFAULTS: Shape = Shape {
     ..shape("defaults", SERVICE_KEYS.split_at(SERVICE_KEYS.len() - 5).0)
 };
 
-static SERVICE_KEYS: [Key; 37] = [
+static SERVICE_KEYS: [Key; 38] = [
     value("command"),
     value("shell"),
     value("type"),
@@ -224,6 +237,7 @@ static SERVICE_KEYS: [Key; 37] = [
         below: Below::Steps(&STOP, &STOP_STEP),
     },
     table("reload", &RELOAD),
+    named("remediation", &REMEDIES),
     value("user"),
     value("group"),
     value("groups"),
@@ -325,6 +339,51 @@ static ROTATE: Shape = shape(
     &[value("size"), value("keep"), value("compress")],
 );
 
+/// `[remediation]` and `remediation` of a node: by class, each a command or a table.
+static REMEDIES: Shape = Shape {
+    each: Some(&REMEDY),
+    forms: Forms::TableOrShort,
+    ..shape("`remediation`", &[])
+};
+static REMEDY: Shape = Shape {
+    rivals: &[&["run", "shell", "steps"]],
+    ..shape(
+        "a remedy",
+        &[
+            value("run"),
+            value("shell"),
+            Key {
+                name: "steps",
+                below: Below::Steps(&NO_TABLE, &REMEDY_STEP),
+            },
+            value("timeout"),
+            value("limit"),
+            value("counts"),
+            value("mode"),
+            value("as"),
+            value("single_flight"),
+        ],
+    )
+};
+static NO_TABLE: Shape = shape("`steps`", &[]);
+static REMEDY_STEP: Shape = Shape {
+    later: &["wait_for", "open_breaker"],
+    ..shape(
+        "a step of a remedy",
+        &[
+            value("run"),
+            value("shell"),
+            value("delay"),
+            table("signal", &SIGNAL_STEP),
+            value("restart"),
+            value("capture"),
+            table("remove_stale_lock", &LOCK_STEP),
+        ],
+    )
+};
+static SIGNAL_STEP: Shape = shape("`signal`", &[value("service"), value("signal")]);
+static LOCK_STEP: Shape = shape("`remove_stale_lock`", &[value("path"), value("kind")]);
+
 static BUDGETS: Shape = shape(
     "`budgets`",
     &[
@@ -337,26 +396,24 @@ static BUDGETS: Shape = shape(
         value("external"),
     ],
 );
-static SUPERVISOR: Shape = Shape {
-    later: &["remediation"],
-    ..shape(
-        "a supervisor",
-        &[
-            value("strategy"),
-            value("max_restarts"),
-            value("max_seconds"),
-            table("budgets", &BUDGETS),
-            value("on_exhausted"),
-            value("children"),
-            value("start"),
-            value("policy"),
-            value("restart"),
-            value("significant"),
-            value("auto_shutdown"),
-            value("shutdown"),
-            value("required"),
-            value("under"),
-            table("defaults", &DEFAULTS),
-        ],
-    )
-};
+static SUPERVISOR: Shape = shape(
+    "a supervisor",
+    &[
+        value("strategy"),
+        value("max_restarts"),
+        value("max_seconds"),
+        table("budgets", &BUDGETS),
+        value("on_exhausted"),
+        value("children"),
+        value("start"),
+        value("policy"),
+        value("restart"),
+        value("significant"),
+        value("auto_shutdown"),
+        value("shutdown"),
+        value("required"),
+        value("under"),
+        named("remediation", &REMEDIES),
+        table("defaults", &DEFAULTS),
+    ],
+);

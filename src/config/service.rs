@@ -8,8 +8,10 @@ use super::diagnostic::Report;
 use super::interpolate::Found;
 use super::reader::{Own, Reader};
 use super::value::{At, Field, Item, Table};
-use super::{codes, command, process, timing};
-use crate::spec::{Command, Name, Policy, Ready, Reload, Restart, Service, ServiceKind, Shutdown};
+use super::{codes, command, process, remedy, timing};
+use crate::spec::{
+    Command, Name, Policy, Ready, Reload, Remedies, Restart, Service, ServiceKind, Shutdown,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +23,8 @@ pub(super) struct Frame {
     pub(super) policy: Policy,
     /// How long a stop may take when nobody says.
     pub(super) stop_grace: Duration,
+    /// What its remedies can speak of.
+    pub(super) known: Arc<remedy::Known>,
 }
 
 /// What a start takes at most when nobody says.
@@ -91,9 +95,19 @@ pub(super) fn service(
         start_timeout: start_timeout(&reader, table, frame.policy),
         stop: timing::stop(&reader, table, frame.stop_grace),
         reload: table.get("reload").and_then(|f| reload(&reader, f)),
+        remedies: remedies(&reader, table, frame),
         process,
     };
     (!broken).then_some(service)
+}
+
+fn remedies(reader: &Reader<'_>, table: &Table, frame: &Frame) -> Remedies {
+    let owner = remedy::Owner {
+        name: Some(&frame.name),
+        policy: frame.policy,
+        known: &frame.known,
+    };
+    remedy::of_node(reader, table, owner)
 }
 
 fn text(name: &str, value: &str) -> Own {

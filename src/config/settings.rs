@@ -45,6 +45,9 @@ pub(super) fn settings(reader: &Reader<'_>, table: &Table, grace: Duration) -> S
         start_parallelism: count("start_parallelism", 10_000)
             .and_then(|n| u32::try_from(n).ok())
             .unwrap_or(limits::START_PARALLELISM),
+        hook_parallelism: count("hook_parallelism", 1000)
+            .and_then(|n| u32::try_from(n).ok())
+            .unwrap_or(limits::HOOK_PARALLELISM),
         events_kept: count("events_kept", 1 << 20)
             .and_then(|n| usize::try_from(n).ok())
             .unwrap_or(limits::EVENTS_KEPT),

@@ -6,14 +6,15 @@
 //! apart by name, so that a new one cannot be forgotten here. Secrets are marked, and shown as
 //! stars by whoever asks for text.
 
-use super::spell_process;
 use super::spelling::{Flag, Line, Lines, array, path, quoted, spell};
+use super::{spell_process, spell_remedy};
 use crate::spec::{
     AutoShutdown, Backoff, BackoffCurve, Budget, ChildLines, ExitCodePolicy, Jitter, LogFormat,
-    LogLevel, Node, Policy, Probe, ProbeTarget, Ready, Reload, Restart, Scope, Service,
+    LogLevel, Node, Policy, Probe, ProbeTarget, Ready, Reload, Remedy, Restart, Scope, Service,
     ServiceKind, Settings, Shutdown, SocketSpec, StartMode, Stop, StopStep, Strategy, Supervisor,
     SupervisorKind, Then,
 };
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A service, and as the pattern of a pool the keys that an instance has.
@@ -32,6 +33,7 @@ pub(super) fn service(service: &Service, policy: Policy) -> Vec<Line> {
         start_timeout,
         stop,
         reload,
+        remedies,
         process,
     } = service;
     let mut lines = Lines::default();
@@ -60,6 +62,7 @@ pub(super) fn service(service: &Service, policy: Policy) -> Vec<Line> {
             lines.put("reload.command", spell_process::command(command));
         }
     }
+    spell_remedy::remedies(&mut lines, "remediation.", remedies);
     spell_process::surroundings(&mut lines, process);
     lines.0
 }
@@ -204,6 +207,7 @@ pub(super) fn supervisor(supervisor: &Supervisor, place: Place) -> Vec<Line> {
         backoff,
         kind: _,
         children,
+        remedies,
     } = supervisor;
     let mut lines = Lines::default();
     let word = match strategy {
@@ -214,6 +218,7 @@ pub(super) fn supervisor(supervisor: &Supervisor, place: Place) -> Vec<Line> {
     lines.text("strategy", word);
     intensity(&mut lines, (*max_restarts, *period));
     spell_budgets(&mut lines, budgets);
+    spell_remedy::remedies(&mut lines, "remediation.", remedies);
     if *policy == Policy::Supd {
         lines.put("on_exhausted", then(*on_exhausted));
     }
@@ -308,6 +313,13 @@ pub(super) fn table_of(node: &Node) -> &'static str {
     }
 }
 
+/// `[remediation]`.
+pub(super) fn registry(remedies: &[Arc<Remedy>]) -> Vec<Line> {
+    let mut lines = Lines::default();
+    spell_remedy::remedies(&mut lines, "", remedies);
+    lines.0
+}
+
 /// `[supd]`.
 pub(super) fn settings(settings: &Settings) -> Vec<Line> {
     let Settings {
@@ -321,6 +333,7 @@ pub(super) fn settings(settings: &Settings) -> Vec<Line> {
         exit_delay,
         exit_on_term,
         start_parallelism,
+        hook_parallelism,
         events_kept,
     } = settings;
     let mut lines = Lines::default();
@@ -366,6 +379,7 @@ pub(super) fn settings(settings: &Settings) -> Vec<Line> {
     lines.time("exit_delay", *exit_delay);
     lines.put("exit_on_term", exit_on_term.to_string());
     lines.put("start_parallelism", start_parallelism.to_string());
+    lines.put("hook_parallelism", hook_parallelism.to_string());
     lines.put("events_kept", events_kept.to_string());
     lines.0
 }

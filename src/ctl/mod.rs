@@ -38,6 +38,7 @@ pub mod prove;
 mod reference;
 mod screen;
 pub mod story;
+mod story_remedy;
 mod wait;
 mod why;
 

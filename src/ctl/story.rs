@@ -11,6 +11,7 @@
 use super::age;
 use super::picture;
 use super::screen::visible;
+use super::story_remedy;
 use crate::wire::{BudgetLine, DecisionLine, EventLine, LastExit, WhoLine, kind};
 
 /// Room for a name; longer ones push the line to the right.
@@ -42,6 +43,7 @@ fn said(event: &EventLine) -> Option<&str> {
             Some("requested" | "clean") => None,
             Some(_) | None => event.last_lines.last().map(String::as_str),
         },
+        kind::REMEDIATION_FINISHED => story_remedy::said(event),
         kind::DAEMON_STARTED | kind::DAEMON_RELOADED => event.message.as_deref(),
         _ if told(event).is_some() => None,
         _ => event.message.as_deref(),
@@ -109,7 +111,7 @@ fn told(event: &EventLine) -> Option<String> {
             Some(pid) => format!("reaped orphan {pid}"),
             None => "reaped an orphan".to_owned(),
         },
-        _ => return None,
+        _ => return story_remedy::told(event),
     })
 }
 

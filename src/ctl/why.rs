@@ -140,6 +140,7 @@ fn tell(screen: &mut Screen, node: &NodeView, story: &[&EventLine]) -> Result<()
         "stopped" | "down" | "held" | "parked" => {
             format!("Try: supctl start {name}, supctl logs {name}")
         }
+        "remediating" => format!("Try: supctl history {name}, supctl stop {name}"),
         "backoff" => format!("Try: supctl logs {name}, supctl reset {name}"),
         "waiting" => match &node.waiting_for {
             Some(other) => format!("Try: supctl why {}", visible(other)),

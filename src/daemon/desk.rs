@@ -7,7 +7,8 @@
 use super::control::{Answer, Patience, Request};
 use super::reload::Config;
 use super::run::Daemon;
-use crate::spec::{Name, Node, Signal};
+use super::words;
+use crate::spec::{Name, Node, Signal, Verdict};
 use crate::tree::{Actor, Command, CommandId, Event, Haste, NodeId, Outcome};
 use crate::wire::{
     ChildRequest, CommandReply, ReloadReply, RestartRequest, ScaleRequest, ShutdownRequest,
@@ -138,10 +139,26 @@ impl Daemon {
 
     /// `POST /v1/nodes/{name}/{verb}`.
     pub(crate) fn act(&mut self, request: Request, node: NodeId, verb: Verb) {
+        if let Some(refused) = self.asks_for_itself(&request, node, verb) {
+            return answer(request.reply, refused);
+        }
         match self.command_of(&request, node, verb) {
             Ok(command) => self.order_for(request, command),
             Err(refused) => answer(request.reply, refused),
         }
+    }
+
+    /// A hook that orders the start or restart of what it works for would wait for itself.
+    fn asks_for_itself(&self, request: &Request, node: NodeId, verb: Verb) -> Option<Answer> {
+        let orders = matches!(verb, Verb::Start | Verb::Restart | Verb::Run);
+        let hook = self.world.hook_of(request.peer.pid).filter(|_| orders)?;
+        if !self.press.names.is_below(hook.node, node) {
+            return None;
+        }
+        let name = self.press.names.name(hook.node);
+        let message = format!("{name} is remediating, and this is its hook");
+        let refused = Answer::error(409, code::CONFLICT, message);
+        Some(refused.hint("end with exit code 0: then it is started at once"))
     }
 
     fn command_of(&self, request: &Request, node: NodeId, verb: Verb) -> Result<Command, Answer> {
@@ -351,6 +368,10 @@ impl Daemon {
             Outcome::Unsupported => "this kind of node has no such operation",
             Outcome::Superseded => "another command came after it",
             Outcome::Pinned => "unpin it first",
+            Outcome::NoRemedy => "no entry is for this class; supctl remediation ls",
+            Outcome::Remedied { after, .. } => {
+                return after.map(|after| format!("it asks for a wait of {}", words::span(after)));
+            }
             Outcome::Done
             | Outcome::Running
             | Outcome::Restarting
@@ -454,5 +475,7 @@ pub(super) fn word_of(outcome: &Outcome) -> (bool, &'static str) {
         Outcome::Waits(_) => (false, outcome::WAITING),
         Outcome::NotFound => (false, code::NO_SUCH_NODE),
         Outcome::Busy => (false, code::BUSY),
+        Outcome::NoRemedy => (false, outcome::NO_REMEDY),
+        Outcome::Remedied { verdict, .. } => (*verdict == Verdict::Fixed, verdict.as_str()),
     }
 }

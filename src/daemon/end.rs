@@ -85,6 +85,9 @@ impl Daemon {
                         words::of_bucket(*bucket),
                         words::span(*period)
                     ),
+                    Defeat::Told(child) => {
+                        format!("gave up, as the remedy of {child} says,{because}")
+                    }
                     Defeat::StartFailed => format!("could not be started{because}"),
                 };
                 (*code, Some(self.of_root(&reason)))

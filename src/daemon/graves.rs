@@ -181,11 +181,16 @@ impl World {
             return peeked;
         };
         let scope = match running.role {
-            Role::Service => running.scope,
+            Role::Service | Role::Hook => running.scope,
             Role::Helper => Scope::Group,
         };
         let stopped = running.reach == Reach::Tree;
-        let clean = running.role == Role::Service && dead.facts.status == ExitStatus::Code(0);
+        let clean = match running.role {
+            Role::Service => dead.facts.status == ExitStatus::Code(0),
+            // A hook leaves nobody behind, whatever it says.
+            Role::Hook => true,
+            Role::Helper => false,
+        };
         peeked.depth = match scope {
             Scope::Leader => return peeked,
             Scope::Tree if (stopped || clean) && self.is_looking() => Depth::Everywhere,
@@ -296,13 +301,22 @@ impl World {
         self.events.extend(self.slow.end(run.life));
         self.hear(run.life, LAST_DATAGRAMS);
         self.hear_ready(run.life);
-        let role = self.running.remove(&run.life).map(|r| r.role);
-        self.logs.finish(run.node, unread);
+        let role = self.running.get(&run.life).map(|r| r.role);
         reaped.facts.left_behind = u32::try_from(left.len()).unwrap_or(u32::MAX);
+        let named = left.iter().map(|p| format!("{} (pid {})", p.name, p.pid));
+        let left: Box<[String]> = named.collect();
+        if role == Some(Role::Hook) {
+            let dead = Dead {
+                pid: Some(reaped.pid),
+                left,
+                ..Dead::default()
+            };
+            return self.bury_hook(run, (dead, reaped.facts));
+        }
+        self.running.remove(&run.life);
+        self.logs.finish(run.node, unread);
         if role == Some(Role::Service) {
             let last_lines = self.logs.last_words(run.node, LAST_LINES);
-            let named = left.iter().map(|p| format!("{} (pid {})", p.name, p.pid));
-            let left = named.collect();
             let pid = Some(reaped.pid);
             let dead = Dead {
                 pid,

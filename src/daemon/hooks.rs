@@ -252,7 +252,11 @@ impl Daemon {
     /// Whether nothing more happens by itself.
     fn is_quiet(&self) -> bool {
         let moving = |view: &NodeView| match view.state {
-            State::Starting | State::Stopping | State::Backoff | State::Held => true,
+            State::Starting
+            | State::Stopping
+            | State::Backoff
+            | State::Remediating
+            | State::Held => true,
             // Its end is not looked at yet; who waits for a sibling goes on when that one does.
             State::Waiting => view.waiting_for.is_none(),
             State::Ready

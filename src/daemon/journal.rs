@@ -192,7 +192,15 @@ impl Journal {
         (Some(command.record.seq.0), lines)
     }
 
-    fn line(&self, kept: &Kept, names: &Names) -> EventLine {
+    /// The record of this number, if it is kept.
+    pub(crate) fn find(&self, seq: Seq, names: &Names) -> Option<EventLine> {
+        let place = self.kept.binary_search_by_key(&seq, |kept| kept.record.seq);
+        let kept = self.kept.get(place.ok()?)?;
+        Some(self.line(kept, names))
+    }
+
+    /// A record as an event.
+    pub(crate) fn line(&self, kept: &Kept, names: &Names) -> EventLine {
         let added = Added {
             ts: stamp::rfc3339(kept.wall_us),
             pid: kept.pid,

@@ -12,6 +12,7 @@
 mod answers;
 mod args;
 mod boot;
+mod builtin;
 mod control;
 mod cut;
 mod desk;
@@ -22,6 +23,7 @@ mod exits;
 mod exposition;
 mod files;
 mod graves;
+mod hook_run;
 #[cfg(feature = "test-hooks")]
 mod hooks;
 mod http_probe;
@@ -45,13 +47,13 @@ mod render;
 mod ring;
 mod run;
 mod signals;
-mod single;
 mod socket;
 mod stamp;
 mod start;
 mod strays;
 mod tally;
 mod text;
+mod text_remedy;
 mod token;
 mod told;
 mod trace;
@@ -61,6 +63,6 @@ mod world;
 use crate::tell::{line, names, words};
 pub use args::{Asked, Given, HELP, Usage, find_config, parse};
 pub use boot::{BAD_CONFIG, HELD, INTERNAL, Options, check, run};
+pub use builtin::Builtin;
 #[cfg(feature = "test-hooks")]
 pub use control::head::head_in_pieces;
-pub use single::{Single, run as run_single};

@@ -11,7 +11,8 @@ use super::tally::Tally;
 use super::trace;
 use super::world::World;
 use crate::spec::{LogFormat, Settings};
-use crate::tree::{Record, RunId, Time, Tree, What};
+use crate::tree::{Case, NodeId, Record, RunId, Seq, Time, Tree, What};
+use crate::wire::EventLine;
 
 /// Where records go.
 #[derive(Debug)]
@@ -74,6 +75,9 @@ impl Press {
                 dead.pid = dead.pid.filter(|_| exit.facts.is_some());
                 dead
             }
+            What::RemedyFinished { run: Some(run), .. } | What::RemedyStep { run, .. } => {
+                world.take_dead(*run)
+            }
             what => Dead {
                 pid: run_of(what).and_then(|run| world.pid_of(run)),
                 ..Dead::default()
@@ -86,6 +90,27 @@ impl Press {
             last_lines,
             left,
         });
+    }
+
+    /// The event that a remedy is for, as it is told to it: that of the end, or where there is none
+    /// any more, what is known without it.
+    pub(crate) fn event_of(&self, node: NodeId, case: &Case) -> EventLine {
+        let waiting = |seq: Seq| self.waiting.iter().find(move |kept| kept.record.seq == seq);
+        let found = case.of.and_then(|seq| match waiting(seq) {
+            Some(kept) => Some(self.journal.line(kept, &self.names)),
+            None => self.journal.find(seq, &self.names),
+        });
+        found.unwrap_or_else(|| EventLine {
+            v: crate::wire::VERSION,
+            ts: super::stamp::rfc3339(self.wall_us),
+            boot: self.journal.boot().to_owned(),
+            node: Some(self.names.name(node).to_owned()),
+            path: Some(self.names.path(node)),
+            class: Some(case.class.to_string().into()),
+            base: Some(case.base.into()),
+            family: Some(case.family.as_str().into()),
+            ..EventLine::default()
+        })
     }
 
     /// Tells everybody, and hands the lines of the log to our standard error.
@@ -129,8 +154,12 @@ fn run_of(what: &What) -> Option<RunId> {
         What::Starting { run, .. }
         | What::Unready { run, .. }
         | What::Signalled { run, .. }
+        | What::RemedyStep { run, .. }
         | What::Unkillable { run } => Some(*run),
-        What::Ready { run, .. } | What::Stopping { run, .. } => *run,
+        What::Ready { run, .. }
+        | What::Stopping { run, .. }
+        | What::RemedyStarted { run, .. }
+        | What::RemedyFinished { run, .. } => *run,
         What::Exited(exit) => Some(exit.run),
         What::Decided { .. }
         | What::Stopped { .. }
@@ -139,6 +168,7 @@ fn run_of(what: &What) -> Option<RunId> {
         | What::Parked { .. }
         | What::Held { .. }
         | What::Released
+        | What::RemedySkipped { .. }
         | What::SupervisorStarting { .. }
         | What::Strategy { .. }
         | What::Exhausted { .. }

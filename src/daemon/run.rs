@@ -17,6 +17,7 @@ use super::desk::Desk;
 use super::door::ControlDoor;
 use super::exits::Exits;
 use super::exposition::Lag;
+use super::hook_run::HookOrder;
 use super::press::Press;
 use super::pulse::{self, now};
 use super::refusals::Refusals;
@@ -226,6 +227,9 @@ impl Daemon {
     fn finish_turn(&mut self) {
         self.press.publish(&self.tree, &mut self.world);
         self.answer_replies();
+        if self.effects.is_empty() && self.world.events.is_empty() {
+            self.world.dead_hooks.clear();
+        }
         self.world.flush();
         self.turn.lag.turn(self.turn.now, now());
     }
@@ -269,6 +273,7 @@ impl Daemon {
                 Token::Notify(life) => self.world.hear(life, DATAGRAMS),
                 Token::Ready(life) => self.world.hear_ready(life),
                 Token::Start(life) => self.world.hear_start(life),
+                Token::Hook(life, stream) => self.world.read_hook(life, stream),
                 Token::Door => self.mend_socket(),
                 // The end of the turn flushes; a pipe stands in another set.
                 Token::Outlet(_) | Token::Log(..) => {}
@@ -381,6 +386,25 @@ impl Daemon {
                     service: &service,
                     path: &path,
                     helper: Some((&command, about)),
+                });
+            }
+            Effect::RunHook {
+                run,
+                service,
+                remedy,
+                step,
+                case,
+            } => {
+                self.turn.spawns += 1;
+                let path = self.press.names.path(run.node);
+                self.world.run_hook(&HookOrder {
+                    run,
+                    service: &service,
+                    path: &path,
+                    remedy: &remedy,
+                    step,
+                    about: self.press.event_of(run.node, &case),
+                    case: &case,
                 });
             }
             Effect::Signal { run, signal, scope } => self.world.signal(run, signal, scope),

@@ -145,7 +145,7 @@ impl Tally {
         }
         match exit.decision {
             // A failed restart goes on with the recovery that it belongs to.
-            Decision::Restart { .. } | Decision::Queued => {
+            Decision::Restart { .. } | Decision::Remediate | Decision::Queued => {
                 service.down = service.down.or(Some((at, exit.class.family)));
             }
             Decision::StayDown

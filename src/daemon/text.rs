@@ -5,8 +5,8 @@
 //! here, and a line never holds what a child wrote.
 
 use super::names::Names;
-use super::words;
-use crate::spec::LogLevel;
+use super::{text_remedy, words};
+use crate::spec::{LogLevel, Verdict};
 use crate::tree::{
     Actor, Budget, Class, Culprit, Decision, Exit, Record, StartWhy, StopWhy, Unready, What,
 };
@@ -36,7 +36,11 @@ pub(crate) fn level(what: &What) -> LogLevel {
             | Class::Config
             | Class::ExitCode => LogLevel::Warn,
         },
-        What::Strategy { .. }
+        What::RemedyFinished {
+            verdict: Verdict::Failed,
+            ..
+        }
+        | What::Strategy { .. }
         | What::Unready { .. }
         | What::Decided {
             decision: Decision::Escalate,
@@ -54,7 +58,11 @@ pub(crate) fn level(what: &What) -> LogLevel {
         What::Daemon { kind, .. } if *kind == super::note::LOG_FAILING => LogLevel::Error,
         What::Daemon { kind, .. } if *kind == super::note::REFUSED => LogLevel::Warn,
         What::Daemon { kind, .. } if *kind == super::note::ORPHAN => LogLevel::Debug,
-        What::Decided { .. }
+        What::RemedyStarted { .. }
+        | What::RemedyStep { .. }
+        | What::RemedyFinished { .. }
+        | What::RemedySkipped { .. }
+        | What::Decided { .. }
         | What::Starting { .. }
         | What::Ready { .. }
         | What::Stopped { .. }
@@ -106,14 +114,15 @@ pub(crate) fn message(record: &Record, names: &Names) -> String {
             let (rule, child) = (words::strategy(*strategy), names.name(*child));
             format!("{rule} because of {child}: {}", scope.join(", "))
         }
-        What::Parked { budget } => format!(
-            "parked until somebody acts: {}; supctl start brings it back",
-            exhausted(*budget)
-        ),
+        What::Parked { budget } => parked(*budget),
         What::Held { budget, span } => {
             format!("held for {}: {}", words::span(*span), exhausted(*budget))
         }
         What::Released => "released".to_owned(),
+        What::RemedyStarted { .. }
+        | What::RemedyStep { .. }
+        | What::RemedyFinished { .. }
+        | What::RemedySkipped { .. } => text_remedy::message(record),
         What::Exhausted {
             child_name, budget, ..
         } => format!("gives up: {child_name} needed {}", exhausted(*budget)),
@@ -149,6 +158,11 @@ fn unready(why: Unready) -> String {
         Unready::Probe(fault) => words::fault(fault),
         Unready::Stopping => "it says that it stops".to_owned(),
     }
+}
+
+fn parked(budget: Option<Budget>) -> String {
+    let why = budget.map_or_else(|| "its remedy says so".to_owned(), exhausted);
+    format!("parked until somebody acts: {why}; supctl start brings it back")
 }
 
 /// `one restart more than 5 in 1m`.
@@ -201,6 +215,7 @@ fn next(decision: Decision, budget: Option<Budget>, names: &Names) -> String {
     let next = match decision {
         Decision::Restart { delay } if delay.is_zero() => " -> restart now".to_owned(),
         Decision::Restart { delay } => format!(" -> restart in {}", words::span(delay)),
+        Decision::Remediate => " -> remediate".to_owned(),
         Decision::StayDown => " -> stays down".to_owned(),
         Decision::Escalate => " -> one restart too many".to_owned(),
         Decision::Park => " -> one restart too many, parked".to_owned(),

@@ -23,6 +23,8 @@ pub(crate) enum Token {
     Ready(u64),
     /// The run of this life has executed its program at last, or failed to.
     Start(u64),
+    /// The hook of this life has written.
+    Hook(u64, Stream),
 }
 
 /// Bits of the number that say whose it is; the rest says what.
@@ -43,6 +45,8 @@ impl Token {
             Self::Start(life) => (7, life),
             Self::Door => (8, 0),
             Self::Logs => (9, 0),
+            Self::Hook(life, Stream::Out) => (10, life),
+            Self::Hook(life, Stream::Err) => (11, life),
         };
         (tag << WHOSE) | (whose & MASK)
     }
@@ -62,6 +66,8 @@ impl Token {
             7 => Some(Self::Start(whose)),
             8 => Some(Self::Door),
             9 => Some(Self::Logs),
+            10 => Some(Self::Hook(whose, Stream::Out)),
+            11 => Some(Self::Hook(whose, Stream::Err)),
             _ => None,
         }
     }
@@ -84,6 +90,8 @@ mod tests {
             Token::Ready(3),
             Token::Door,
             Token::Logs,
+            Token::Hook(5, Stream::Out),
+            Token::Hook(6, Stream::Err),
         ] {
             assert_eq!(Token::decode(token.encode()), Some(token));
         }

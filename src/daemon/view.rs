@@ -93,6 +93,9 @@ fn one(seen: &Seen, at: Time, light: Light<'_>) -> NodeView {
                 view.limit_ms = limit.map(millis);
                 view.awaits = awaits(service, seen.fault);
             }
+            if let (State::Remediating, Some(remedy)) = (seen.state, &seen.remedy) {
+                view.awaits = Some(format!("remediation {remedy}"));
+            }
             match seen.unready {
                 Some(Unready::Probe(fault)) => view.awaits = awaits(service, Some(fault)),
                 Some(Unready::Stopping) => view.awaits = Some("its end, as it says".to_owned()),
@@ -226,6 +229,7 @@ pub(crate) fn health(snapshot: &Snapshot) -> Health {
             | State::Degraded
             | State::Stopping
             | State::Backoff
+            | State::Remediating
             | State::Held
             | State::Parked
             | State::Waiting

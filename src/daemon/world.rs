@@ -7,6 +7,7 @@
 
 use super::control::Message;
 use super::graves::{Dead, Graves, Runaway};
+use super::hook_run::Written;
 use super::logs::Logs;
 use super::pipes::Handles;
 use super::probes::{FileMark, Probes};
@@ -43,6 +44,8 @@ pub(crate) enum Role {
     Service,
     /// It works for it: a probe, a stop or reload command.
     Helper,
+    /// It is a step of a remedy.
+    Hook,
 }
 
 /// A process of ours, from its spawn to its reaping.
@@ -60,6 +63,25 @@ pub(super) struct Running {
     said: Option<Box<str>>,
     /// The file that says it is ready, as it was before its start.
     before: Option<FileMark>,
+    /// Of a hook.
+    pub written: Option<Box<Written>>,
+}
+
+impl Running {
+    /// A process with nothing of its own.
+    pub(super) fn new(run: RunId, role: Role, scope: Scope) -> Self {
+        Self {
+            run,
+            role,
+            scope,
+            reach: Reach::Group,
+            notify: None,
+            ready: None,
+            said: None,
+            before: None,
+            written: None,
+        }
+    }
 }
 
 /// How far the signals of its stop have reached.
@@ -88,15 +110,17 @@ pub(crate) struct Order<'a> {
 #[derive(Debug)]
 pub(crate) struct World {
     pub(super) poller: Rc<Poller>,
-    spawner: Spawner,
-    inherited: Inherited,
-    block: Rc<Block>,
+    pub(super) spawner: Spawner,
+    pub(super) inherited: Inherited,
+    pub(super) block: Rc<Block>,
     /// Unreaped processes of ours.
     pub(super) procs: Procs<RunId>,
     /// The same by life, with what belongs to each, until its end is told.
     pub(super) running: BTreeMap<u64, Running>,
     /// What is remembered for records of ends.
     pub(super) dead: BTreeMap<RunId, Dead>,
+    /// The same of hooks, until the end of the turn: not all of them are told of.
+    pub(super) dead_hooks: BTreeMap<RunId, Dead>,
     /// Ends that are not told yet.
     pub graves: Graves,
     /// Children that we have not started.
@@ -111,7 +135,7 @@ pub(crate) struct World {
     pub runaways: Vec<Runaway>,
     looking: Looking,
     pub(super) slow: Slow,
-    socket: Option<String>,
+    pub(super) socket: Option<String>,
     /// The life of the daemon.
     pub(super) boot: String,
 }
@@ -153,6 +177,7 @@ impl World {
             procs: Procs::new(),
             running: BTreeMap::new(),
             dead: BTreeMap::new(),
+            dead_hooks: BTreeMap::new(),
             graves: Graves::default(),
             strays: Strays::at_start(),
             logs: parts.logs,
@@ -175,16 +200,8 @@ impl World {
     /// done before there is a child.
     pub(super) fn prepare(&self, order: Order<'_>) -> io::Result<(Running, Option<OwnedFd>)> {
         let life = order.run.life;
-        let mut running = Running {
-            run: order.run,
-            role: Role::Service,
-            scope: order.service.stop.scope,
-            reach: Reach::Group,
-            notify: None,
-            ready: None,
-            said: None,
-            before: None,
-        };
+        let scope = order.service.stop.scope;
+        let mut running = Running::new(order.run, Role::Service, scope);
         if order.helper.is_some() {
             running.role = Role::Helper;
             return Ok((running, None));
@@ -312,7 +329,9 @@ impl World {
 
     /// What is remembered of a dead run; once.
     pub(crate) fn take_dead(&mut self, run: RunId) -> Dead {
-        self.dead.remove(&run).unwrap_or_default()
+        let dead = self.dead.remove(&run);
+        dead.or_else(|| self.dead_hooks.remove(&run))
+            .unwrap_or_default()
     }
 
     /// How many processes of ours there are.

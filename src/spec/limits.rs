@@ -58,3 +58,21 @@ pub const STREAMS_MAX: usize = 16;
 pub const REQUEST_TIME: Duration = Duration::from_secs(10);
 /// Time in which a client must take something of its answer.
 pub const ANSWER_TIME: Duration = Duration::from_secs(30);
+/// Remedies whose programs may run at one time when `hook_parallelism` is absent.
+pub const HOOK_PARALLELISM: u32 = 4;
+/// Time a step of a remedy has when `timeout` is absent.
+pub const HOOK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time evidence may be collected before a service is killed for its liveness (SEMANTICS §6).
+pub const UNHEALTHY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Steps of one remedy; more is a program.
+pub const REMEDY_STEPS_MAX: usize = 16;
+/// Bytes that are read of what a hook writes; what comes after them is counted and thrown away.
+pub const HOOK_OUTPUT_MAX: usize = 64 << 10;
+/// Bytes of it that a record keeps, the last ones: there are thousands of records.
+pub const HOOK_TAIL_MAX: usize = 4 << 10;
+/// A hook that asks for a longer wait gets this one.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Failures in a row that switch a remedy off, and for how long (SEMANTICS §6).
+pub const REMEDY_FAILURES: u32 = 3;
+/// See [`REMEDY_FAILURES`].
+pub const REMEDY_OFF: Duration = Duration::from_secs(600);

@@ -15,6 +15,7 @@ mod facts;
 pub mod limits;
 mod node;
 mod process;
+mod remedy;
 mod service;
 mod settings;
 mod signal;
@@ -28,6 +29,10 @@ pub use node::{
 pub use process::{
     Command, EnvFile, EnvInherit, EnvValue, Limit, Limits, LogSink, Logs, Process, Resource,
     Rotate, Stdin, UserRef,
+};
+pub use remedy::{
+    Counts, Evidence, Flight, LockKind, Mode, Occasion, Rate, Remedies, Remedy, RunsAs, Step,
+    Trigger, Verdict,
 };
 pub use service::{
     Backoff, BackoffCurve, HandOver, Jitter, Probe, ProbeTarget, Ready, Reload, Scope, Service,
@@ -50,4 +55,6 @@ pub struct Tree {
     pub root: Arc<Supervisor>,
     /// Names for ends.
     pub classes: Arc<Classes>,
+    /// The remediation registry: what holds where no node has an entry of its own.
+    pub remedies: Remedies,
 }

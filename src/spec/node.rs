@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Supervisors and what they say about their children, in OTP's words (supervisor(3)).
 
-use super::{Backoff, Budget, Name, Service, Then};
+use super::{Backoff, Budget, Name, Remedies, Service, Then};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,6 +83,8 @@ pub struct Supervisor {
     pub on_exhausted: Then,
     /// The sliding window of `max_restarts`.
     pub period: Duration,
+    /// What is done about the ends of services below it, unless they say so themselves.
+    pub remedies: Remedies,
     /// Whether it ends when significant children have ended.
     pub auto_shutdown: AutoShutdown,
     /// How long its own restarts wait at its supervisor.

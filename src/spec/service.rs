@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A leaf: one process, when it is ready, how it is stopped, how long its restarts wait.
 
-use super::{Command, Name, Process, Restart, Signal};
+use super::{Command, Name, Process, Remedies, Restart, Signal};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +35,8 @@ pub struct Service {
     pub stop: Arc<Stop>,
     /// How it is told to read its own configuration again.
     pub reload: Option<Reload>,
+    /// What is done about its ends.
+    pub remedies: Remedies,
     /// What is executed.
     pub process: Arc<Process>,
 }

@@ -28,6 +28,8 @@ pub struct Settings {
     pub exit_on_term: u8,
     /// Services that may be starting at one time, in the whole tree.
     pub start_parallelism: u32,
+    /// Remedies whose programs may be running at one time.
+    pub hook_parallelism: u32,
     /// Records kept in memory.
     pub events_kept: usize,
 }

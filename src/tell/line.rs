@@ -5,7 +5,7 @@
 //! nothing, and leaves out what a record does not have.
 
 use super::names::Names;
-use super::words;
+use super::{line_remedy, words};
 use crate::spec::{ExitStatus, Name, Strategy};
 use crate::tree::{
     Actor, Argument, Budget, Classification, Culprit, Decision, Exit, Record, StartWhy, StopWhy,
@@ -74,6 +74,10 @@ pub fn kind_of(record: &Record) -> &'static str {
         What::Parked { .. } => kind::SERVICE_PARKED,
         What::Held { .. } => kind::SERVICE_HELD,
         What::Released => kind::SERVICE_RELEASED,
+        What::RemedyStarted { .. } => kind::REMEDIATION_STARTED,
+        What::RemedyStep { .. } => kind::REMEDIATION_STEP,
+        What::RemedyFinished { .. } => kind::REMEDIATION_FINISHED,
+        What::RemedySkipped { .. } => kind::REMEDIATION_SKIPPED,
         What::Unkillable { .. } => kind::SERVICE_UNKILLABLE,
         What::SupervisorStarting { .. } => kind::SUPERVISOR_STARTING,
         What::Strategy { .. } => kind::SUPERVISOR_STRATEGY,
@@ -119,7 +123,7 @@ fn fill(line: &mut EventLine, what: &What, names: &Names) {
             line.child = Some(names.name(*child).to_owned());
             ruled(line, *strategy, scope);
         }
-        What::Parked { budget } => spend(line, *budget, names),
+        What::Parked { budget } => line.budget = budget.map(|b| self::budget(b, names)),
         What::Held { budget, span } => {
             spend(line, *budget, names);
             line.delay_ms = Some(millis(*span));
@@ -150,6 +154,10 @@ fn fill(line: &mut EventLine, what: &What, names: &Names) {
             line.by = who(*by);
             line.waiting_for = waiting_for.as_ref().map(ToString::to_string);
         }
+        What::RemedyStarted { .. }
+        | What::RemedyStep { .. }
+        | What::RemedyFinished { .. }
+        | What::RemedySkipped { .. } => line_remedy::fill(line, what),
         What::Health { health } => line.health = Some(Word::Borrowed(health)),
         What::Unkillable { .. } | What::Released | What::Added | What::Removed | What::Changed => {}
         What::Daemon { by, .. } => line.by = by.and_then(who),
@@ -219,7 +227,8 @@ fn exited(line: &mut EventLine, exit: &Exit, names: &Names) {
 fn decided(decision: Decision) -> DecisionLine {
     let delay_ms = match decision {
         Decision::Restart { delay } | Decision::Hold { delay } => Some(millis(delay)),
-        Decision::StayDown
+        Decision::Remediate
+        | Decision::StayDown
         | Decision::Escalate
         | Decision::Park
         | Decision::Expected

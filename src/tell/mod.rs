@@ -7,5 +7,6 @@
 //! and knows no clock, no socket and no process: stamps and pids come from whoever tells.
 
 pub mod line;
+mod line_remedy;
 pub mod names;
 pub mod words;

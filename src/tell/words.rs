@@ -8,7 +8,7 @@ use crate::spec::{
     Command, ExitStatus, Family, ProbeFault, ProbeTarget, Process, Ready, SpawnFailure, Stage,
     Stdin, Strategy, UserRef,
 };
-use crate::tree::{Actor, Argument, Classification, Decision, How, Phase, StartWhy, StopWhy};
+use crate::tree::{Actor, Argument, Classification, Decision, How, Phase, Skip, StartWhy, StopWhy};
 use crate::wire::Word;
 use std::time::Duration;
 
@@ -42,6 +42,7 @@ pub fn phase(phase: Phase) -> &'static str {
 pub fn decision(decision: Decision) -> &'static str {
     match decision {
         Decision::Restart { .. } => "restart",
+        Decision::Remediate => "remediate",
         Decision::StayDown => "stay_down",
         Decision::Escalate => "escalate",
         Decision::Park => "park",
@@ -51,6 +52,18 @@ pub fn decision(decision: Decision) -> &'static str {
         Decision::LeftAlone => "left_alone",
         Decision::Queued => "queued",
         Decision::Done => "done",
+    }
+}
+
+/// The word of a reason to do nothing.
+pub fn skip(why: Skip) -> &'static str {
+    match why {
+        Skip::NoEntry => "no_entry",
+        Skip::Limit => "limit",
+        Skip::SwitchedOff { .. } => "switched_off",
+        Skip::Observed => "observe",
+        Skip::Busy => "busy",
+        Skip::Refunded => "refunded",
     }
 }
 

@@ -45,7 +45,9 @@ pub(super) enum CommandEnd {
 
 impl Tree {
     pub(super) fn reply(&mut self, id: CommandId, outcome: Outcome) {
-        self.effects.push(Effect::Reply { id, outcome });
+        if id != CommandId::NOBODY {
+            self.effects.push(Effect::Reply { id, outcome });
+        }
     }
 
     pub(super) fn end_command(&mut self, id: CommandId, end: CommandEnd) {

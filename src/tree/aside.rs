@@ -7,13 +7,13 @@
 //! was used up, and what follows from that, is decided where restarts are counted.
 
 use super::Tree;
-use super::event::NodeId;
-use super::node::Rest;
+use super::event::{NodeId, Time};
+use super::node::{Rest, Spent};
 use super::record::{Budget, StartWhy, StopWhy, What};
 use super::supervisor::Message;
 use super::task::{Task, TaskKind};
 use super::timers::Purpose;
-use crate::spec::{Policy, Strategy};
+use crate::spec::{Policy, Strategy, Trigger};
 use std::time::Duration;
 
 impl Tree {
@@ -24,19 +24,31 @@ impl Tree {
             child,
             match span {
                 Some(span) => What::Held { budget, span },
-                None => What::Parked { budget },
+                None => What::Parked {
+                    budget: Some(budget),
+                },
             },
         );
+        let spent = Spent::of(budget.bucket);
+        self.lay_aside(budget.supervisor, child, (until, spent));
+        if span.is_some() {
+            self.tell_remedy(child, Trigger::Held);
+        }
+    }
+
+    /// Parks a child that is down, although no budget is used up.
+    pub(super) fn park(&mut self, sup: NodeId, child: NodeId) {
+        self.record(child, What::Parked { budget: None });
+        self.lay_aside(sup, child, (None, Spent::Nothing));
+    }
+
+    fn lay_aside(&mut self, sup: NodeId, child: NodeId, (until, spent): (Option<Time>, Spent)) {
         self.nodes[child].incident = None;
         self.nodes[child].since = self.now;
-        self.nodes[child].set_rest(Rest::Aside {
-            until,
-            bucket: budget.bucket,
-        });
+        self.nodes[child].set_rest(Rest::Aside { until, spent });
         if let Some(until) = until {
             self.timers.set(child, Purpose::Hold, until);
         }
-        let sup = budget.supervisor;
         if self.is_exclusive(sup) {
             return self.clear_group(sup, child);
         }
@@ -109,7 +121,7 @@ impl Tree {
 
     /// Whoever comes after it decides what becomes of it; false: it was not put aside.
     pub(super) fn forget_aside(&mut self, child: NodeId) -> bool {
-        let Some(Rest::Aside { bucket, .. }) = self.nodes[child].rest() else {
+        let Some(Rest::Aside { spent, .. }) = self.nodes[child].rest() else {
             return false;
         };
         self.timers.clear(child, Purpose::Hold);
@@ -117,9 +129,10 @@ impl Tree {
         self.nodes[child].last_delay = Duration::ZERO;
         let parent = self.nodes[child].parent;
         if let Some(sup) = parent.and_then(|sup| self.nodes[sup].sup_mut()) {
-            match bucket {
-                None => sup.window.clear(),
-                Some(family) => drop(sup.buckets.remove(&family)),
+            match spent {
+                Spent::Nothing => {}
+                Spent::Main => sup.window.clear(),
+                Spent::Bucket(family) => drop(sup.buckets.remove(&family)),
             }
         }
         self.record(child, What::Released);

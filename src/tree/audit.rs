@@ -30,6 +30,7 @@ impl Tree {
                 Body::Supervisor(_) => self.audit_supervisor(node.id)?,
             }
         }
+        self.audit_courses()?;
         self.audit_starts()
     }
 
@@ -140,6 +141,7 @@ impl Tree {
         if let Some(task) = &sup.task
             && task.waiting.is_empty()
             && self.timers.get(id, Purpose::Group).is_none()
+            && !self.waits_for_courses(id)
             && !sup
                 .children
                 .iter()
@@ -198,6 +200,7 @@ impl Tree {
                     | Rest::Stopped
                     | Rest::Done
                     | Rest::Failed
+                    | Rest::Remediating { .. }
                     | Rest::Backoff { .. },
                 )
                 | None => {}

@@ -28,6 +28,8 @@ pub(super) fn seedling(id: NodeId, parent: Option<NodeId>, spec: spec::Node, now
             window: Window::default(),
             buckets: BTreeMap::new(),
             spent: None,
+            told_by: None,
+            refunded: BTreeMap::new(),
             restarts: 0,
             incarnation: 0,
             task: None,
@@ -54,6 +56,8 @@ pub(super) fn seedling(id: NodeId, parent: Option<NodeId>, spec: spec::Node, now
         again: None,
         attempts: 0,
         last_delay: Duration::ZERO,
+        spared: false,
+        treated: None,
         took: Duration::ZERO,
         starved_since: None,
         starts: 0,
@@ -101,6 +105,8 @@ impl Tree {
             sup.window.clear();
             sup.buckets.clear();
             sup.spent = None;
+            sup.told_by = None;
+            sup.refunded.clear();
             sup.restarts = 0;
             sup.inbox.clear();
             sup.reign = Reign::Starting { since: now };

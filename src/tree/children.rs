@@ -164,7 +164,9 @@ impl Tree {
     pub(super) fn child_status(&self, child: NodeId) -> ChildStatus {
         match self.nodes[child].rest() {
             None => ChildStatus::Running,
-            Some(Rest::Backoff { .. } | Rest::Retrying { .. }) => ChildStatus::Restarting,
+            Some(Rest::Backoff { .. } | Rest::Remediating { .. } | Rest::Retrying { .. }) => {
+                ChildStatus::Restarting
+            }
             Some(
                 Rest::Fresh
                 | Rest::Stopped

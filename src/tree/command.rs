@@ -96,6 +96,7 @@ impl Tree {
             | Command::Count(_)
             | Command::Which(_)
             | Command::CodeChange(..)
+            | Command::Remedy(..)
             | Command::Apply(_) => false,
         }
     }
@@ -118,6 +119,7 @@ impl Tree {
             | Command::Pin(_)
             | Command::Unpin(_)
             | Command::Scale(..)
+            | Command::Remedy(..)
             | Command::Apply(_) => None,
         }
     }
@@ -162,6 +164,7 @@ impl Tree {
                 self.reply(id, Outcome::Done);
             }
             Command::Scale(node, instances) => self.scale((id, by), node, &instances),
+            Command::Remedy(node, class, dry) => self.try_remedy(id, node, (&class, dry)),
             Command::Apply(spec) => self.apply(id, &spec),
             Command::Delete(_)
             | Command::Add(..)
@@ -225,6 +228,7 @@ impl Tree {
             | Command::Pin(_)
             | Command::Unpin(_)
             | Command::Scale(..)
+            | Command::Remedy(..)
             | Command::Apply(_) => self.reply(id, Outcome::Unsupported),
         }
     }
@@ -334,6 +338,7 @@ impl Tree {
                 | Command::Count(_)
                 | Command::Which(_)
                 | Command::CodeChange(..)
+                | Command::Remedy(..)
                 | Command::Apply(_) => false,
             },
             Message::Exit(..) | Message::Retry(_) | Message::Resume => false,

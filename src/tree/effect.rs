@@ -3,8 +3,8 @@
 //! of them returns as events, never as a value.
 
 use super::event::{CommandId, Outcome, RunId};
-use super::record::{Culprit, Record};
-use crate::spec::{Command, Family, Name, Probe, Scope, Service, Signal};
+use super::record::{Culprit, Record, Seq};
+use crate::spec::{Command, Family, Name, Probe, Remedy, Scope, Service, Signal, Trigger};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +29,20 @@ pub enum Effect {
         command: Command,
         /// The service's process, for `SUPD_PID`; `None` when there is none.
         about: Option<RunId>,
+    },
+    /// Execute a step of a remedy. Answered by `Spawned` or `SpawnFailed`, later `HookDone`. The
+    /// engine bounds its time with `Signal`; whatever it leaves behind is killed.
+    RunHook {
+        /// Its name from now on.
+        run: RunId,
+        /// The service it works for.
+        service: Arc<Service>,
+        /// The entry.
+        remedy: Arc<Remedy>,
+        /// Which of its steps, from 0.
+        step: usize,
+        /// What it is told.
+        case: Box<Case>,
     },
     /// Send a signal. A run that is gone already is no error.
     Signal {
@@ -69,6 +83,44 @@ pub enum Effect {
     },
 }
 
+/// What a remedy is told about what it is for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Case {
+    /// The record of the end; `None`: the service has never ended.
+    pub of: Option<Seq>,
+    /// The incident it belongs to.
+    pub incident: Option<Seq>,
+    /// The service's supervisor.
+    pub supervisor: Name,
+    /// The class of the end.
+    pub class: Name,
+    /// Its base class.
+    pub base: &'static str,
+    /// Its family.
+    pub family: Family,
+    /// What it is for besides a class.
+    pub trigger: Option<Trigger>,
+    /// The how-many-th restart in a row it is about, from 1.
+    pub attempt: u32,
+    /// Restarts left in the budget.
+    pub budget_left: Option<u32>,
+    /// The process it is about, if that lives.
+    pub about: Option<RunId>,
+    /// Whether it is only tried.
+    pub rehearsal: Rehearsal,
+}
+
+/// Whether a remedy is only tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rehearsal {
+    /// It is meant.
+    No,
+    /// Somebody tries it, and it does what it does.
+    Wet,
+    /// Somebody tries it, and it is to change nothing (`SUPD_DRY_RUN`).
+    Dry,
+}
+
 /// Why the daemon ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Halt {
@@ -100,7 +152,7 @@ pub enum Halt {
 }
 
 /// What the root gave up for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Defeat {
     /// One restart too many.
     Exhausted {
@@ -113,6 +165,8 @@ pub enum Defeat {
     },
     /// A child could not be started (`otp`).
     StartFailed,
+    /// The remedy for this service said so.
+    Told(Name),
 }
 
 /// What the engine wants done, in this order.

@@ -4,9 +4,11 @@
 //! Every event is legal in every state. One that comes too late (a former run's exit, a probe of
 //! a service that was stopped meanwhile) changes nothing and is counted.
 
+use super::effect::Rehearsal;
 use super::record::Argument;
 use crate::spec::{
-    ExitFacts, Node, ProbeFault, Service, Signal, SpawnFailure, Supervisor, Tree as Spec,
+    ExitFacts, ExitStatus, Node, ProbeFault, Service, Signal, SpawnFailure, Supervisor,
+    Tree as Spec, Verdict,
 };
 use std::fmt;
 use std::ops::Add;
@@ -58,6 +60,11 @@ impl fmt::Display for RunId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CommandId(pub u64);
 
+impl CommandId {
+    /// Of an order of the engine's own, which is not answered.
+    pub const NOBODY: Self = Self(0);
+}
+
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -106,6 +113,15 @@ pub enum Event {
         run: RunId,
         /// The answer.
         answer: ProbeAnswer,
+    },
+    /// The program of a remedy has ended and was reaped, and nothing of it is left.
+    HookDone {
+        /// The run it was started as.
+        run: RunId,
+        /// How it ended.
+        status: ExitStatus,
+        /// The wait its last line asks for.
+        after: Option<Duration>,
     },
     /// [`next_deadline`](super::Tree::next_deadline) has passed.
     Deadline,
@@ -196,6 +212,8 @@ pub enum Command {
     Which(NodeId),
     /// Replace the flags and children of one supervisor as OTP's `code_change` does.
     CodeChange(NodeId, Arc<Supervisor>),
+    /// Try the remedy that a service has for this class; nothing follows from its verdict.
+    Remedy(NodeId, Box<str>, Rehearsal),
     /// Make the tree what this specification says.
     Apply(Arc<Spec>),
 }
@@ -218,6 +236,7 @@ impl Command {
             | Self::Delete(id)
             | Self::Count(id)
             | Self::Which(id)
+            | Self::Remedy(id, ..)
             | Self::CodeChange(id, _) => Some(*id),
             Self::Apply(_) => None,
         }
@@ -238,6 +257,7 @@ impl Command {
             Self::Add(..) => Some("add"),
             Self::Delete(_) => Some("delete"),
             Self::CodeChange(..) => Some("code_change"),
+            Self::Remedy(..) => Some("remediation test"),
             Self::Apply(_) => Some("apply"),
             Self::Count(_) | Self::Which(_) => None,
         }
@@ -261,6 +281,7 @@ impl Command {
             | Self::Count(_)
             | Self::Which(_)
             | Self::CodeChange(..)
+            | Self::Remedy(..)
             | Self::Apply(_) => None,
         }
     }
@@ -297,8 +318,17 @@ pub enum Outcome {
     Pinned,
     /// It is not started: it waits for this sibling, which is held or parked.
     Waits(NodeId),
-    /// The supervisor has too many commands waiting.
+    /// The supervisor has too many commands waiting, or the node something else to do.
     Busy,
+    /// No entry of the registry is for that class.
+    NoRemedy,
+    /// What a remedy that was tried has answered.
+    Remedied {
+        /// Its verdict.
+        verdict: Verdict,
+        /// The wait it asks for.
+        after: Option<Duration>,
+    },
     /// The answer to [`Command::Count`].
     Counts(Counts),
     /// The answer to [`Command::Which`].

@@ -170,7 +170,7 @@ impl Obedient {
     fn answer(&mut self, effect: Effect) {
         match effect {
             Effect::Spawn { run, service } => self.spawned(run, service.kind),
-            Effect::SpawnHelper { run, .. } => {
+            Effect::SpawnHelper { run, .. } | Effect::RunHook { run, .. } => {
                 self.living.insert(run);
                 self.inbox.push_back(Event::Spawned { run });
                 self.end(run, ExitStatus::Code(0));
@@ -225,6 +225,7 @@ impl Watch {
             Effect::Reply { .. }
             | Effect::Spawn { .. }
             | Effect::SpawnHelper { .. }
+            | Effect::RunHook { .. }
             | Effect::Signal { .. }
             | Effect::Probe { .. }
             | Effect::CancelProbe { .. }
@@ -258,6 +259,10 @@ impl Watch {
             | What::Parked { .. }
             | What::Held { .. }
             | What::Released
+            | What::RemedyStarted { .. }
+            | What::RemedyStep { .. }
+            | What::RemedyFinished { .. }
+            | What::RemedySkipped { .. }
             | What::Unkillable { .. }
             | What::SupervisorStarting { .. }
             | What::SupervisorStopped { .. }

@@ -57,7 +57,12 @@ impl Tree {
     ) {
         let scope = self.scope_of(sup, child);
         self.announce_scope(sup, child, &scope);
-        self.nodes[child].set_rest(Rest::Retrying { cause: self.cause });
+        let cause = self.cause;
+        let rest = match self.course(child) {
+            Some(_) => Rest::Remediating { cause },
+            None => Rest::Retrying { cause },
+        };
+        self.nodes[child].set_rest(rest);
         let mut task = Task::new(TaskKind::Recover { child }, StopWhy::Group(child), why);
         let others = scope.iter().copied().filter(|id| *id != child);
         task.stop = others.filter(|id| self.group_stops(*id)).collect();
@@ -116,7 +121,7 @@ impl Tree {
     /// The group has waited long enough.
     pub(super) fn on_group_timer(&mut self, sup: NodeId) {
         let Some(task) = self.task(sup) else { return };
-        if task.stage == Stage::Delaying {
+        if task.stage == Stage::Delaying && !self.waits_for_courses(sup) {
             if let TaskKind::Recover { child } = task.kind
                 && let Some(node) = self.nodes.get(child)
                 && let Some(Rest::Backoff { cause, .. }) = node.rest()

@@ -51,6 +51,10 @@ impl Tree {
             let culprit = culprit.map(Box::new);
             return self.halt(Halt::AutoShutdown { code, culprit });
         }
+        if let Some(name) = sup.told_by.and_then(|child| self.name(child)) {
+            let why = Defeat::Told(Arc::clone(name));
+            return self.gave_up(why, culprit);
+        }
         let (bucket, max, period) = match sup.spent {
             Some(spent) => (spent.bucket, spent.max, spent.period),
             None => (None, self.spec.root.max_restarts, self.spec.root.period),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Runs that work for a service: exec probes, stop commands, reload commands.
+//! Runs that work for a service: exec probes, stop commands, reload commands, programs of remedies.
 //!
 //! A helper is a run like any other: spawned by an effect, reaped by the same path, bounded in
 //! time. Its end is matched by its own life, so that a late one changes nothing.
@@ -37,6 +37,8 @@ pub(super) enum Job {
     Stop,
     /// The reload command, for this client.
     Reload(CommandId),
+    /// A step of a remedy.
+    Hook,
     /// It was killed; only its end is awaited.
     Abandoned,
 }
@@ -67,8 +69,11 @@ impl Tree {
             return;
         };
         helper.spawned = true;
-        if helper.job == Job::Abandoned {
+        let job = helper.job;
+        if job == Job::Abandoned {
             self.kill_helper(run);
+        } else if job == Job::Hook && self.is_overdue(run) {
+            self.kill_hook(run);
         }
     }
 
@@ -90,12 +95,25 @@ impl Tree {
         self.helpers.is_empty()
     }
 
+    /// The program of a remedy has ended; its last line may have asked for a wait.
+    pub(super) fn on_hook_done(&mut self, run: RunId, status: ExitStatus, after: Option<Duration>) {
+        let Some(helper) = self.helpers.remove(&run.life) else {
+            return self.too_late();
+        };
+        self.halt_if_due();
+        self.hook_is_gone(run.life);
+        if helper.job == Job::Hook && self.nodes.get(run.node).is_some() {
+            self.hook_ended(run, Ok(status), after);
+        }
+    }
+
     /// A helper has ended, or could not be executed.
     pub(super) fn helper_ended(&mut self, run: RunId, status: Result<ExitStatus, SpawnFailure>) {
         let Some(helper) = self.helpers.remove(&run.life) else {
             return;
         };
         self.halt_if_due();
+        self.hook_is_gone(run.life);
         let well = status == Ok(ExitStatus::Code(0));
         if let Job::Reload(id) = helper.job {
             self.timers.clear(run.node, Purpose::Reload);
@@ -121,6 +139,7 @@ impl Tree {
                 self.probe_answered(run, answer);
             }
             Job::Stop => self.stop_command_done(run.node, run.life),
+            Job::Hook => self.hook_ended(run, status, None),
             Job::Reload(_) | Job::OwnProbe | Job::Abandoned => {}
         }
     }
@@ -191,9 +210,12 @@ impl Tree {
             .iter()
             .find_map(|(life, helper)| match helper.job {
                 Job::Reload(_) if helper.node == node => Some(*life),
-                Job::Reload(_) | Job::ExecProbe | Job::OwnProbe | Job::Stop | Job::Abandoned => {
-                    None
-                }
+                Job::Reload(_)
+                | Job::ExecProbe
+                | Job::OwnProbe
+                | Job::Stop
+                | Job::Hook
+                | Job::Abandoned => None,
             });
         if let Some(life) = found {
             self.kill_helper(RunId { node, life });

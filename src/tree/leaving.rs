@@ -145,6 +145,7 @@ impl Tree {
         for child in below.unwrap_or_default() {
             self.uproot(child);
         }
+        self.cancel_course(id);
         self.record(id, What::Removed);
         self.answer_removed(id);
         self.timers.clear_all(id);

@@ -42,6 +42,12 @@ mod qualifier;
 mod reconfigure;
 mod record;
 mod recover;
+mod remedy;
+mod remedy_find;
+mod remedy_off;
+mod remedy_refund;
+mod remedy_step;
+mod remedy_view;
 mod said;
 mod service;
 mod snapshot;
@@ -54,7 +60,7 @@ mod timers;
 mod under_test;
 
 pub use classify::{Classification, Grounds};
-pub use effect::{Defeat, Effect, Effects, Halt};
+pub use effect::{Case, Defeat, Effect, Effects, Halt, Rehearsal};
 pub use event::{
     Actor, Applied, ChildStatus, Command, CommandId, Counts, Event, Haste, NodeId, Outcome,
     ProbeAnswer, RunId, Said, Time,
@@ -63,8 +69,10 @@ pub use foresee::{Fate, Foresight};
 pub use node::LastExit;
 pub use qualifier::Qualifiers;
 pub use record::{
-    Argument, Budget, Culprit, Decision, Exit, How, Record, Seq, StartWhy, StopWhy, Unready, What,
+    Argument, Budget, Culprit, Decision, Exit, HookEnd, How, Record, Seq, Skip, StartWhy, StopWhy,
+    Unready, What,
 };
+pub use remedy_view::RemedyView;
 pub use snapshot::{NodeView, Snapshot, State};
 #[cfg(any(test, feature = "test-hooks"))]
 pub use under_test::Burden;
@@ -109,6 +117,7 @@ pub struct Tree {
     stopping_since: Option<Time>,
     applying: Option<applying::Applying>,
     leavers: leaving::Leavers,
+    clinic: remedy::Clinic,
     /// The last effect, which waits for helpers to end.
     halting: Option<Halt>,
     halted: bool,
@@ -148,6 +157,7 @@ impl Tree {
             stopping_since: None,
             applying: None,
             leavers: leaving::Leavers::default(),
+            clinic: remedy::Clinic::default(),
             halting: None,
             halted: false,
             stale: 0,
@@ -180,6 +190,7 @@ impl Tree {
             Event::Said { run, said } => self.on_said(run, said),
             Event::Exited { run, facts } => self.on_exited(run, facts),
             Event::ProbeDone { run, answer } => self.on_probe_done(run, answer),
+            Event::HookDone { run, status, after } => self.on_hook_done(run, status, after),
             Event::Deadline => self.on_deadline(),
             Event::Command { id, by, command } => self.on_command(id, by, command),
             Event::Shutdown { haste, by } => self.on_shutdown(haste, by),

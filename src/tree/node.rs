@@ -40,18 +40,34 @@ pub(super) enum Rest {
     Done,
     /// A start by hand failed; nothing is tried again (`otp`).
     Failed,
-    /// Its budget is used up: not restarted until this time (it is held), or, without one, until
-    /// somebody acts (it is parked).
-    Aside {
-        until: Option<Time>,
-        bucket: Option<Family>,
-    },
+    /// Not restarted until this time (it is held), or, without one, until somebody acts (it is
+    /// parked).
+    Aside { until: Option<Time>, spent: Spent },
+    /// A remedy is at work (SEMANTICS §6); what it says decides when it is started.
+    Remediating { cause: Option<Seq> },
     /// Its group starts again and it is the turn of another one, or that one is put aside.
     Waiting { sibling: NodeId },
     /// Started again when this time has come.
     Backoff { until: Time, cause: Option<Seq> },
     /// Started again when its supervisor comes to the end of its queue (OTP's `restarting`).
     Retrying { cause: Option<Seq> },
+}
+
+/// The budget that has put a node aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spent {
+    /// None: it was told to.
+    Nothing,
+    /// Its supervisor's own window.
+    Main,
+    /// That of a family.
+    Bucket(Family),
+}
+
+impl Spent {
+    pub(super) fn of(bucket: Option<Family>) -> Self {
+        bucket.map_or(Self::Main, Self::Bucket)
+    }
 }
 
 /// One process of a service, from the decision to start it to its reaping.
@@ -171,6 +187,10 @@ pub(super) struct Sup {
     pub(super) buckets: BTreeMap<Family, Window>,
     /// The budget it gave up for.
     pub(super) spent: Option<Budget>,
+    /// The child whose remedy told it to give up.
+    pub(super) told_by: Option<NodeId>,
+    /// When a remedy last gave a budget back.
+    pub(super) refunded: BTreeMap<Option<Family>, Time>,
     /// Restarts recorded since this incarnation began.
     pub(super) restarts: u32,
     /// How many times it was started.
@@ -251,6 +271,10 @@ pub(super) struct Node {
     pub(super) attempts: u32,
     /// The last delay drawn.
     pub(super) last_delay: Duration,
+    /// Whether a remedy has skipped a back-off in this row of restarts.
+    pub(super) spared: bool,
+    /// The record of the last end that something was done about.
+    pub(super) treated: Option<Seq>,
     /// How long the last start took to be ready.
     pub(super) took: Duration,
     /// Since when its spawn has failed for want of resources.
@@ -341,6 +365,7 @@ impl Node {
                 Rest::Backoff { .. }
                 | Rest::Retrying { .. }
                 | Rest::Waiting { .. }
+                | Rest::Remediating { .. }
                 | Rest::Aside { .. },
             ) => true,
             Some(Rest::Fresh | Rest::Stopped | Rest::Off | Rest::Done | Rest::Failed) => false,
@@ -360,6 +385,7 @@ impl Node {
                 | Rest::Failed
                 | Rest::Waiting { .. }
                 | Rest::Backoff { .. }
+                | Rest::Remediating { .. }
                 | Rest::Retrying { .. },
             )
             | None => false,

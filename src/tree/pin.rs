@@ -31,6 +31,7 @@ impl Tree {
         self.nodes[node].again = None;
         self.spare_from_task(node);
         self.timers.clear(node, Purpose::Backoff);
+        self.call_off_course(node);
         let pending = matches!(
             self.nodes[node].rest(),
             Some(Rest::Backoff { .. } | Rest::Retrying { .. } | Rest::Waiting { .. })

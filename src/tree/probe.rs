@@ -277,7 +277,7 @@ impl Tree {
                 self.effects.push(Effect::CancelProbe { run: probe });
             }
             Some(Job::ExecProbe) => self.kill_helper(probe),
-            Some(Job::Stop | Job::Reload(_) | Job::Abandoned) | None => {}
+            Some(Job::Stop | Job::Hook | Job::Reload(_) | Job::Abandoned) | None => {}
         }
     }
 

@@ -70,6 +70,7 @@ impl Tree {
         for (sup, work) in comparison.works {
             self.carry_out(sup, work);
         }
+        self.forget_accounts();
     }
 
     /// One supervisor and everything below it; those below come first.

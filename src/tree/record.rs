@@ -8,7 +8,8 @@ use super::classify::Classification;
 use super::event::{Actor, NodeId, RunId, Time};
 use super::qualifier::Qualifiers;
 use crate::spec::{
-    ExitFacts, ExitStatus, Family, Name, Phase, ProbeFault, Process, Signal, SpawnFailure, Strategy,
+    ExitFacts, ExitStatus, Family, Name, Phase, ProbeFault, Process, Signal, SpawnFailure,
+    Strategy, Trigger, Verdict,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -137,10 +138,10 @@ pub enum What {
         /// The budget.
         budget: Budget,
     },
-    /// `service.parked`: its budget is used up; it is not restarted until somebody acts.
+    /// `service.parked`: it is not restarted until somebody acts.
     Parked {
-        /// That budget.
-        budget: Budget,
+        /// The budget that is used up; `None`: a remedy said so.
+        budget: Option<Budget>,
     },
     /// `service.held`: its budget is used up; it is not restarted for a time.
     Held {
@@ -151,6 +152,48 @@ pub enum What {
     },
     /// `service.released`: it is no longer parked or held, and its budget is empty again.
     Released,
+    /// `remediation.started`: what is done about an end has begun.
+    RemedyStarted {
+        /// The entry.
+        remedy: Name,
+        /// Its first program, if it has one.
+        run: Option<RunId>,
+        /// What it is for.
+        class: Name,
+        /// Or besides a class.
+        trigger: Option<Trigger>,
+    },
+    /// `remediation.step`: a step of an entry is done, and another one follows.
+    RemedyStep {
+        /// The entry.
+        remedy: Name,
+        /// The step's program.
+        run: RunId,
+        /// Which one, from 0.
+        step: usize,
+    },
+    /// `remediation.finished`: the entry has answered.
+    RemedyFinished {
+        /// The entry.
+        remedy: Name,
+        /// The program that said so, if it was one of this service.
+        run: Option<RunId>,
+        /// Its verdict.
+        verdict: Verdict,
+        /// The wait it asks for.
+        after: Option<Duration>,
+        /// From its begin to here.
+        took: Duration,
+        /// How that program ended.
+        how: Option<HookEnd>,
+    },
+    /// `remediation.skipped`: nothing is done about an end.
+    RemedySkipped {
+        /// The entry that would have been for it; `None`: there is none.
+        remedy: Option<Name>,
+        /// Why.
+        why: Skip,
+    },
     /// `supervisor.escalated`: a supervisor ended by itself; its own supervisor decides.
     Escalated {
         /// `escalated` or `auto_shutdown`, of the family of its cause.
@@ -213,6 +256,37 @@ pub enum Argument {
     Instances(usize),
 }
 
+/// How the program of a remedy ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HookEnd {
+    /// By itself, or by a signal of somebody else.
+    Status(ExitStatus),
+    /// It could not be executed.
+    NotStarted(SpawnFailure),
+    /// It was killed because its time was over.
+    TimedOut,
+}
+
+/// Why nothing is done about an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Skip {
+    /// No entry is for it.
+    NoEntry,
+    /// The entry was used as often as its `limit` allows.
+    Limit,
+    /// It has failed too often in a row.
+    SwitchedOff {
+        /// Until then.
+        until: Time,
+    },
+    /// It only looks (`mode = "observe"`).
+    Observed,
+    /// No slot was free in its time (`hook_parallelism`).
+    Busy,
+    /// It has given this budget back already, within its window.
+    Refunded,
+}
+
 /// Why a service that is up does not serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unready {
@@ -261,6 +335,8 @@ pub enum Decision {
     },
     /// It stays down.
     StayDown,
+    /// Something is done about it first (SEMANTICS §6).
+    Remediate,
     /// It was one too many: the supervisor gives up.
     Escalate,
     /// It was one too many: it is parked.

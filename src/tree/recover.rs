@@ -9,8 +9,9 @@ use super::event::NodeId;
 use super::intensity::Verdict;
 use super::node::{Body, Ending, Life, Reign, Rest};
 use super::record::{Budget, Decision, Seq, StartWhy, What};
+use super::remedy_find::Found;
 use super::timers::Purpose;
-use crate::spec::{Class, Policy, Then};
+use crate::spec::{Class, Counts, Policy, Then};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,10 +31,14 @@ impl Tree {
             return self.leave_alone(sup, child);
         }
         self.incident = self.nodes[child].incident;
-        let budget = match self.count(sup, child, &class) {
+        let found = self.find_remedy(child, why);
+        let budget = match self.count_unless_free(&found, (sup, child, &class)) {
             Ok(budget) => budget,
             Err(overdraft) => return self.overdrawn(child, overdraft, why),
         };
+        if let Found::Course(course, _) = found {
+            return self.begin_treatment(sup, child, (*course, budget));
+        }
         let delay = self.draw_delay(sup, child, &class);
         self.conclude(child, cause, Decision::Restart { delay }, budget);
         if self.nodes[child].is_unkillable() {
@@ -54,6 +59,9 @@ impl Tree {
     fn overdrawn(&mut self, child: NodeId, overdraft: Overdraft, why: StartWhy) {
         let cause = self.last_end(child).1;
         let Overdraft { budget, then } = overdraft;
+        if self.asks_for_refund(child, (budget, then), why) {
+            return;
+        }
         let (decision, span) = match then {
             Then::Escalate => {
                 self.conclude(child, cause, Decision::Escalate, Some(budget));
@@ -128,6 +136,18 @@ impl Tree {
             return self.join_starts(sup, child);
         }
         self.start(child, StartWhy::Restart);
+    }
+
+    /// Takes a token, unless a remedy spares it.
+    fn count_unless_free(
+        &mut self,
+        found: &Found,
+        (sup, child, class): (NodeId, NodeId, &Classification),
+    ) -> Result<Option<Budget>, Overdraft> {
+        match found {
+            Found::Course(_, Counts::No) => Ok(None),
+            Found::Course(_, Counts::Yes) | Found::Nothing => self.count(sup, child, class),
+        }
     }
 
     /// Takes a token. `Ok(None)`: this failure is not counted again.

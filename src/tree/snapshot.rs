@@ -6,7 +6,7 @@ use super::event::{Actor, NodeId, RunId, Time};
 use super::node::{Body, LastExit, Life, Node, Reign, Rest};
 use super::record::Unready;
 use super::timers::Purpose;
-use crate::spec::{self, ProbeFault};
+use crate::spec::{self, Name, ProbeFault};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +38,8 @@ pub enum State {
     Stopped,
     /// Waits before the next start.
     Backoff,
+    /// Something is done about its last end, before it is started again.
+    Remediating,
     /// Its budget is used up; it is started again later.
     Held,
     /// Its budget is used up; it is not started until somebody acts.
@@ -54,12 +56,13 @@ pub enum State {
 
 impl State {
     /// Every state that a service can be in.
-    pub const OF_SERVICES: [Self; 8] = [
+    pub const OF_SERVICES: [Self; 9] = [
         Self::Starting,
         Self::Ready,
         Self::Stopping,
         Self::Stopped,
         Self::Backoff,
+        Self::Remediating,
         Self::Waiting,
         Self::Unkillable,
         Self::Done,
@@ -87,6 +90,7 @@ impl State {
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",
             Self::Backoff => "backoff",
+            Self::Remediating => "remediating",
             Self::Held => "held",
             Self::Parked => "parked",
             Self::Waiting => "waiting",
@@ -144,6 +148,8 @@ pub struct NodeView {
     pub run_since: Option<Time>,
     /// When its start has taken too long.
     pub start_limit: Option<Time>,
+    /// The remedy that is at work on it.
+    pub remedy: Option<Name>,
 }
 
 impl Tree {
@@ -219,6 +225,7 @@ impl Tree {
                 | Rest::Off
                 | Rest::Done
                 | Rest::Failed
+                | Rest::Remediating { .. }
                 | Rest::Retrying { .. },
             )
             | None => (None, None),
@@ -246,6 +253,7 @@ impl Tree {
             unready: state.and_then(|run| run.unready),
             run_since: state.map(|run| run.since),
             start_limit: self.timers.get(node.id, Purpose::Start),
+            remedy: self.remedy_at_work(node.id),
         }
     }
 
@@ -284,6 +292,7 @@ impl Tree {
             | State::Degraded
             | State::Stopping
             | State::Backoff
+            | State::Remediating
             | State::Held
             | State::Parked
             | State::Waiting
@@ -306,5 +315,6 @@ fn state_at_rest(rest: Rest, down: State) -> State {
         Rest::Aside { until: None, .. } => State::Parked,
         Rest::Waiting { .. } => State::Waiting,
         Rest::Backoff { .. } | Rest::Retrying { .. } => State::Backoff,
+        Rest::Remediating { .. } => State::Remediating,
     }
 }

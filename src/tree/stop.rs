@@ -58,9 +58,12 @@ impl Tree {
     }
 
     fn stop_at_rest(&mut self, id: NodeId, rest: Rest, why: StopWhy) {
-        if matches!((rest, why), (Rest::Aside { .. }, StopWhy::Group(_))) {
+        // Whoever is put aside stays so, and a remedy goes on: the group starts after it.
+        let stays = matches!(rest, Rest::Aside { .. } | Rest::Remediating { .. });
+        if stays && matches!(why, StopWhy::Group(_)) {
             return self.notify(id, Notice::Stopped);
         }
+        self.cancel_course(id);
         self.timers.clear(id, Purpose::Backoff);
         self.timers.clear(id, Purpose::Hold);
         let done = matches!(rest, Rest::Done | Rest::Stopped);
@@ -401,6 +404,7 @@ impl Tree {
         let waiting_for = self.last_alive(root);
         self.cause = Some(self.record(root, What::ShuttingDown { by, waiting_for }));
         if first {
+            self.cancel_courses();
             self.stopping_since = Some(self.now);
             let limit = self.spec.settings.shutdown_timeout;
             self.timers.set(root, Purpose::Shutdown, self.now + limit);

@@ -98,7 +98,10 @@ impl Tree {
         if parent.is_some_and(|sup| self.is_going_down(sup)) {
             return self.call_off(id);
         }
-        if self.waits_for_its_name(id, why) {
+        if self.waits_for_its_name(id, why)
+            || !self.comes_before_course(id, why)
+            || self.waits_for_its_hook(id, why)
+        {
             return;
         }
         let node = &mut self.nodes[id];
@@ -115,6 +118,7 @@ impl Tree {
     /// The next start of a node, which waits for something, will not be.
     fn call_off(&mut self, id: NodeId) {
         self.nodes[id].again = None;
+        self.call_off_course(id);
         if let Some(Rest::Backoff { .. } | Rest::Retrying { .. } | Rest::Waiting { .. }) =
             self.nodes[id].rest()
         {
@@ -185,6 +189,7 @@ impl Tree {
             Purpose::Stop => self.on_stop_timer(node),
             Purpose::Supervisor => self.kill_below(node),
             Purpose::Reload => self.on_reload_limit(node),
+            Purpose::Remedy => self.on_remedy_timer(node),
             Purpose::Shutdown => self.on_shutdown_timer(),
         }
     }

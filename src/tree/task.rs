@@ -154,6 +154,9 @@ impl Tree {
         let calls = std::mem::take(&mut state.inbox);
         let old = state.task.take();
         let children = state.children.clone();
+        for child in &children {
+            self.call_off_course(*child);
+        }
         for message in calls {
             if let Message::Call(call) = message {
                 self.reply(call.id, Outcome::SupervisorDown);
@@ -230,9 +233,20 @@ impl Tree {
     /// Everything that was to be stopped is down. True: go on.
     fn stopped_all(&mut self, sup: NodeId) -> bool {
         let now = self.now;
+        let treated = self.treats_group(sup);
         let Some(task) = self.task_mut(sup) else {
             return false;
         };
+        if !task.waiting.is_empty() || !task.stop.is_empty() {
+            // What a remedy said at once has begun something else.
+            return false;
+        }
+        if treated {
+            task.stage = Stage::Delaying;
+            // Somebody else may have failed while these were stopped: it joins.
+            self.wake(sup);
+            return false;
+        }
         if task.kind == TaskKind::Terminate {
             let Some(state) = self.nodes[sup].sup_mut() else {
                 return false;

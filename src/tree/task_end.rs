@@ -137,6 +137,7 @@ impl Tree {
             | Rest::Failed
             | Rest::Aside { .. }
             | Rest::Backoff { .. }
+            | Rest::Remediating { .. }
             | Rest::Retrying { .. } => None,
         }
     }

@@ -27,6 +27,8 @@ pub(super) enum Purpose {
     Supervisor,
     /// The reload command has taken too long.
     Reload,
+    /// A step of a remedy has had its time.
+    Remedy,
     /// The stop of the whole tree has taken too long.
     Shutdown,
 }

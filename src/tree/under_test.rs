@@ -95,6 +95,7 @@ impl Tree {
             (node.leaving, "leaving"),
             (node.replaced, "replaced"),
             (node.again.is_some(), "again"),
+            (node.spared, "spared"),
             (node.stopped_by.is_some(), "stopped_by"),
         ];
         found.extend(

@@ -36,6 +36,8 @@ pub mod outcome {
     pub const WAITING: &str = "waiting";
     /// The node is pinned.
     pub const PINNED: &str = "pinned";
+    /// No entry of the registry is for this class.
+    pub const NO_REMEDY: &str = "no_remedy";
     /// Not done yet when the time to wait was over; it goes on.
     pub const PENDING: &str = "pending";
 }

@@ -38,6 +38,14 @@ pub mod kind {
     pub const SERVICE_RELEASED: &str = "service.released";
     /// It is not restarted until somebody acts.
     pub const SERVICE_PARKED: &str = "service.parked";
+    /// What is done about an end has begun.
+    pub const REMEDIATION_STARTED: &str = "remediation.started";
+    /// A step of it is done, and another one follows.
+    pub const REMEDIATION_STEP: &str = "remediation.step";
+    /// It has answered.
+    pub const REMEDIATION_FINISHED: &str = "remediation.finished";
+    /// Nothing is done about an end.
+    pub const REMEDIATION_SKIPPED: &str = "remediation.skipped";
     /// SIGKILL had no effect.
     pub const SERVICE_UNKILLABLE: &str = "service.unkillable";
     /// A supervisor begins to start its children.
@@ -200,6 +208,24 @@ pub struct EventLine {
     /// A supervisor's new state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Word>,
+    /// The entry of the registry: `oom_kill`, or `web/oom_kill` of a service or supervisor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remediation: Option<String>,
+    /// What it is for besides a class: flapping, exhausted, unhealthy, held, recovered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<Word>,
+    /// What it answered: fixed, retry, blame, park, escalate, declined, failed, cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Word>,
+    /// Which of its steps is done, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u64>,
+    /// The wait it asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_ms: Option<u64>,
+    /// The last lines of its output. Not to be trusted by a terminal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub output: Vec<String>,
     /// The same for people, in one clause. Not to be trusted by a terminal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

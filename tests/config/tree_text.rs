@@ -2,12 +2,13 @@
 //! A tree as text for people: what the snapshots of `tests/config.rs` show.
 
 use std::fmt::Write as _;
-use supd::spec::{EnvValue, Node, Service, Supervisor, Then, Tree};
+use supd::spec::{EnvValue, Node, Remedy, Service, Supervisor, Then, Tree};
 
 /// The settings and the tree, one fact a line.
 pub(crate) fn tree_text(tree: &Tree) -> String {
     let mut out = String::new();
     writeln!(out, "{:#?}", tree.settings).expect("a string");
+    remedies(&mut out, &tree.remedies, "");
     supervisor(&mut out, &tree.root, 0);
     out
 }
@@ -41,11 +42,18 @@ fn supervisor(out: &mut String, s: &Supervisor, depth: usize) {
         let (limit, period, then) = (own.limit, own.period, own.then);
         writeln!(out, "{pad}  {family} {limit}/{period:?} {then:?}").expect("a string");
     }
+    remedies(out, &s.remedies, &format!("{pad}  "));
     for child in &s.children {
         match child {
             Node::Supervisor(inner) => supervisor(out, inner, depth + 1),
             Node::Service(leaf) => service(out, leaf, depth + 1),
         }
+    }
+}
+
+fn remedies(out: &mut String, remedies: &[std::sync::Arc<Remedy>], pad: &str) {
+    for remedy in remedies {
+        writeln!(out, "{pad}{remedy:?}").expect("a string");
     }
 }
 
@@ -94,4 +102,5 @@ fn service(out: &mut String, s: &Service, depth: usize) {
         p.control,
         p.logs
     ));
+    remedies(out, &s.remedies, &format!("{pad}  "));
 }

@@ -17,6 +17,5 @@ mod notify;
 mod output;
 mod pid1;
 mod readiness;
-mod single;
+mod remedies;
 mod socket;
-mod terminal;

@@ -157,7 +157,10 @@ impl Play {
                 assert_eq!(self.halt, None, "it halts once");
                 self.halt = Some(halt);
             }
-            Effect::SpawnHelper { .. } | Effect::Probe { .. } | Effect::CancelProbe { .. } => {
+            Effect::SpawnHelper { .. }
+            | Effect::RunHook { .. }
+            | Effect::Probe { .. }
+            | Effect::CancelProbe { .. } => {
                 panic!("these trees have no probes: {effect:?}")
             }
         }

@@ -75,6 +75,7 @@ impl Play {
             match effect {
                 Effect::Spawn { run, .. }
                 | Effect::SpawnHelper { run, .. }
+                | Effect::RunHook { run, .. }
                 | Effect::Probe { run, .. } => {
                     self.runs.push(run);
                     self.asked.push(run);

@@ -177,7 +177,10 @@ impl Kernel {
                 assert!(self.living.is_empty(), "halted over {:?}", self.living);
                 self.halted = true;
             }
-            Effect::SpawnHelper { .. } | Effect::Probe { .. } | Effect::CancelProbe { .. } => {
+            Effect::SpawnHelper { .. }
+            | Effect::RunHook { .. }
+            | Effect::Probe { .. }
+            | Effect::CancelProbe { .. } => {
                 panic!("no case asks for {effect:?}");
             }
         }
@@ -308,6 +311,7 @@ fn brief(effect: &Effect) -> String {
         | Effect::Reply { .. }
         | Effect::Halt { .. }
         | Effect::SpawnHelper { .. }
+        | Effect::RunHook { .. }
         | Effect::Probe { .. }
         | Effect::CancelProbe { .. } => format!("{effect:?}"),
     }

@@ -123,6 +123,10 @@ impl Reporter {
             | What::Parked { .. }
             | What::Held { .. }
             | What::Released
+            | What::RemedyStarted { .. }
+            | What::RemedyStep { .. }
+            | What::RemedyFinished { .. }
+            | What::RemedySkipped { .. }
             | What::Unkillable { .. }
             | What::Added
             | What::Removed
@@ -158,6 +162,7 @@ impl Reporter {
             (Decision::Expected | Decision::Absorbed, _) => self.stop_error(node, end),
             (
                 Decision::Restart { .. }
+                | Decision::Remediate
                 | Decision::StayDown
                 | Decision::Escalate
                 | Decision::Park

@@ -387,6 +387,7 @@ fn is_up(view: &NodeView) -> bool {
         | State::Stopping
         | State::Stopped
         | State::Backoff
+        | State::Remediating
         | State::Held
         | State::Parked
         | State::Waiting

@@ -19,6 +19,7 @@ pub(crate) fn tree(root: &Spec, ready: &Ready) -> Tree {
         settings: Arc::new(settings()),
         root: Arc::new(supervisor(root, ready)),
         classes: Arc::default(),
+        remedies: Arc::from([]),
     }
 }
 
@@ -52,6 +53,7 @@ pub(crate) fn supervisor(spec: &Spec, ready: &Ready) -> Supervisor {
         period: Duration::from_millis(spec.period_ms),
         budgets: Arc::from([]),
         on_exhausted: Then::Escalate,
+        remedies: Arc::from([]),
         auto_shutdown: match spec.auto_shutdown.unwrap_or(AutoShutdownName::Never) {
             AutoShutdownName::Never => AutoShutdown::Never,
             AutoShutdownName::AnySignificant => AutoShutdown::AnySignificant,
@@ -87,6 +89,7 @@ pub(crate) fn service(spec: &Spec, ready: &Ready) -> Service {
             scope: Scope::Tree,
         }),
         reload: None,
+        remedies: Arc::from([]),
         process: Arc::new(process(spec.on_term)),
     }
 }
@@ -177,6 +180,7 @@ fn settings() -> Settings {
         exit_delay: Duration::ZERO,
         exit_on_term: 0,
         start_parallelism: 64,
+        hook_parallelism: 4,
         events_kept: 4096,
     }
 }

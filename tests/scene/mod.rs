@@ -11,6 +11,7 @@
 //!          | signal NAME SIGNAL | scale POOL N
 //!          | add NAME CHILD | apply TREE | change NAME TREE | shutdown | hurry | kill | boot
 //!          | spawned unspawned forked late NAME | probe NAME ANSWER | helper NAME CODE
+//!          | hook NAME CODE [TIME] | remedy NAME CLASS (a rehearsal)
 //! ```
 //! Programs obey at once; `deaf` ones ignore all but SIGKILL, `stuck` ones even that. The boot is
 //! not shown unless the first action is `boot`. This module performs and prints; what is right is
@@ -25,10 +26,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use supd::spec::{
     ExitFacts, ExitStatus, Node, ProbeFault, Service, ServiceKind, Signal, SpawnFailure, Stage,
+    Step,
 };
 use supd::tree::{
-    Actor, Command, CommandId, Effect, Event, Haste, NodeId, ProbeAnswer, RunId, Said, State, Time,
-    Tree, What,
+    Actor, Command, CommandId, Effect, Event, Haste, NodeId, ProbeAnswer, Rehearsal, RunId, Said,
+    State, Time, Tree, What,
 };
 
 /// Events after which an action is called endless.
@@ -103,10 +105,19 @@ struct Process {
     service: Arc<Service>,
 }
 
-/// A probe or a command that works for a service.
+/// A probe, a command or a hook that works for a service.
 struct Helper {
     service: Arc<Service>,
-    probe: bool,
+    work: Work,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Probe,
+    Command,
+    Hook,
+    /// One that SIGKILL does not end.
+    StuckHook,
 }
 
 struct Scene {
@@ -159,8 +170,9 @@ impl Scene {
                 self.asked.values().any(|p| *p.service.name == *name)
             }
             ["late", name] => self.former.contains_key(name),
-            ["probe", name, ..] => self.helper(name, true).is_some(),
-            ["helper", name, ..] => self.helper(name, false).is_some(),
+            ["probe", name, ..] => self.helper(name, Work::Probe).is_some(),
+            ["helper", name, ..] => self.helper(name, Work::Command).is_some(),
+            ["hook", name, ..] => self.helper(name, Work::Hook).is_some(),
             _ => true,
         }
     }
@@ -197,23 +209,20 @@ impl Scene {
                 self.give(Event::Exited { run, facts });
             }
             ["spawned" | "unspawned" | "forked", name] => self.answer_spawn(name, words[0]),
-            ["probe", name, answer] => {
-                let run = self.helper(name, true).expect("it is probed");
-                self.helpers.remove(&run);
-                let answer = match answer {
-                    "success" => ProbeAnswer::Success,
-                    "failure" => ProbeAnswer::of(ProbeFault::REFUSED),
-                    "unknown" => ProbeAnswer::of(ProbeFault::Impossible),
-                    other => panic!("no such answer: {other}"),
-                };
-                self.give(Event::ProbeDone { run, answer });
-            }
+            ["probe", name, answer] => self.answer_probe(name, answer),
             ["helper", name, code] => {
-                let run = self.helper(name, false).expect("a command of it runs");
+                let run = self
+                    .helper(name, Work::Command)
+                    .expect("a command of it runs");
                 self.helpers.remove(&run);
                 let code = code.parse().expect("an exit code");
                 let facts = ExitFacts::bare(ExitStatus::Code(code));
                 self.give(Event::Exited { run, facts });
+            }
+            ["hook", name, code, ref after @ ..] => self.answer_hook(name, code, after),
+            ["remedy", name, class] => {
+                let node = self.tree.node(name).unwrap_or(NodeId(u32::MAX));
+                self.order(Command::Remedy(node, class.into(), Rehearsal::Dry));
             }
             ["wait", span] => self.wait(parse::span(span)),
             ["next"] => match self.tree.next_deadline() {
@@ -238,9 +247,29 @@ impl Scene {
         self.deliver();
     }
 
+    fn answer_hook(&mut self, name: &str, code: &str, after: &[&str]) {
+        let run = self.helper(name, Work::Hook).expect("a hook of it runs");
+        self.helpers.remove(&run);
+        let status = ExitStatus::Code(code.parse().expect("an exit code"));
+        let after = after.first().map(|span| parse::span(span));
+        self.give(Event::HookDone { run, status, after });
+    }
+
+    fn answer_probe(&mut self, name: &str, answer: &str) {
+        let run = self.helper(name, Work::Probe).expect("it is probed");
+        self.helpers.remove(&run);
+        let answer = match answer {
+            "success" => ProbeAnswer::Success,
+            "failure" => ProbeAnswer::of(ProbeFault::REFUSED),
+            "unknown" => ProbeAnswer::of(ProbeFault::Impossible),
+            other => panic!("no such answer: {other}"),
+        };
+        self.give(Event::ProbeDone { run, answer });
+    }
+
     /// The run of a helper of this service, if one is under way.
-    fn helper(&self, name: &str, probe: bool) -> Option<RunId> {
-        let is = |helper: &Helper| *helper.service.name == *name && helper.probe == probe;
+    fn helper(&self, name: &str, work: Work) -> Option<RunId> {
+        let is = |helper: &Helper| *helper.service.name == *name && helper.work == work;
         let found = self.helpers.iter().find(|(_, helper)| is(helper));
         found.map(|(run, _)| *run)
     }
@@ -403,11 +432,18 @@ impl Scene {
             Effect::Signal { run, signal, .. } => self.signal(run, signal),
             Effect::Halt { .. } => self.halted = true,
             Effect::SpawnHelper { run, service, .. } => self.help(run, service),
+            Effect::RunHook {
+                run,
+                service,
+                remedy,
+                step,
+                ..
+            } => self.run_hook(run, service, &remedy.steps[step]),
             Effect::Probe { run, about, .. } => {
                 let asked = self.living.get(&about).map(|p| Arc::clone(&p.service));
                 if let Some(service) = asked {
-                    let probe = true;
-                    self.helpers.insert(run, Helper { service, probe });
+                    let work = Work::Probe;
+                    self.helpers.insert(run, Helper { service, work });
                 }
             }
             Effect::CancelProbe { run } => {
@@ -421,12 +457,32 @@ impl Scene {
     fn help(&mut self, run: RunId, service: Arc<Service>) {
         self.inbox.push_back(Event::Spawned { run });
         if parse::has(&service, "slow_command") {
-            let probe = false;
-            self.helpers.insert(run, Helper { service, probe });
+            let work = Work::Command;
+            self.helpers.insert(run, Helper { service, work });
             return;
         }
         let facts = ExitFacts::bare(ExitStatus::Code(0));
         self.inbox.push_back(Event::Exited { run, facts });
+    }
+
+    /// A hook answers when the script says so.
+    fn run_hook(&mut self, run: RunId, service: Arc<Service>, step: &Step) {
+        let runs = |word: &str| match step {
+            Step::Run(supd::spec::Command::Argv(words)) => *words[0] == *word,
+            _ => false,
+        };
+        if runs("broken_hook") {
+            let (stage, errno) = (Stage::Exec, 2);
+            let failure = SpawnFailure { stage, errno };
+            return self.inbox.push_back(Event::SpawnFailed { run, failure });
+        }
+        self.inbox.push_back(Event::Spawned { run });
+        let work = if runs("stuck_hook") {
+            Work::StuckHook
+        } else {
+            Work::Hook
+        };
+        self.helpers.insert(run, Helper { service, work });
     }
 
     fn spawn(&mut self, run: RunId, service: Arc<Service>) {
@@ -450,11 +506,19 @@ impl Scene {
 
     fn signal(&mut self, run: RunId, signal: Signal) {
         if let Some(helper) = self.helpers.get(&run) {
-            if signal == Signal::KILL && !parse::has(&helper.service, "stuck") {
+            let hook = helper.work == Work::Hook;
+            let stuck = parse::has(&helper.service, "stuck") && !hook;
+            if signal == Signal::KILL && !stuck && helper.work != Work::StuckHook {
                 self.helpers.remove(&run);
                 let core = false;
-                let facts = ExitFacts::bare(ExitStatus::Signal { signal, core });
-                self.inbox.push_back(Event::Exited { run, facts });
+                let status = ExitStatus::Signal { signal, core };
+                let facts = ExitFacts::bare(status);
+                let after = None;
+                self.inbox.push_back(if hook {
+                    Event::HookDone { run, status, after }
+                } else {
+                    Event::Exited { run, facts }
+                });
             }
             return;
         }

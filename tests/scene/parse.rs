@@ -5,16 +5,19 @@
 //! patient (no limit to its stop) polite (stopped by a command) reloads (by a command) at_once (no
 //! back-off), and for the program: deaf stuck slow (a oneshot that takes its time) broken (its
 //! first start fails) silent (nothing is known of its start) slow_command (its commands take their
-//! time).
+//! time). A word `fix=KEY` is an entry of the registry, `fix=KEY+limit=1/60s+free+run+park` what it
+//! says and its steps: run, broken_hook, stuck_hook, delay=TIME, restart=NAME, hup=NAME, park,
+//! escalate; a supervisor has such words before its `[`, the registry before the tree.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use supd::spec::{
-    AutoShutdown, Backoff, BackoffCurve, Budget, ChildLines, Command, ExitCodePolicy, Family,
-    Jitter, LogLevel, Node, Policy, Probe, ProbeTarget, Process, Ready, Reload, Restart, Scope,
-    Service, ServiceKind, Settings, Shutdown, Signal, SocketSpec, StartMode, Stop, StopStep,
-    Strategy, Supervisor, SupervisorKind, Then, Tree,
+    AutoShutdown, Backoff, BackoffCurve, Budget, ChildLines, Command, Counts, ExitCodePolicy,
+    Family, Flight, Jitter, LogLevel, Mode, Node, Occasion, Policy, Probe, ProbeTarget, Process,
+    Rate, Ready, Reload, Remedies, Remedy, Restart, RunsAs, Scope, Service, ServiceKind, Settings,
+    Shutdown, Signal, SocketSpec, StartMode, Step, Stop, StopStep, Strategy, Supervisor,
+    SupervisorKind, Then, Tree, Trigger,
 };
 
 /// The whole tree; its root is called `root`.
@@ -23,6 +26,12 @@ pub(super) fn tree(text: &str) -> Tree {
         Some(rest) => (rest, 1),
         None => (text, 64),
     };
+    let (mut text, mut registry) = (text, Vec::new());
+    while let Some(rest) = text.strip_prefix("registry:") {
+        let (word, rest) = rest.split_once(' ').expect("a tree follows");
+        registry.push(Arc::new(remedy("", word)));
+        text = rest;
+    }
     let spaced = text.replace('[', " [ ").replace(']', " ] ");
     let mut words: Vec<&str> = spaced.split_whitespace().rev().collect();
     let root = supervisor("root", &mut words, Policy::Supd);
@@ -31,6 +40,7 @@ pub(super) fn tree(text: &str) -> Tree {
         settings: Arc::new(settings(parallelism)),
         root: Arc::new(root),
         classes: Arc::default(),
+        remedies: registry.into(),
     }
 }
 
@@ -89,6 +99,7 @@ fn supervisor(name: &str, words: &mut Vec<&str>, above: Policy) -> Supervisor {
         backoff: backoff(),
         budgets: Arc::from([]),
         on_exhausted: Then::Escalate,
+        remedies: Arc::from([]),
         kind: SupervisorKind::Tree,
         children: Vec::new(),
     };
@@ -106,6 +117,10 @@ fn supervisor(name: &str, words: &mut Vec<&str>, above: Policy) -> Supervisor {
             "transient" => sup.restart = Restart::Transient,
             "temporary" => sup.restart = Restart::Temporary,
             "significant" => sup.significant = true,
+            fix if fix.starts_with("fix=") => {
+                let more = remedies(name, [fix]);
+                sup.remedies = sup.remedies.iter().chain(more.iter()).cloned().collect();
+            }
             "park" => sup.on_exhausted = Then::Park,
             hold if hold.starts_with("hold=") => sup.on_exhausted = then(hold),
             budget if budget.starts_with("budget:") => {
@@ -200,7 +215,79 @@ fn service(text: &str) -> Service {
             scope: Scope::Tree,
         }),
         reload: is("reloads").then(|| Reload::Command(Command::Shell(Box::from("reload")))),
+        remedies: remedies(
+            name,
+            words.iter().copied().filter(|w| w.starts_with("fix=")),
+        ),
         process: Arc::new(process(&words)),
+    }
+}
+
+/// `fix=exit_code+limit=1/60s+free`: an entry and what it says; without a step it runs one hook.
+fn remedies<'w>(owner: &str, words: impl IntoIterator<Item = &'w str>) -> Remedies {
+    let read = words.into_iter().map(|word| Arc::new(remedy(owner, word)));
+    read.collect()
+}
+
+fn remedy(owner: &str, word: &str) -> Remedy {
+    let word = word.trim_start_matches("fix=");
+    let mut parts = word.split('+');
+    let key = parts.next().expect("a key");
+    let trigger = Trigger::ALL.into_iter().find(|t| t.as_str() == key);
+    let family = |f: &Family| key.strip_prefix("family:") == Some(f.as_str());
+    let on = match (trigger, Family::ALL.into_iter().find(family)) {
+        (Some(trigger), _) => Occasion::Trigger(trigger),
+        (_, Some(family)) => Occasion::Family(family),
+        _ if key == "*" => Occasion::Any,
+        _ => Occasion::Class(Arc::from(key)),
+    };
+    let id = match owner {
+        "" => Arc::from(key),
+        owner => Arc::from(format!("{owner}/{key}")),
+    };
+    let mut remedy = Remedy {
+        id,
+        on,
+        steps: Box::default(),
+        timeout: Duration::from_secs(10),
+        limit: None,
+        counts: Counts::Yes,
+        mode: Mode::Act,
+        runs_as: RunsAs::Service,
+        flight: Flight::Own,
+    };
+    let mut steps = Vec::new();
+    let run = |word: &str| Step::Run(Command::Argv(Box::from([Box::from(word)])));
+    for part in parts {
+        match part {
+            "free" => remedy.counts = Counts::No,
+            "observe" => remedy.mode = Mode::Observe,
+            "single" => remedy.flight = Flight::Single,
+            "park" => steps.push(Step::Park),
+            "escalate" => steps.push(Step::Escalate),
+            "run" | "broken_hook" | "stuck_hook" => steps.push(run(part)),
+            other => match other.split_once('=') {
+                Some(("limit", rate)) => {
+                    let (count, period) = rate.split_once('/').expect("N/TIME");
+                    let (count, period) = (count.parse().expect("a number"), span(period));
+                    remedy.limit = Some(Rate { count, period });
+                }
+                Some(("delay", time)) => steps.push(Step::Delay(span(time))),
+                Some(("restart", name)) => steps.push(Step::Restart(Arc::from(name))),
+                Some(("hup", name)) => steps.push(Step::Signal {
+                    service: Arc::from(name),
+                    signal: Signal::HUP,
+                }),
+                _ => panic!("no such word of a remedy: {other}"),
+            },
+        }
+    }
+    if steps.is_empty() {
+        steps.push(run("run"));
+    }
+    Remedy {
+        steps: steps.into(),
+        ..remedy
     }
 }
 
@@ -240,7 +327,7 @@ fn backoff() -> Arc<Backoff> {
 
 fn process(words: &[&str]) -> Process {
     // How it is asked is no word for the program: a change of that leaves it alone.
-    let said = |word: &&str| !word.is_empty() && !ASKED.contains(word);
+    let said = |word: &&str| !word.is_empty() && !ASKED.contains(word) && !word.starts_with("fix=");
     let own = words.iter().copied().filter(said);
     let words = std::iter::once("program").chain(own);
     Process::new(Command::Argv(words.map(Box::from).collect()))
@@ -258,6 +345,7 @@ fn settings(start_parallelism: u32) -> Settings {
         exit_delay: Duration::ZERO,
         exit_on_term: 0,
         start_parallelism,
+        hook_parallelism: 4,
         events_kept: 64,
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn effect(effect: &Effect, scene: &Scene) -> Option<String> {
             Halt::GaveUp { code, why, culprit } => {
                 format!(
                     "halt {code}: root {}{}",
-                    defeat(*why),
+                    defeat(why),
                     because(culprit.as_deref())
                 )
             }
@@ -37,12 +37,17 @@ pub(super) fn effect(effect: &Effect, scene: &Scene) -> Option<String> {
         Effect::SpawnHelper { run, .. } => {
             Some(format!("{} runs a command", name(run.node, scene)))
         }
+        Effect::RunHook { run, remedy, .. } => Some(format!(
+            "{} runs the hook {}",
+            name(run.node, scene),
+            remedy.id
+        )),
         Effect::Probe { about, .. } => Some(format!("{} is asked", name(about.node, scene))),
         Effect::Spawn { .. } | Effect::CancelProbe { .. } => None,
     }
 }
 
-fn defeat(why: Defeat) -> String {
+fn defeat(why: &Defeat) -> String {
     match why {
         Defeat::Exhausted {
             bucket,
@@ -50,8 +55,9 @@ fn defeat(why: Defeat) -> String {
             period,
         } => {
             let of = bucket.map_or(String::new(), |family| format!("{} ", family.as_str()));
-            format!("gave up, {of}more than {max} in {}", short(period))
+            format!("gave up, {of}more than {max} in {}", short(*period))
         }
+        Defeat::Told(child) => format!("gave up, as the remedy of {child} says"),
         Defeat::StartFailed => "could not be started".to_owned(),
     }
 }
@@ -129,6 +135,10 @@ fn record_line(record: &Record, scene: &Scene) -> Option<String> {
             format!("ended ({}{of})", class.as_str())
         }
         What::StartFailed { child_name, .. } => format!("could not start: {child_name}"),
+        What::RemedyStarted { .. }
+        | What::RemedyStep { .. }
+        | What::RemedyFinished { .. }
+        | What::RemedySkipped { .. } => remedy_line(&record.what),
         What::Added => "added".to_owned(),
         What::Removed => "removed".to_owned(),
         What::Changed => "changed".to_owned(),
@@ -138,6 +148,27 @@ fn record_line(record: &Record, scene: &Scene) -> Option<String> {
         | What::Daemon { .. } => return None,
     };
     Some(format!("{who} {text}"))
+}
+
+fn remedy_line(what: &What) -> String {
+    match what {
+        What::RemedyStarted { remedy, .. } => format!("is treated by {remedy}"),
+        What::RemedyStep { remedy, step, .. } => format!("{remedy}: step {} done", step + 1),
+        What::RemedyFinished {
+            remedy,
+            verdict,
+            after,
+            ..
+        } => {
+            let after = after.map_or(String::new(), |after| format!(" in {}", short(after)));
+            format!("{remedy}: {}{after}", verdict.as_str())
+        }
+        What::RemedySkipped { remedy, why } => {
+            let remedy = remedy.as_deref().unwrap_or("a remedy");
+            format!("skips {remedy}: {}", supd::tell::words::skip(*why))
+        }
+        _ => String::new(),
+    }
 }
 
 fn exit_text(exit: &Exit) -> Option<String> {
@@ -183,6 +214,7 @@ fn decided(decision: Decision, budget: Option<Budget>) -> Option<String> {
     Some(match decision {
         Decision::Restart { delay } if delay.is_zero() => format!("restart{used}"),
         Decision::Restart { delay } => format!("restart in {}{used}", short(delay)),
+        Decision::Remediate => format!("remediate{used}"),
         Decision::StayDown => "stays down".to_owned(),
         Decision::Escalate => format!("one too many{used}"),
         Decision::Park => format!("one too many{used}: park"),

@@ -99,6 +99,27 @@ const SERVICE_STATES: &[State] = &[
         "waits for its name",
         "one_for_one [a(deaf) b]; apply one_for_one [b]; apply one_for_one [a b];",
     ),
+    ("a hook runs", "one_for_one [a(fix=exit_code) b]; exit a 1;"),
+    (
+        "a hook has had its time",
+        "one_for_one [a(fix=exit_code+stuck_hook) b]; exit a 1; wait 10s;",
+    ),
+    (
+        "treated, a step passes time",
+        "one_for_one [a(fix=exit_code+delay=5s+run) b]; exit a 1;",
+    ),
+    (
+        "its remedy waits for its group",
+        "rest_for_one [a(fix=exit_code) b(deaf)]; exit a 1;",
+    ),
+    (
+        "ready, once fixed",
+        "one_for_one [a(fix=config) b]; exit a 78; hook a 0;",
+    ),
+    (
+        "parked by its remedy",
+        "one_for_one [a(fix=exit_code+park) b]; exit a 1;",
+    ),
     ("done", "one_for_one [a(transient) b]; exit a 0;"),
     (
         "could not be started by hand, otp",
@@ -135,6 +156,13 @@ const SERVICE_EVENTS: &[&str] = &[
     "probe a unknown",
     "helper a 0",
     "helper a 1",
+    "hook a 0",
+    "hook a 75 9s",
+    "hook a 78",
+    "hook a 70",
+    "hook a 64",
+    "hook a 1",
+    "remedy a exit_code",
     "late a",
     "next",
     "exit b 1",

@@ -179,7 +179,7 @@ impl Court {
         self.told = None;
         match event {
             Event::Spawned { run } => self.spawned(*run),
-            Event::SpawnFailed { run, .. } => self.gone(*run, None),
+            Event::SpawnFailed { run, .. } | Event::HookDone { run, .. } => self.gone(*run, None),
             Event::Exited { run, facts } => self.gone(*run, Some(*facts)),
             Event::Command { id, by, command } => self.command(*id, *by, command),
             Event::Shutdown { haste, by } => {
@@ -200,7 +200,9 @@ impl Court {
         }
         match effect {
             Effect::Spawn { run, .. } => self.spawn(*run),
-            Effect::SpawnHelper { run, .. } => self.helper_begins(*run),
+            Effect::SpawnHelper { run, .. } | Effect::RunHook { run, .. } => {
+                self.helper_begins(*run);
+            }
             Effect::Signal { run, signal, .. } => self.signal(*run, *signal),
             Effect::Reply { id, outcome } => self.reply(*id, outcome),
             Effect::Record(record) => self.record(record),
@@ -274,10 +276,7 @@ impl Court {
             }
             What::Exhausted { .. } => self.exhausted(fact),
             What::Escalated { class, .. } => self.escalated(fact, class.base),
-            What::StartFailed { .. } => {
-                self.files[fact].failed_start = true;
-                self.reign_ends(fact);
-            }
+            What::StartFailed { .. } => self.start_failed(fact),
             What::Parked { .. } | What::Held { .. } => self.files[fact].aside = true,
             What::Released => self.released(fact),
             What::Added => self.succeeded(fact, id),
@@ -285,11 +284,20 @@ impl Court {
             What::Command { by, .. } => self.command_recorded(fact, *by),
             What::Strategy { child, scope, .. } => self.scope_recorded(*child, scope),
             What::Backoff { .. }
+            | What::RemedyStarted { .. }
+            | What::RemedyStep { .. }
+            | What::RemedyFinished { .. }
+            | What::RemedySkipped { .. }
             | What::Changed
             | What::ShuttingDown { .. }
             | What::Health { .. }
             | What::Daemon { .. } => {}
         }
+    }
+
+    fn start_failed(&mut self, sup: Fact) {
+        self.files[sup].failed_start = true;
+        self.reign_ends(sup);
     }
 
     /// A node is new, and so is everything below it: a run of one of these names is that of one

@@ -55,6 +55,7 @@ impl<'a> Forester<'a> {
             settings: Arc::new(settings(parallelism)),
             root: Arc::new(root),
             classes: Arc::default(),
+            remedies: Arc::from([]),
         }
     }
 
@@ -108,6 +109,7 @@ impl<'a> Forester<'a> {
             backoff: self.backoff(),
             budgets: Arc::from([]),
             on_exhausted: Then::Escalate,
+            remedies: Arc::from([]),
             kind: if pool {
                 SupervisorKind::Pool
             } else {
@@ -200,6 +202,7 @@ impl<'a> Forester<'a> {
             start_timeout: Some(ms(100 + self.dice.below(900))),
             stop: Arc::new(self.stop()),
             reload: self.reload(),
+            remedies: Arc::from([]),
             process: Arc::new(process("v1")),
         }
     }
@@ -295,6 +298,7 @@ pub(crate) fn variant(tree: &Tree, dice: &mut Dice) -> Tree {
         settings: Arc::clone(&tree.settings),
         root: Arc::new(root),
         classes: Arc::clone(&tree.classes),
+        remedies: Arc::clone(&tree.remedies),
     }
 }
 
@@ -450,6 +454,7 @@ pub(crate) fn settings(start_parallelism: u32) -> Settings {
         exit_delay: Duration::ZERO,
         exit_on_term: 0,
         start_parallelism,
+        hook_parallelism: 4,
         events_kept: 64,
     }
 }

@@ -41,7 +41,7 @@ impl Court {
         let restart = self.truth.entry(fact).restart;
         let normal = Self::is_normal(class);
         match decision {
-            Decision::Restart { .. } => {
+            Decision::Restart { .. } | Decision::Remediate => {
                 self.files[fact].owed = true;
                 self.group_decided(fact);
                 // In OTP whatever ends before it is ready is a failed start, tried again.

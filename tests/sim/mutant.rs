@@ -399,6 +399,7 @@ fn lie(spec: &Spec, mutant: Mutant) -> Spec {
         settings: Arc::clone(&spec.settings),
         root: Arc::new(lie_about(&spec.root, mutant)),
         classes: Arc::clone(&spec.classes),
+        remedies: Arc::clone(&spec.remedies),
     }
 }
 
@@ -457,6 +458,7 @@ fn with_another_program(spec: &Spec, number: u64) -> Spec {
         settings: Arc::clone(&spec.settings),
         root: Arc::new(change(&spec.root, &program)),
         classes: Arc::clone(&spec.classes),
+        remedies: Arc::clone(&spec.remedies),
     }
 }
 

@@ -266,7 +266,7 @@ impl<'a> World<'a> {
     fn imprint(&mut self, effect: &Effect) {
         let (kind, number) = match effect {
             Effect::Spawn { run, .. } => (1, run.life),
-            Effect::SpawnHelper { run, .. } => (2, run.life),
+            Effect::SpawnHelper { run, .. } | Effect::RunHook { run, .. } => (2, run.life),
             Effect::Signal { run, signal, .. } => (3, run.life ^ number(*signal)),
             Effect::Probe { run, .. } => (4, run.life),
             Effect::CancelProbe { run } => (5, run.life),
@@ -307,6 +307,7 @@ impl<'a> World<'a> {
                 State::Waiting if literal => {}
                 State::Waiting if self.is_parked(view.waiting_for) => {}
                 State::Backoff
+                | State::Remediating
                 | State::Held
                 | State::Waiting
                 | State::Starting
@@ -345,7 +346,7 @@ impl<'a> World<'a> {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Spawn { run, service } => self.spawn(run, &service),
-            Effect::SpawnHelper { run, .. } => self.spawn_helper(run),
+            Effect::SpawnHelper { run, .. } | Effect::RunHook { run, .. } => self.spawn_helper(run),
             Effect::Signal { run, signal, .. } => self.signal(run, signal),
             Effect::Probe { run, .. } => {
                 let mut dice = Dice::about(self.plan.seed, &[5, run.life]);
@@ -650,6 +651,7 @@ fn brief(effect: &Effect) -> String {
             format!("#{} {name} {:?}", record.seq.0, record.what)
         }
         Effect::Signal { .. }
+        | Effect::RunHook { .. }
         | Effect::Reply { .. }
         | Effect::Halt { .. }
         | Effect::Probe { .. }

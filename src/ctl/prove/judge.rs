@@ -275,6 +275,10 @@ fn touches(what: &What) -> bool {
         | What::Strategy { .. }
         | What::Exhausted { .. }
         | What::Released
+        | What::RemedyStarted { .. }
+        | What::RemedyStep { .. }
+        | What::RemedyFinished { .. }
+        | What::RemedySkipped { .. }
         | What::Added
         | What::Changed
         | What::Command { .. }

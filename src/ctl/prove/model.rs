@@ -278,6 +278,7 @@ impl Model {
                 command,
                 about,
             } => self.help(run, (&service, &command), about),
+            Effect::RunHook { run, .. } => self.fix(run),
             Effect::Signal { run, signal, .. } => self.signal(run, signal),
             Effect::Probe { run, about, probe } => {
                 let (after, answer) = self.asked(about, &probe);
@@ -290,6 +291,14 @@ impl Model {
             Effect::Record(record) => self.record(record),
             Effect::Halt { halt } => self.halt = Some(halt),
         }
+    }
+
+    /// A hook is taken to fix what it is for, at once.
+    fn fix(&mut self, run: RunId) {
+        let (status, after) = (ExitStatus::Code(0), None);
+        self.later(self.now, Due::Give(Event::Spawned { run }));
+        let done = Event::HookDone { run, status, after };
+        self.later(self.now, Due::Give(done));
     }
 
     fn record(&mut self, record: Box<Record>) {

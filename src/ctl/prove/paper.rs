@@ -89,7 +89,9 @@ pub(super) fn is_handled(service: &Service, signal: Signal) -> bool {
 /// Whether a node in this state stays in it unless something happens.
 pub(super) fn is_settled(state: State) -> bool {
     match state {
-        State::Starting | State::Stopping | State::Backoff | State::Held => false,
+        State::Starting | State::Stopping | State::Backoff | State::Remediating | State::Held => {
+            false
+        }
         State::Ready
         | State::Unready
         | State::Up

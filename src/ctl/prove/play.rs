@@ -240,6 +240,7 @@ fn fits(is: Is, state: State) -> bool {
         State::Starting
         | State::Stopping
         | State::Backoff
+        | State::Remediating
         | State::Held
         | State::Parked
         | State::Waiting

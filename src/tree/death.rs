@@ -232,14 +232,15 @@ impl Tree {
             self.forgive(id, self.now.since(ready_at));
         }
         let asked = phase == Phase::Stopping;
+        if !asked && !end.class.is_normal() {
+            // The record that opens an incident is a part of it.
+            self.close_incident(id);
+            let known = self.incident.or(self.nodes[id].incident);
+            self.incident = known.or(Some(Seq(self.next_seq)));
+        }
         let seq = self.record(id, What::Exited(Box::new(exit)));
         if !asked {
             self.cause = Some(seq);
-            if !end.class.is_normal() {
-                let incident = self.nodes[id].incident.or(Some(seq));
-                self.incident = incident;
-                self.nodes[id].incident = incident;
-            }
         }
         let last = LastExit {
             at: self.now,

@@ -58,6 +58,7 @@ fn every_route_is_described_and_no_other() {
         Route::Tree,
         Route::Node(name()),
         Route::History(name()),
+        Route::Why(name()),
         Route::Logs(name()),
         Route::AddChild(name()),
         Route::Delete(name()),
@@ -133,6 +134,10 @@ fn every_field_of_every_shape_is_described() {
         ("ShutdownRequest", "ShutdownRequest"),
         ("Error", "ErrorBody"),
         ("ConfigText", "ConfigText"),
+        ("Why", "Why"),
+        ("FailuresLine", "FailuresLine"),
+        ("FailureKind", "FailureKind"),
+        ("LastWords", "LastWords"),
     ];
     for (schema, structure) in shapes {
         let wanted = fields(&source, structure);

@@ -305,65 +305,6 @@ fn events_are_a_story() {
 }
 
 #[test]
-fn why_tells_the_chain_of_causes() {
-    let lines = event_lines();
-    let daemon = FakeDaemon::new(with_tree().stream("GET /v1/events", &lines));
-    assert_snapshot!(session(
-        &daemon,
-        &[
-            "why ws",
-            "why web",
-            "why api",
-            "why migrate",
-            "why reindex",
-            "why nobody"
-        ]
-    ));
-    let json = daemon.run(["why", "ws", "--json"]);
-    let why: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
-    assert_eq!(why["node"]["name"], "ws");
-    assert!(
-        why["events"]
-            .as_array()
-            .is_some_and(|events| !events.is_empty())
-    );
-}
-
-#[test]
-fn a_long_story_keeps_its_beginning_and_its_end() {
-    let event = |seq: u64, kind: &str, cause: u64| {
-        let incident = if seq > 8 { r#","incident":"i8""# } else { "" };
-        format!(
-            r#"{{"v":1,"seq":{seq},"ts":"","boot":"b","kind":"{kind}","node":"ws","path":"root/api/ws","run":{seq},"cause":{cause}{incident}}}"#
-        )
-    };
-    let mut lines = vec![
-        event(5, "service.starting", 1),
-        event(6, "service.ready", 5),
-        event(7, "command", 6),
-        event(8, "service.exited", 7),
-    ];
-    lines.extend((9..15).map(|seq| event(seq, "service.stopping", seq - 1)));
-    lines.extend((15..20).map(|seq| event(seq, "service.stopped", seq - 1)));
-    let steps = FakeDaemon::new(with_tree().stream("GET /v1/events", &lines));
-    lines.extend((20..40).map(|seq| event(seq, "service.starting", seq - 1)));
-    let middle = FakeDaemon::new(with_tree().stream("GET /v1/events", &lines));
-    assert_snapshot!(session(&steps, &["why ws"]) + &session(&middle, &["why ws"]));
-}
-
-#[test]
-fn a_circle_of_causes_ends() {
-    let event = |seq: u64, cause: u64| {
-        format!(
-            r#"{{"v":1,"seq":{seq},"ts":"","boot":"b","kind":"service.ready","node":"ws","path":"root/api/ws","cause":{cause}}}"#
-        )
-    };
-    let lines = [event(1, 2), event(2, 1), event(3, 3)];
-    let daemon = FakeDaemon::new(with_tree().stream("GET /v1/events", &lines));
-    assert!(daemon.run(["why", "ws"]).status.success());
-}
-
-#[test]
 fn logs_say_whose_line_it_is_when_there_are_several() {
     let line = |node: &str, text: &str| {
         serde_json::json!({"node": node, "run": 8, "stream": "stderr", "ts": "", "text": text})

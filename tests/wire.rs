@@ -15,7 +15,7 @@ use supd::wire::{
     ChildRequest, CommandReply, ConfigRequest, ConfigText, ErrorBody, EventLine, Gap, Health,
     Heartbeat, LogItem, LogLine, NoRoute, NodeKind, NodeView, Plan, Query, ReloadReply,
     RestartRequest, Route, ScaleRequest, ShutdownRequest, SignalRequest, Snapshot, Status,
-    StreamItem, Verb, code, query, span,
+    StreamItem, Verb, Why, code, query, span,
 };
 
 fn golden(name: &str) -> Value {
@@ -52,7 +52,7 @@ fn add_unknown(value: &mut Value) {
 #[test]
 fn every_shape_keeps_its_golden_file() {
     type Check = fn(&str);
-    let shapes: [(&str, Check); 20] = [
+    let shapes: [(&str, Check); 21] = [
         ("child_request", keeps::<ChildRequest>),
         ("command_reply", keeps::<CommandReply>),
         ("config_request", keeps::<ConfigRequest>),
@@ -73,6 +73,7 @@ fn every_shape_keeps_its_golden_file() {
         ("signal_request", keeps::<SignalRequest>),
         ("snapshot", keeps::<Snapshot>),
         ("status", keeps::<Status>),
+        ("why", keeps::<Why>),
     ];
     for (name, check) in shapes {
         check(name);
@@ -178,6 +179,7 @@ fn every_route_reads_back_what_it_writes() {
         Route::Tree,
         Route::Node(name()),
         Route::History(name()),
+        Route::Why(name()),
         Route::Logs(name()),
         Route::AddChild(name()),
         Route::Delete(name()),

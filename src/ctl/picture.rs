@@ -12,6 +12,7 @@
 use super::age;
 use super::mark::{Mark, paint};
 use super::screen::{Style, visible};
+pub(crate) use crate::tell::ends::{ended, how};
 use crate::wire::{LastExit, NodeKind, NodeView, Status};
 
 /// How much of the tree is shown.
@@ -365,39 +366,6 @@ fn how_long_ago(exit: &LastExit) -> String {
     match exit.ago_ms {
         Some(ms) => format!("{} {} ago", ended(exit), age::short(ms)),
         None => ended(exit),
-    }
-}
-
-/// How a run ended, in the process's own words: `exit 1`, `SIGSEGV, core`, `cannot exec`.
-pub(crate) fn how(exit: &LastExit) -> String {
-    let how = match (&exit.failure, &exit.signal, exit.code) {
-        (Some(failure), _, _) => {
-            let stage = match &failure.path {
-                Some(path) => format!("{} {}", visible(&failure.stage), visible(path)),
-                None => visible(&failure.stage),
-            };
-            match &failure.message {
-                Some(message) => format!("cannot {stage}: {}", visible(message)),
-                None => format!("cannot {stage} (errno {})", failure.errno),
-            }
-        }
-        (None, Some(signal), _) => format!("SIG{}", visible(signal)),
-        (None, None, Some(code)) => format!("exit {code}"),
-        (None, None, None) => visible(&exit.class),
-    };
-    let core = if exit.core { ", core" } else { "" };
-    format!("{how}{core}")
-}
-
-/// The same, with its class where that says more.
-pub(crate) fn ended(exit: &LastExit) -> String {
-    match &*exit.class {
-        "exit_code" | "clean" | "crash" | "killed" | "terminated" | "signal" | "exec_failed"
-        | "requested" => how(exit),
-        class if exit.failure.is_none() && exit.signal.is_none() && exit.code.is_none() => {
-            visible(class)
-        }
-        class => format!("{}, {}", how(exit), visible(class)),
     }
 }
 

@@ -54,6 +54,7 @@ impl Daemon {
                 .named(&name)
                 .map_or_else(|e| e, |id| self.node_view(id)),
             Route::History(name) => self.named(&name).map_or_else(|e| e, |id| self.history(id)),
+            Route::Why(name) => self.named(&name).map_or_else(|e| e, |id| self.why(id)),
             Route::Logs(name) => {
                 let node = self.named(&name);
                 node.and_then(|id| self.logs(id, &request.query))
@@ -199,6 +200,22 @@ impl Daemon {
             None => health.status == "ok",
         };
         Answer::json(if holds { 200 } else { 503 }, &health)
+    }
+
+    fn why(&self, node: NodeId) -> Answer {
+        let mut snapshot = self.tree.snapshot();
+        snapshot.at = self.now();
+        let place = snapshot.nodes.iter().position(|n| n.id == node);
+        let view = |place| nested(&snapshot, place, self.light());
+        let (Some(root), Some(seen)) = (view(0), place.and_then(view)) else {
+            return no_tree();
+        };
+        let names = &self.press.names;
+        let (_, events) = self.press.journal.since(0, &Kinds::default(), names);
+        let wall_us = self.press.wall_of(self.now());
+        let day_ms = u64::try_from(wall_us / 1000).unwrap_or_default() % 86_400_000;
+        let why = crate::tell::why::why(&root, &seen, (&events, day_ms));
+        Answer::json(200, &why)
     }
 
     fn history(&self, node: NodeId) -> Answer {

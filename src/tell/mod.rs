@@ -6,7 +6,10 @@
 //! that a story reads the same whether it was lived or foreseen. It translates and decides nothing,
 //! and knows no clock, no socket and no process: stamps and pids come from whoever tells.
 
+pub mod ends;
 pub mod line;
 mod line_remedy;
 pub mod names;
+mod tries;
+pub mod why;
 pub mod words;

@@ -23,6 +23,7 @@ pub mod span;
 mod status;
 mod stream;
 pub mod visible;
+mod why;
 
 pub use command::{
     ChildRequest, CommandReply, ReloadReply, RestartRequest, ScaleRequest, ShutdownRequest,
@@ -39,6 +40,7 @@ pub use plan::{Because, Change, KeyChange, Plan, effect, op};
 pub use query::Query;
 pub use status::{ConfigView, DaemonView, Health, LastExit, NodeKind, NodeView, Status, StoppedBy};
 pub use stream::{Gap, Heartbeat, LogItem, Snapshot, StreamItem};
+pub use why::{FailureKind, FailuresLine, LastWords, Why};
 
 /// A word of the protocol: borrowed where the daemon writes a constant, owned where it was read.
 pub type Word = std::borrow::Cow<'static, str>;

@@ -16,6 +16,8 @@ pub enum Route {
     Node(String),
     /// `GET /v1/nodes/{name}/history`: the events of a node and of those below it.
     History(String),
+    /// `GET /v1/nodes/{name}/why`: [`Why`](super::Why).
+    Why(String),
     /// `GET /v1/nodes/{name}/logs`: a stream of [`LogItem`](super::LogItem)s; of a supervisor
     /// those of all services below it.
     Logs(String),
@@ -123,6 +125,7 @@ impl Route {
             Self::Tree
             | Self::Node(_)
             | Self::History(_)
+            | Self::Why(_)
             | Self::Logs(_)
             | Self::Events
             | Self::Config
@@ -154,6 +157,7 @@ impl Route {
             Self::Tree => "/v1/tree".to_owned(),
             Self::Node(name) | Self::Delete(name) => node(name, ""),
             Self::History(name) => node(name, "/history"),
+            Self::Why(name) => node(name, "/why"),
             Self::Logs(name) => node(name, "/logs"),
             Self::Act(name, verb) => format!("{}/{}", node(name, ""), verb.as_str()),
             Self::AddChild(name) => node(name, "/children"),
@@ -219,6 +223,7 @@ impl Route {
         match rest {
             [] => vec![Self::Node(name.clone()), Self::Delete(name)],
             ["history"] => vec![Self::History(name)],
+            ["why"] => vec![Self::Why(name)],
             ["logs"] => vec![Self::Logs(name)],
             ["children"] => vec![Self::AddChild(name)],
             [word] => Verb::ALL

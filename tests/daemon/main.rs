@@ -11,6 +11,7 @@ mod bounds;
 mod change;
 mod control;
 mod harness;
+mod incidents;
 mod life;
 mod metrics;
 mod notify;

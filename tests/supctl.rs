@@ -210,7 +210,7 @@ fn orders_say_what_has_happened() {
             .json("POST /v1/nodes/ws/pin?wait=2m", 200, done)
             .json("POST /v1/nodes/web/reload?wait=2m", 200, done)
             .json("POST /v1/nodes/postgres/reset?wait=2m", 200, done)
-            .json("POST /v1/shutdown?wait=2m", 200, done),
+            .json("POST /v1/shutdown?wait=2s", 200, done),
     );
     assert_snapshot!(session(
         &daemon,

@@ -8,17 +8,22 @@
 )]
 
 use super::args::{Haste, RestartArgs, ScaleArgs, ShutdownArgs, SignalArgs};
-use super::client::{Client, Doing};
+use super::client::{Client, Doing, read_json};
 use super::failure::Failure;
-use super::names::{is_plain, nearest, resolve};
-use super::screen::Screen;
+use super::names::{each, is_plain, nearest, resolve};
+use super::screen::{Screen, visible};
 use super::{DONE, IN_VAIN, NO};
 use crate::wire::{
-    CommandReply, ErrorDetail, EventLine, ReloadReply, RestartRequest, Route, ScaleRequest,
-    ShutdownRequest, SignalRequest, Verb, Word, code, kind, outcome,
+    CommandReply, ErrorDetail, EventLine, NodeKind, NodeView, Query, ReloadReply, RestartRequest,
+    Route, ScaleRequest, ShutdownRequest, SignalRequest, StreamItem, Verb, Word, code, kind,
+    outcome, query,
 };
 use serde::Serialize;
 use std::io;
+use std::time::Duration;
+
+/// How often the end of everything is asked about.
+const SAY_EVERY: Duration = Duration::from_secs(2);
 
 /// What is to be done, and to whom.
 #[derive(Debug)]
@@ -28,6 +33,18 @@ pub(crate) struct Order {
     done: String,
     names: Vec<String>,
     body: String,
+    manner: Manner,
+}
+
+/// How several nodes get their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// Each of them, whatever the others answer.
+    Each,
+    /// The same, and who else it touches is said before.
+    Announced,
+    /// The services below them, one after another, up to the first that refuses.
+    Rolling,
 }
 
 /// One answer in the array of `--json`.
@@ -47,6 +64,7 @@ impl Order {
             done: done.to_owned(),
             names: names.to_vec(),
             body: "{}".to_owned(),
+            manner: Manner::Each,
         }
     }
 
@@ -64,8 +82,16 @@ impl Order {
     }
 
     pub(crate) fn restart(args: &RestartArgs) -> Self {
-        let body = RestartRequest { only: args.only };
-        Self::new(Verb::Restart, "restarted", &args.names).with(&body)
+        let manner = match (args.rolling, args.only) {
+            (true, _) => Manner::Rolling,
+            (false, false) => Manner::Announced,
+            (false, true) => Manner::Each,
+        };
+        let body = RestartRequest {
+            only: args.only || args.rolling,
+        };
+        let order = Self::new(Verb::Restart, "restarted", &args.names).with(&body);
+        Self { manner, ..order }
     }
 
     pub(crate) fn reload(names: &[String]) -> Self {
@@ -121,6 +147,13 @@ pub(crate) fn on_all(client: &Client, screen: &mut Screen, order: &Order) -> Res
     let mut answers = Vec::new();
     let mut exit = DONE;
     for name in names {
+        if order.manner == Manner::Rolling && exit != DONE {
+            screen.talk(&format!("{name}: left as it is"))?;
+            continue;
+        }
+        if order.manner == Manner::Announced {
+            announce(client, screen, &name)?;
+        }
         let code = match give(client, order, &name) {
             Ok(reply) => {
                 let code = exit_code(&reply);
@@ -158,8 +191,40 @@ pub(crate) fn on_all(client: &Client, screen: &mut Screen, order: &Order) -> Res
     Ok(exit)
 }
 
+/// Whom a restart touches besides, before it does. A daemon that does not say it is not asked
+/// again: its answer comes with the order.
+fn announce(client: &Client, screen: &mut Screen, name: &str) -> Result<(), Failure> {
+    let doing = format!("restart `{name}`");
+    let Ok(text) = client.get(&Route::Node(name.to_owned()), Doing(&doing)) else {
+        return Ok(());
+    };
+    let node: NodeView = read_json(&text)?;
+    let others: Vec<&str> = node.restarts_with.iter().map(String::as_str).collect();
+    if others.is_empty() || screen.json {
+        return Ok(());
+    }
+    screen.talk(&format!(
+        "{name}: restarting, and with it {}",
+        others.join(", ")
+    ))
+}
+
 /// A plain name goes to the daemon as it is; everything else is looked up in the tree.
 fn targets(client: &Client, order: &Order) -> Result<Vec<String>, Failure> {
+    if order.manner == Manner::Rolling {
+        let status = client.status(Doing("restart"))?;
+        let nodes = resolve(&status.root, &order.names, "restart")?;
+        let mut services: Vec<String> = Vec::new();
+        for node in nodes {
+            each(node, &mut |below| {
+                let runs = below.kind == NodeKind::Service && below.pid.is_some();
+                if runs && !services.contains(&below.name) {
+                    services.push(below.name.clone());
+                }
+            });
+        }
+        return Ok(services);
+    }
     if order.names.iter().all(|name| is_plain(name)) {
         let mut names = order.names.clone();
         let mut seen = std::collections::BTreeSet::new();
@@ -343,16 +408,7 @@ pub(crate) fn shutdown(
     };
     let body = serde_json::to_string(&ShutdownRequest { haste })
         .expect("invariant: a request is plain data");
-    let reply = client.order(&Route::Shutdown, &body, Doing("shut down"));
-    let reply: CommandReply = match reply {
-        // It may be gone before its answer is through, and being gone is what was asked for.
-        Err(Failure::Connection { source, .. }) if is_hang_up(&source) => CommandReply {
-            ok: true,
-            outcome: Word::Borrowed(outcome::DONE),
-            ..CommandReply::default()
-        },
-        reply => reply?,
-    };
+    let reply = until_gone(client, screen, &body)?;
     let code = exit_code(&reply);
     match (screen.json, code, &*reply.outcome) {
         (true, ..) => screen.json_value(&reply)?,
@@ -364,6 +420,53 @@ pub(crate) fn shutdown(
         }
     }
     Ok(code)
+}
+
+/// Orders the end and waits for it; meanwhile says who is being waited for.
+fn until_gone(client: &Client, screen: &mut Screen, body: &str) -> Result<CommandReply, Failure> {
+    let (all, mut waited, mut told) = (client.patience(), Duration::ZERO, 0);
+    loop {
+        let span = SAY_EVERY.min(all.saturating_sub(waited));
+        waited += span;
+        let order = (&Route::Shutdown, body);
+        let reply = client.order_within::<CommandReply>(span, order, Doing("shut down"));
+        let reply = match reply {
+            // It may be gone before its answer is through, and being gone is what was asked for.
+            Err(Failure::Connection { source, .. }) if is_hang_up(&source) => return Ok(gone()),
+            Err(Failure::NoDaemon { .. }) if told > 0 => return Ok(gone()),
+            reply => reply?,
+        };
+        if reply.outcome != outcome::PENDING || waited >= all {
+            return Ok(reply);
+        }
+        told = say_whom(client, screen, told).unwrap_or(told);
+    }
+}
+
+fn gone() -> CommandReply {
+    CommandReply {
+        ok: true,
+        outcome: Word::Borrowed(outcome::DONE),
+        ..CommandReply::default()
+    }
+}
+
+/// What the daemon says about its end since the event of this number; the number of the last one.
+fn say_whom(client: &Client, screen: &mut Screen, told: u64) -> Result<u64, Failure> {
+    let asked = Query::default().with(query::KIND, kind::DAEMON_STOPPING);
+    let doing = Doing("ask who is waited for");
+    let text = client.get_with(&Route::Events, &asked.with(query::SINCE, told), doing)?;
+    let mut last = told.max(1);
+    for line in text.lines() {
+        let Ok(StreamItem::Event(event)) = StreamItem::parse(line) else {
+            continue;
+        };
+        last = event.seq;
+        if let (Some(message), false) = (&event.message, screen.json) {
+            screen.talk(&visible(message))?;
+        }
+    }
+    Ok(last)
 }
 
 fn is_hang_up(error: &io::Error) -> bool {

@@ -76,10 +76,12 @@ pub(crate) enum Command {
     History(OneName),
     /// Show what the boot waited for, and how long each of it took
     Blame,
-    /// Print the tree as a picture for other programs
+    /// Print the tree as a picture, drawn or for other programs
     Graph(GraphArgs),
     /// Ask whether the tree is ok, degraded or failed; exit 3 when it is not what was asked for
     Health(HealthArgs),
+    /// Look for what stands in the way: surroundings, health, configuration; exit 1 for trouble
+    Doctor,
     /// Print the metrics page, as a monitor scrapes it (OpenMetrics)
     Metrics,
     /// Start nodes; clears their back-off and a stop by hand
@@ -132,6 +134,8 @@ pub(crate) enum Command {
     Cat(NameList),
     /// Show what is in force for nodes, defaults included, and where it comes from
     Show(NameList),
+    /// Open the file that names a node in $EDITOR, then plan and apply what was changed
+    Edit(OneName),
     /// Write a configuration to begin with
     Init(InitArgs),
     /// Print a configuration made from that of another supervisor, and account for every entry
@@ -187,6 +191,10 @@ pub(crate) struct RestartArgs {
     /// These alone, whatever the strategy says
     #[arg(long)]
     pub(crate) only: bool,
+    /// One service after another, the next when the one before is ready; the first that is not
+    /// ends it
+    #[arg(long)]
+    pub(crate) rolling: bool,
 }
 
 #[derive(Debug, Args)]
@@ -356,6 +364,8 @@ pub(crate) struct GraphArgs {
 pub(crate) enum GraphFormat {
     Dot,
     Mermaid,
+    Svg,
+    Html,
 }
 
 #[derive(Debug, Args)]

@@ -151,11 +151,25 @@ impl Client {
         body: &str,
         doing: Doing<'_>,
     ) -> Result<T, Failure> {
-        let wait = if self.no_wait {
+        self.order_within(self.patience(), (route, body), doing)
+    }
+
+    /// How long an effect is waited for.
+    pub(crate) fn patience(&self) -> Duration {
+        if self.no_wait {
             Duration::ZERO
         } else {
             self.timeout.unwrap_or(EFFECT)
-        };
+        }
+    }
+
+    /// Sends an order and waits so long for its effect.
+    pub(crate) fn order_within<T: DeserializeOwned>(
+        &self,
+        wait: Duration,
+        (route, body): (&Route, &str),
+        doing: Doing<'_>,
+    ) -> Result<T, Failure> {
         let target = format!(
             "{}{}",
             route.path(),

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `supctl graph`: the tree as a picture for other programs, Graphviz and Mermaid. The running tree
-//! with its states, or a file's without a daemon. Pure but for asking: nodes in, a text out.
+//! `supctl graph`: the tree as a picture, for Graphviz and Mermaid, or drawn already. The running
+//! tree with its states, or a file's without a daemon. Pure but for asking: nodes in, a text out.
 
 #![expect(
     clippy::format_push_string,
     reason = "text for programs, written once; a `write!` to it could only be ignored"
 )]
+
+mod svg;
 
 use super::DONE;
 use super::args::{GraphArgs, GraphFormat};
@@ -58,6 +60,8 @@ pub(crate) fn graph(client: &Client, screen: &mut Screen, args: &GraphArgs) -> R
     let text = match args.format {
         GraphFormat::Dot => dot(&items),
         GraphFormat::Mermaid => mermaid(&items),
+        GraphFormat::Svg => svg::svg(&items),
+        GraphFormat::Html => svg::html(&items),
     };
     screen.line(text.trim_end_matches('\n'))?;
     Ok(DONE)

@@ -19,6 +19,8 @@ mod blame;
 mod check;
 mod client;
 mod clock;
+mod doctor;
+mod edit;
 mod explain;
 mod failure;
 mod follow;
@@ -125,6 +127,8 @@ fn dispatch(cli: &Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::Simulate(a) => prove::simulate(screen, a),
         Command::Test(a) => prove::test(screen, a),
         Command::Metrics => api::metrics(&client, screen),
+        Command::Doctor => doctor::doctor(&client, screen),
+        Command::Edit(a) => edit::edit(&client, screen, a),
         Command::Plan(a) => plan::plan(&client, screen, a),
         Command::Apply(a) => plan::apply(&client, screen, a),
         Command::Cat(a) => keys::keys(&client, screen, (a, keys::Side::Written)),

@@ -147,13 +147,22 @@ impl Daemon {
     }
 
     fn node_view(&self, node: NodeId) -> Answer {
-        if let Some(view) = self.service_view(node) {
+        let restarts = self.tree.touched_by_restart(node);
+        let others = restarts.into_iter().filter(|id| *id != node);
+        let others = others.map(|id| self.press.names.name(id).to_owned());
+        let others: Vec<String> = others.collect();
+        if let Some(mut view) = self.service_view(node) {
+            view.restarts_with = others;
             return Answer::json(200, &view);
         }
         let mut snapshot = self.tree.snapshot();
         snapshot.at = self.now();
         let place = snapshot.nodes.iter().position(|n| n.id == node);
         let view = place.and_then(|place| nested(&snapshot, place, self.light()));
+        let view = view.map(|view| crate::wire::NodeView {
+            restarts_with: others,
+            ..view
+        });
         view.map_or_else(no_tree, |view| Answer::json(200, &view))
     }
 

@@ -415,17 +415,36 @@ impl Tree {
             .into_iter()
             .filter(|child| self.is_wanted(*child) && !self.nodes[*child].is_aside())
             .collect();
-        let open = self.blocked_from(sup).map_or(usize::MAX, |(from, _)| from);
-        let concerned = touched.iter().copied();
-        let concerned: Vec<_> = concerned
-            .filter(|id| self.nodes[*id].place < open)
-            .collect();
+        let concerned = self.without_kept_down(sup, &touched);
         if concerned.len() > 1 && concerned.contains(&child) {
             self.announce_scope(sup, child, &concerned);
         }
         task.stop.clone_from(&touched);
         task.start = touched;
         self.begin(sup, task);
+    }
+
+    /// Those of them that nobody who is put aside keeps down.
+    fn without_kept_down(&self, sup: NodeId, children: &[NodeId]) -> Vec<NodeId> {
+        let open = self.blocked_from(sup).map_or(usize::MAX, |(from, _)| from);
+        let stands = |id: &NodeId| self.nodes[*id].place < open;
+        children.iter().copied().filter(stands).collect()
+    }
+
+    /// Whom [`Command::Restart`] of this node would touch now, in start order.
+    pub fn touched_by_restart(&self, node: NodeId) -> Vec<NodeId> {
+        let Some(entry) = self.nodes.get(node) else {
+            return Vec::new();
+        };
+        let (sup, scope) = match entry.parent {
+            Some(sup) if self.is_exclusive(sup) => (sup, self.scope_of(sup, node)),
+            Some(_) => return vec![node],
+            None => (node, self.children(node)),
+        };
+        let named =
+            |id: &NodeId| *id == node || (self.is_wanted(*id) && !self.nodes[*id].is_aside());
+        let touched: Vec<NodeId> = scope.into_iter().filter(named).collect();
+        self.without_kept_down(sup, &touched)
     }
 
     fn reset(&mut self, id: CommandId, node: NodeId) {

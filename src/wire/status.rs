@@ -169,6 +169,10 @@ pub struct NodeView {
     /// Its own words (`STATUS=` of `sd_notify`). Not to be trusted by a terminal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Whom its restart by order touches besides it, in start order; only where one node is asked
+    /// for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restarts_with: Vec<String>,
     /// What became of its output; only where one service is asked for, and has written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<LogView>,

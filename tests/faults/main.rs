@@ -9,6 +9,7 @@
 )]
 
 mod away;
+mod client;
 mod ends;
 mod engine;
 mod files;

@@ -13,7 +13,7 @@ use super::reader::{Names, Reader};
 use super::schema::{DEFAULTS, SERVICE};
 use super::service::{self, Frame, NOT_FOR_DAEMON, NOT_FOR_ONESHOT, RESTARTS};
 use super::value::{Item, Table};
-use super::{budget, codes, remedy, timing, words};
+use super::{breaker, budget, codes, remedy, timing, words};
 use crate::spec::{
     AutoShutdown, Backoff, Node, Policy, Remedies, Restart, Service, ServiceKind, Shutdown,
     StartMode, Strategy, Supervisor, SupervisorKind, Then, limits,
@@ -344,6 +344,7 @@ impl Builder<'_> {
         let mut table = branch.defaults.without(refused);
         table.merge(&written, &SERVICE);
         service::check_kind(self.reader, &written, &table);
+        breaker::check_policy(self.reader, &written, branch.policy);
         if branch.policy == Policy::Otp
             && let Some(field) = written.get("backoff")
         {

@@ -166,6 +166,9 @@ rules! {
         "A budget is \"10/30s\" or `{ limit = \"10/30s\", then = \"park\" }`: restarts allowed, \
          the time they are counted in, and what follows one more: \"escalate\", \"park\" or \
          `{ hold = \"5m\" }`.";
+    BREAKER = "E0165": "a breaker that is none",
+        "A breaker is open for some time, `open_for`, which grows to `open_max`. It opens after \
+         so many `failures` in a row.";
     REMEDY = "E0170": "a remedy that is none",
         "An entry of `remediation` is a command, or a table with one of `run`, `shell` and \
          `steps`. `counts = false` needs a `limit`, or nothing would bound the restarts that it \
@@ -219,6 +222,12 @@ const LINTS: &[(&str, &str, &str)] = &[
         "L9",
         "temporary in one_for_all",
         "A group restart stops a temporary child and forgets it.",
+    ),
+    (
+        "L10",
+        "a breaker that opens too late",
+        "Every failure but the one that opens the breaker takes a restart. When these are more than \
+         the supervisor allows, it gives up first, and nobody is ever held.",
     ),
     (
         "L12",

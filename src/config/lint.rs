@@ -6,6 +6,7 @@
 //! supported yet are absent.
 
 use super::diagnostic::{Report, Sink};
+use super::lint_breakers::out_of_reach;
 use super::outline::{Kind, NodeSource, Outline};
 use super::process;
 use super::scalar::spell;
@@ -65,7 +66,7 @@ impl<'a> Lint<'a> {
         Report::new(code, message).at(at, text)
     }
 
-    /// L1, L2, L9, L12, L13 of one supervisor.
+    /// L1, L2, L9, L10, L12, L13 of one supervisor.
     pub(super) fn supervisor(&self, node: &NodeSource<'_>, built: &Supervisor, all: &Outline<'_>) {
         let at = node.table.get("max_restarts").map_or(node.at, Field::at);
         let budgets = node.table.get("budgets").map_or(at, |f| f.key_at);
@@ -77,6 +78,7 @@ impl<'a> Lint<'a> {
                 continue;
             };
             let place = all.find(&service.name).map_or(node.at, |c| c.at);
+            out_of_reach(self.sink, built, (service, place));
             let blind = service.kind == ServiceKind::Daemon && service.ready == Ready::Exec;
             if grouped && n < waits && blind && built.start == StartMode::Ordered {
                 let message = format!("those after `{}` start before it can serve", service.name);

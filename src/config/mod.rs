@@ -10,6 +10,7 @@
 //! [`Options`]; it never starts anything, never looks at the clock, and knows no running tree.
 
 mod address;
+mod breaker;
 mod budget;
 mod build;
 mod codes;
@@ -23,6 +24,7 @@ mod intern;
 mod interpolate;
 mod keys;
 mod lint;
+mod lint_breakers;
 mod log;
 mod names;
 mod outline;

@@ -184,7 +184,6 @@ static SUPERVISORS: Shape = Shape {
 const SERVICE_LATER: &[&str] = &[
     "liveness",
     "breakers",
-    "hold_after",
     "watchdog",
     "recycle",
     "chroot",
@@ -217,7 +216,7 @@ pub(super) static DEFAULTS: Shape = Shape {
     ..shape("defaults", SERVICE_KEYS.split_at(SERVICE_KEYS.len() - 5).0)
 };
 
-static SERVICE_KEYS: [Key; 38] = [
+static SERVICE_KEYS: [Key; 39] = [
     value("command"),
     value("shell"),
     value("type"),
@@ -227,6 +226,7 @@ static SERVICE_KEYS: [Key; 38] = [
     value("restart"),
     value("significant"),
     table("backoff", &BACKOFF),
+    table("hold_after", &HOLD_AFTER),
     value("success_codes"),
     value("success_signals"),
     table("ready", &READY),
@@ -271,6 +271,10 @@ static BACKOFF: Shape = shape(
         value("jitter"),
         value("reset_after"),
     ],
+);
+static HOLD_AFTER: Shape = shape(
+    "`hold_after`",
+    &[value("failures"), value("open_for"), value("open_max")],
 );
 static READY: Shape = Shape {
     rivals: &[&[

@@ -8,7 +8,7 @@ use super::diagnostic::Report;
 use super::interpolate::Found;
 use super::reader::{Own, Reader};
 use super::value::{At, Field, Item, Table};
-use super::{codes, command, process, remedy, timing};
+use super::{breaker, codes, command, process, remedy, timing};
 use crate::spec::{
     Command, Name, Policy, Ready, Reload, Remedies, Restart, Service, ServiceKind, Shutdown,
 };
@@ -86,6 +86,7 @@ pub(super) fn service(
         required: flag("required", true),
         enabled: flag("enabled", true),
         backoff: timing::backoff(&reader, table, frame.policy),
+        hold_after: breaker::hold_after(&reader, table, frame.policy),
         success_codes: success_codes(&reader, table),
         success_signals: success_signals(&reader, table),
         ready: table

@@ -9,10 +9,10 @@
 use super::spelling::{Flag, Line, Lines, array, path, quoted, spell};
 use super::{spell_process, spell_remedy};
 use crate::spec::{
-    AutoShutdown, Backoff, BackoffCurve, Budget, ChildLines, ExitCodePolicy, Jitter, LogFormat,
-    LogLevel, Node, Policy, Probe, ProbeTarget, Ready, Reload, Remedy, Restart, Scope, Service,
-    ServiceKind, Settings, Shutdown, SocketSpec, StartMode, Stop, StopStep, Strategy, Supervisor,
-    SupervisorKind, Then,
+    AutoShutdown, Backoff, BackoffCurve, Budget, ChildLines, ExitCodePolicy, HoldAfter, Jitter,
+    LogFormat, LogLevel, Node, Policy, Probe, ProbeTarget, Ready, Reload, Remedy, Restart, Scope,
+    Service, ServiceKind, Settings, Shutdown, SocketSpec, StartMode, Stop, StopStep, Strategy,
+    Supervisor, SupervisorKind, Then,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,7 @@ pub(super) fn service(service: &Service, policy: Policy) -> Vec<Line> {
         required,
         enabled,
         backoff,
+        hold_after,
         success_codes,
         success_signals,
         ready,
@@ -46,6 +47,9 @@ pub(super) fn service(service: &Service, policy: Policy) -> Vec<Line> {
     lines.flag("enabled", Flag(*enabled));
     if policy == Policy::Supd {
         spell_backoff(&mut lines, backoff);
+    }
+    if let Some(own) = hold_after {
+        spell_hold_after(&mut lines, *own);
     }
     let codes = success_codes.iter().map(ToString::to_string);
     lines.put("success_codes", array(codes));
@@ -88,6 +92,17 @@ fn spell_backoff(lines: &mut Lines, backoff: &Backoff) {
         }
         Backoff::Curve(curve) => spell_curve(lines, curve),
     }
+}
+
+fn spell_hold_after(lines: &mut Lines, own: HoldAfter) {
+    let HoldAfter {
+        failures,
+        open_for,
+        open_max,
+    } = own;
+    lines.put("hold_after.failures", failures.to_string());
+    lines.time("hold_after.open_for", open_for);
+    lines.time("hold_after.open_max", open_max);
 }
 
 fn spell_curve(lines: &mut Lines, curve: &BackoffCurve) {

@@ -281,6 +281,21 @@ fn pool_notes(node: &NodeView) -> String {
     notes.join(", ")
 }
 
+/// `exit 1 ×3, trial in 38s`: what opened its breaker, and when it is tried.
+fn held_notes(node: &NodeView) -> Vec<String> {
+    let mut notes = Vec::new();
+    let budget = node.held_by.as_deref() == Some("budget");
+    if let Some(exit) = node.last_exit.as_ref().filter(|_| node.failures.is_some()) {
+        let count = node.failures.filter(|count| *count > 1);
+        let times = count.map_or_else(String::new, |count| format!(" ×{count}"));
+        notes.push(format!("{}{times}", ended(exit)));
+    }
+    let next = if budget { "next start" } else { "trial" };
+    let delay = node.delay_ms;
+    notes.extend(delay.map(|ms| format!("{next} in {}", age::short(ms))));
+    notes
+}
+
 fn service_notes(node: &NodeView, style: Style) -> String {
     let mut notes = Vec::new();
     match &*node.state {
@@ -288,10 +303,7 @@ fn service_notes(node: &NodeView, style: Style) -> String {
             node.delay_ms
                 .map(|ms| format!("next start in {}", age::short(ms))),
         ),
-        "held" => notes.extend(
-            node.delay_ms
-                .map(|ms| format!("trial in {}", age::short(ms))),
-        ),
+        "held" => notes.extend(held_notes(node)),
         "waiting" | "stopping" | "starting" => {
             notes.extend(
                 node.waiting_for
@@ -300,6 +312,9 @@ fn service_notes(node: &NodeView, style: Style) -> String {
             );
         }
         _ => {}
+    }
+    if node.on_trial {
+        notes.push("on trial".to_owned());
     }
     notes.extend(node.awaits.as_deref().map(visible));
     if node.oneshot && node.pid.is_none() {

@@ -92,7 +92,7 @@ fn told(event: &EventLine) -> Option<String> {
         }
         kind::SERVICE_STOPPED | kind::SUPERVISOR_STOPPED => format!("stopped{}", why(event)),
         kind::SERVICE_BACKOFF => backoff(event),
-        kind::SERVICE_HELD => "held".to_owned(),
+        kind::SERVICE_HELD => held(event),
         kind::SERVICE_RELEASED => "released".to_owned(),
         kind::SERVICE_PARKED => "parked until somebody acts".to_owned(),
         kind::SERVICE_UNKILLABLE => "does not end, even after SIGKILL".to_owned(),
@@ -209,6 +209,21 @@ fn decided(decision: &DecisionLine) -> String {
     }
     if let Some(ms) = decision.delay_ms.filter(|ms| *ms > 0) {
         text.push_str(&format!(" in {}", age::short(ms)));
+    }
+    text
+}
+
+/// `held by its hold_after for 38s, 3 failures in a row`.
+fn held(event: &EventLine) -> String {
+    let mut text = "held".to_owned();
+    if let Some(by) = &event.held_by {
+        text.push_str(&format!(" by its {}", visible(by)));
+    }
+    if let Some(ms) = event.delay_ms {
+        text.push_str(&format!(" for {}", age::short(ms)));
+    }
+    if let Some(count) = event.failures.filter(|count| *count > 1) {
+        text.push_str(&format!(", {count} failures in a row"));
     }
     text
 }

@@ -177,7 +177,7 @@ impl Tally {
 fn cause(why: StartWhy) -> usize {
     match why {
         StartWhy::Boot => 0,
-        StartWhy::Restart | StartWhy::Retry | StartWhy::Released => 1,
+        StartWhy::Restart | StartWhy::Retry | StartWhy::Released | StartWhy::Trial => 1,
         StartWhy::Group(_) => 2,
         StartWhy::Command => 3,
         StartWhy::Apply => 4,

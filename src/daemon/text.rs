@@ -8,8 +8,9 @@ use super::names::Names;
 use super::{text_remedy, words};
 use crate::spec::{LogLevel, Verdict};
 use crate::tree::{
-    Actor, Budget, Class, Culprit, Decision, Exit, Record, StartWhy, StopWhy, Unready, What,
+    Actor, Budget, Class, Culprit, Decision, Exit, Holder, Record, StartWhy, StopWhy, Unready, What,
 };
+use std::time::Duration;
 
 /// How important a record is.
 pub(crate) fn level(what: &What) -> LogLevel {
@@ -115,9 +116,7 @@ pub(crate) fn message(record: &Record, names: &Names) -> String {
             format!("{rule} because of {child}: {}", scope.join(", "))
         }
         What::Parked { budget } => parked(*budget),
-        What::Held { budget, span } => {
-            format!("held for {}: {}", words::span(*span), exhausted(*budget))
-        }
+        What::Held { by, span } => held(by, *span),
         What::Released => "released".to_owned(),
         What::RemedyStarted { .. }
         | What::RemedyStep { .. }
@@ -211,6 +210,17 @@ fn class(exit: &Exit) -> String {
     words.join(", ")
 }
 
+fn held(by: &Holder, span: Option<Duration>) -> String {
+    let span = span.map_or(String::new(), |span| format!(" for {}", words::span(span)));
+    match by {
+        Holder::Budget(budget) => format!("held{span}: {}", exhausted(*budget)),
+        Holder::Own { failures: 1 } => format!("held{span} by its hold_after"),
+        Holder::Own { failures } => {
+            format!("held{span} by its hold_after: {failures} failures in a row")
+        }
+    }
+}
+
 fn next(decision: Decision, budget: Option<Budget>, names: &Names) -> String {
     let next = match decision {
         Decision::Restart { delay } if delay.is_zero() => " -> restart now".to_owned(),
@@ -219,8 +229,11 @@ fn next(decision: Decision, budget: Option<Budget>, names: &Names) -> String {
         Decision::StayDown => " -> stays down".to_owned(),
         Decision::Escalate => " -> one restart too many".to_owned(),
         Decision::Park => " -> one restart too many, parked".to_owned(),
-        Decision::Hold { delay } => {
+        Decision::Hold { delay } if budget.is_some() => {
             format!(" -> one restart too many, held for {}", words::span(delay))
+        }
+        Decision::Hold { delay } => {
+            format!(" -> held for {}, no restart counted", words::span(delay))
         }
         Decision::Queued => " -> its supervisor is busy and decides later".to_owned(),
         Decision::Absorbed => " -> part of what is under way".to_owned(),
@@ -275,6 +288,7 @@ fn start_why(why: StartWhy, names: &Names) -> String {
         StartWhy::Group(child) => format!(" (because of {})", names.name(child)),
         StartWhy::Retry => " (another try)".to_owned(),
         StartWhy::Released => " (released)".to_owned(),
+        StartWhy::Trial => " (trial)".to_owned(),
         StartWhy::Command => " (by order)".to_owned(),
         StartWhy::Apply => " (new configuration)".to_owned(),
     }

@@ -75,6 +75,9 @@ fn one(seen: &Seen, at: Time, light: Light<'_>) -> NodeView {
         required: seen.spec.required(),
         restart: Some(Word::Borrowed(restart(seen.spec.restart()))),
         delay_ms: seen.next_start.map(|next| millis(next.since(at))),
+        held_by: seen.held_by.map(|by| Word::Borrowed(words::held_by(by))),
+        failures: (seen.failures > 0).then_some(seen.failures),
+        on_trial: seen.on_trial,
         waiting_for: seen
             .waiting_for
             .map(|id| light.press.names.name(id).to_owned()),

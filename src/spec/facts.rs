@@ -56,6 +56,8 @@ pub enum Phase {
     Ready,
     /// Asked to stop.
     Stopping,
+    /// On trial, ready or not.
+    Trial,
 }
 
 /// Why a program could not be executed.

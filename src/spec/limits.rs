@@ -24,6 +24,9 @@ pub const DIAGNOSTICS_MAX: usize = 20;
 pub const COMMANDS_QUEUED_MAX: usize = 256;
 /// Time a service has to end after SIGKILL before it is called unkillable (SEMANTICS §10).
 pub const UNKILLABLE_AFTER: Duration = Duration::from_secs(5);
+/// Time a service on trial has to stay alive after it is ready (SEMANTICS §7): what dies soon after
+/// its start has not shown that it works.
+pub const TRIAL_TIME: Duration = Duration::from_secs(10);
 /// Services that may be starting at one time when `start_parallelism` is absent.
 pub const START_PARALLELISM: u32 = 64;
 /// Restarts a window remembers at most; a larger `max_restarts` counts as this many.

@@ -8,6 +8,7 @@
 //! Everything a node shares with its neighbours is behind an `Arc`, so that a thousand services
 //! that inherit the same defaults carry them once.
 
+mod breaker;
 mod budget;
 mod class;
 pub mod diff;
@@ -20,6 +21,7 @@ mod service;
 mod settings;
 mod signal;
 
+pub use breaker::HoldAfter;
 pub use budget::{Budget, Family, Then};
 pub use class::{Class, Classes, PatternId, Uptime, UserClass, When};
 pub use facts::{ExitFacts, ExitStatus, Phase, ProbeFault, SpawnFailure, Stage};

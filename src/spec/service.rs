@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A leaf: one process, when it is ready, how it is stopped, how long its restarts wait.
 
-use super::{Command, Name, Process, Remedies, Restart, Signal};
+use super::{Command, HoldAfter, Name, Process, Remedies, Restart, Signal};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,8 @@ pub struct Service {
     pub enabled: bool,
     /// How long its restarts wait.
     pub backoff: Arc<Backoff>,
+    /// Its own breaker.
+    pub hold_after: Option<HoldAfter>,
     /// Exit codes that are clean besides 0.
     pub success_codes: Box<[u8]>,
     /// Deaths by signal that are clean.

@@ -8,8 +8,8 @@ use super::names::Names;
 use super::{line_remedy, words};
 use crate::spec::{ExitStatus, Name, Strategy};
 use crate::tree::{
-    Actor, Argument, Budget, Classification, Culprit, Decision, Exit, Record, StartWhy, StopWhy,
-    Unready, What,
+    Actor, Argument, Budget, Classification, Culprit, Decision, Exit, Holder, Record, StartWhy,
+    StopWhy, Unready, What,
 };
 use crate::wire::{
     BudgetLine, CulpritLine, DecisionLine, EventLine, FailureLine, RusageLine, VERSION, WhoLine,
@@ -124,10 +124,7 @@ fn fill(line: &mut EventLine, what: &What, names: &Names) {
             ruled(line, *strategy, scope);
         }
         What::Parked { budget } => line.budget = budget.map(|b| self::budget(b, names)),
-        What::Held { budget, span } => {
-            spend(line, *budget, names);
-            line.delay_ms = Some(millis(*span));
-        }
+        What::Held { by, span } => held(line, by, (*span, names)),
         What::Exhausted {
             child_name, budget, ..
         } => {
@@ -171,6 +168,20 @@ fn unready(line: &mut EventLine, why: Unready) {
             line.probe = Some(words::fault(fault));
         }
         Unready::Stopping => line.why = Some(Word::Borrowed("stopping")),
+    }
+}
+
+fn held(line: &mut EventLine, by: &Holder, (span, names): (Option<Duration>, &Names)) {
+    line.delay_ms = span.map(millis);
+    match by {
+        Holder::Budget(budget) => {
+            line.held_by = Some(Word::Borrowed("budget"));
+            spend(line, *budget, names);
+        }
+        Holder::Own { failures } => {
+            line.held_by = Some(Word::Borrowed("hold_after"));
+            line.failures = Some(*failures);
+        }
     }
 }
 

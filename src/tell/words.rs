@@ -8,7 +8,9 @@ use crate::spec::{
     Command, ExitStatus, Family, ProbeFault, ProbeTarget, Process, Ready, SpawnFailure, Stage,
     Stdin, Strategy, UserRef,
 };
-use crate::tree::{Actor, Argument, Classification, Decision, How, Phase, Skip, StartWhy, StopWhy};
+use crate::tree::{
+    Actor, Argument, Classification, Decision, HeldBy, How, Phase, Skip, StartWhy, StopWhy,
+};
 use crate::wire::Word;
 use std::time::Duration;
 
@@ -35,6 +37,7 @@ pub fn phase(phase: Phase) -> &'static str {
         Phase::Starting => "starting",
         Phase::Ready => "ready",
         Phase::Stopping => "stopping",
+        Phase::Trial => "trial",
     }
 }
 
@@ -68,6 +71,15 @@ pub fn skip(why: Skip) -> &'static str {
 }
 
 /// The word of a start's reason.
+/// What holds a service.
+pub fn held_by(by: HeldBy) -> &'static str {
+    match by {
+        HeldBy::Budget => "budget",
+        HeldBy::Own => "hold_after",
+    }
+}
+
+/// Why something is started.
 pub fn start_why(why: StartWhy) -> &'static str {
     match why {
         StartWhy::Boot => "boot",
@@ -75,6 +87,7 @@ pub fn start_why(why: StartWhy) -> &'static str {
         StartWhy::Group(_) => "group",
         StartWhy::Retry => "retry",
         StartWhy::Released => "released",
+        StartWhy::Trial => "trial",
         StartWhy::Command => "command",
         StartWhy::Apply => "apply",
     }

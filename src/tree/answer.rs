@@ -107,12 +107,14 @@ impl Tree {
             let outcome = match (notice, waiter.wants) {
                 (Notice::Started, Wants::Up)
                 | (Notice::Stopped | Notice::Released, Wants::Down) => Outcome::Done,
-                (Notice::StartFailed | Notice::Ended, Wants::Up) => Outcome::StartFailed,
+                (Notice::StartFailed | Notice::Ended | Notice::Held, Wants::Up) => {
+                    Outcome::StartFailed
+                }
                 (Notice::Started, Wants::Down) => Outcome::Superseded,
                 (Notice::Stopped | Notice::Released, Wants::Up) if !again => Outcome::Superseded,
                 (Notice::Stopped | Notice::Released, Wants::Up)
                 | (Notice::Attempted, Wants::Up | Wants::Down)
-                | (Notice::StartFailed | Notice::Ended, Wants::Down) => {
+                | (Notice::StartFailed | Notice::Ended | Notice::Held, Wants::Down) => {
                     self.waiters.entry(node).or_default().push(waiter);
                     continue;
                 }

@@ -1,36 +1,42 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Children that are put aside because a budget is used up: parked until somebody acts, or held for
-//! a time (SEMANTICS §8; "Held and parked alike", §7).
+//! Children that are put aside: parked until somebody acts, held because a budget is used up, or
+//! held by a breaker (SEMANTICS §7, §8; "Held and parked alike").
 //!
 //! Under `one_for_one` only the child waits; under `rest_for_one` it and those after it, under
-//! `one_for_all` the group, stopped in reverse order. Nobody takes a token meanwhile. Which budget
-//! was used up, and what follows from that, is decided where restarts are counted.
+//! `one_for_all` the group, stopped in reverse order. Nobody takes a token meanwhile. What puts a
+//! child aside, and what lets it go, is decided where restarts are counted and in `hold`.
 
 use super::Tree;
-use super::event::{NodeId, Time};
-use super::node::{Rest, Spent};
-use super::record::{Budget, StartWhy, StopWhy, What};
+use super::event::NodeId;
+use super::node::{By, Rest, Spent};
+use super::record::{Budget, Holder, StartWhy, StopWhy, What};
 use super::supervisor::Message;
-use super::task::{Task, TaskKind};
+use super::task::{Stage, Task, TaskKind};
 use super::timers::Purpose;
 use crate::spec::{Policy, Strategy, Trigger};
 use std::time::Duration;
 
 impl Tree {
-    /// Puts a child that is down aside: for this long, or until somebody acts.
+    /// Puts a child that is down aside because a budget is used up: for this long, or until
+    /// somebody acts.
     pub(super) fn put_aside(&mut self, child: NodeId, budget: Budget, span: Option<Duration>) {
         let until = span.map(|span| self.now + span);
+        let by = Holder::Budget(budget);
         self.record(
             child,
             match span {
-                Some(span) => What::Held { budget, span },
+                Some(_) => What::Held { by, span },
                 None => What::Parked {
                     budget: Some(budget),
                 },
             },
         );
         let spent = Spent::of(budget.bucket);
-        self.lay_aside(budget.supervisor, child, (until, spent));
+        self.rest_aside(child, By::Budget { until, spent });
+        if let Some(until) = until {
+            self.timers.set(child, Purpose::Hold, until);
+        }
+        self.others_wait(budget.supervisor, child);
         if span.is_some() {
             self.tell_remedy(child, Trigger::Held);
         }
@@ -39,24 +45,32 @@ impl Tree {
     /// Parks a child that is down, although no budget is used up.
     pub(super) fn park(&mut self, sup: NodeId, child: NodeId) {
         self.record(child, What::Parked { budget: None });
-        self.lay_aside(sup, child, (None, Spent::Nothing));
+        let (until, spent) = (None, Spent::Nothing);
+        self.rest_aside(child, By::Budget { until, spent });
+        self.others_wait(sup, child);
     }
 
-    fn lay_aside(&mut self, sup: NodeId, child: NodeId, (until, spent): (Option<Time>, Spent)) {
+    /// From here on the child waits, and nothing else has happened to anybody.
+    pub(super) fn rest_aside(&mut self, child: NodeId, by: By) {
         self.nodes[child].incident = None;
         self.nodes[child].since = self.now;
-        self.nodes[child].set_rest(Rest::Aside { until, spent });
-        if let Some(until) = until {
-            self.timers.set(child, Purpose::Hold, until);
+        self.nodes[child].set_rest(Rest::Aside(by));
+    }
+
+    /// A child was put aside: whom the strategy names waits with it.
+    pub(super) fn others_wait(&mut self, sup: NodeId, child: NodeId) {
+        if !self.is_exclusive(sup) {
+            return self.settle_all(sup);
         }
-        if self.is_exclusive(sup) {
-            return self.clear_group(sup, child);
+        let at_work = |task: &Task| task.stage != Stage::Delaying;
+        if self.task(sup).is_some_and(at_work) {
+            return self.post(sup, Message::Clear(child));
         }
-        self.settle_all(sup);
+        self.clear_group(sup, child);
     }
 
     /// Stops whom the strategy names beside a child that is put aside; they wait for it.
-    fn clear_group(&mut self, sup: NodeId, child: NodeId) {
+    pub(super) fn clear_group(&mut self, sup: NodeId, child: NodeId) {
         let scope = self.scope_of(sup, child);
         self.announce_scope(sup, child, &scope);
         let (why_stop, why_start) = (StopWhy::Group(child), StartWhy::Released);
@@ -71,8 +85,8 @@ impl Tree {
         self.begin(sup, task);
     }
 
-    /// The first place of a group from where nobody is started, because the child there is put
-    /// aside; and that child.
+    /// The first place of a group from where nobody is started, because of the child that is put
+    /// aside or on trial; and that child.
     pub(super) fn blocked_from(&self, sup: NodeId) -> Option<(usize, NodeId)> {
         let spec = self.sup_spec(sup)?;
         let from = match (spec.policy, spec.strategy) {
@@ -81,7 +95,8 @@ impl Tree {
             (Policy::Supd, Strategy::RestForOne) => Some(()),
         };
         let children = &self.nodes[sup].sup()?.children;
-        let first = children.iter().find(|id| self.nodes[**id].is_aside())?;
+        let mut blocking = children.iter();
+        let first = blocking.find(|id| self.nodes[**id].keeps_others_down())?;
         let place = from.map_or(0, |()| self.nodes[*first].place);
         Some((place, *first))
     }
@@ -99,6 +114,19 @@ impl Tree {
             }
         }
         start.retain(|id| self.nodes[*id].place < from);
+    }
+
+    /// A child that has come to rest only now waits for the one that is put aside, as those do that
+    /// did in time.
+    pub(super) fn waits_if_blocked(&mut self, sup: NodeId, child: NodeId) {
+        let node = &self.nodes[child];
+        let due = node.rest() == Some(Rest::Off) && self.is_wanted(child);
+        let blocked = self
+            .blocked_from(sup)
+            .filter(|(from, _)| due && node.place >= *from);
+        if let Some((_, sibling)) = blocked {
+            self.nodes[child].set_rest(Rest::Waiting { sibling });
+        }
     }
 
     /// It is no longer put aside, its budget is empty, and it is started, with whoever waits for
@@ -121,23 +149,34 @@ impl Tree {
 
     /// Whoever comes after it decides what becomes of it; false: it was not put aside.
     pub(super) fn forget_aside(&mut self, child: NodeId) -> bool {
-        let Some(Rest::Aside { spent, .. }) = self.nodes[child].rest() else {
+        let Some(Rest::Aside(by)) = self.nodes[child].rest() else {
             return false;
         };
         self.timers.clear(child, Purpose::Hold);
         self.nodes[child].attempts = 0;
         self.nodes[child].last_delay = Duration::ZERO;
-        let parent = self.nodes[child].parent;
-        if let Some(sup) = parent.and_then(|sup| self.nodes[sup].sup_mut()) {
-            match spent {
-                Spent::Nothing => {}
-                Spent::Main => sup.window.clear(),
-                Spent::Bucket(family) => drop(sup.buckets.remove(&family)),
-            }
-        }
+        self.spend_nothing(child, by);
         self.record(child, What::Released);
         self.nodes[child].set_rest(Rest::Off);
         true
+    }
+
+    /// What kept a child down has forgotten why.
+    fn spend_nothing(&mut self, child: NodeId, by: By) {
+        let parent = self.nodes[child].parent;
+        match by {
+            By::Own => self.nodes[child].own = None,
+            By::Budget { spent, .. } => {
+                let Some(sup) = parent.and_then(|sup| self.nodes[sup].sup_mut()) else {
+                    return;
+                };
+                match spent {
+                    Spent::Nothing => {}
+                    Spent::Main => sup.window.clear(),
+                    Spent::Bucket(family) => drop(sup.buckets.remove(&family)),
+                }
+            }
+        }
     }
 
     /// A child that was put aside is down for another reason now: who waited for it goes on.

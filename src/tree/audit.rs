@@ -6,7 +6,7 @@
 
 use super::Tree;
 use super::event::NodeId;
-use super::node::{Body, Life, Node, Reign, Rest, Run, Spawned};
+use super::node::{Body, By, Life, Node, Reign, Rest, Run, Spawned};
 use super::timers::Purpose;
 use crate::spec::limits::WINDOW_MAX;
 use crate::spec::{Policy, Ready};
@@ -178,7 +178,8 @@ impl Tree {
             }
             match node.rest() {
                 Some(Rest::Waiting { .. }) if strict || blocked || node.again.is_some() => {}
-                Some(Rest::Aside { until, .. }) => {
+                Some(Rest::Aside(By::Own)) => self.audit_hold(child)?,
+                Some(Rest::Aside(By::Budget { until, .. })) => {
                     if until != self.timers.get(child, Purpose::Hold) {
                         return Err(format!("{name} is held and nobody watches the time"));
                     }
@@ -207,6 +208,16 @@ impl Tree {
             }
         }
         Ok(())
+    }
+
+    /// Invariant 9 for what a breaker holds: it has a time, or its trial waits for its turn.
+    fn audit_hold(&self, child: NodeId) -> Result<(), Complaint> {
+        let timed = self.timers.get(child, Purpose::Hold).is_some();
+        if timed || self.trials.contains(&child) {
+            return Ok(());
+        }
+        let name = self.nodes[child].name();
+        Err(format!("{name} is held and nobody will try it"))
     }
 
     /// Invariant 22: starts in flight are those that are, and deadlines are bounded.

@@ -60,6 +60,8 @@ pub(super) fn seedling(id: NodeId, parent: Option<NodeId>, spec: spec::Node, now
         treated: None,
         took: Duration::ZERO,
         starved_since: None,
+        own: None,
+        on_trial: false,
         starts: 0,
         restarts: 0,
         since: now,
@@ -118,6 +120,7 @@ impl Tree {
             node.attempts = 0;
             node.last_delay = Duration::ZERO;
             node.disabled = is_disabled(&node.spec);
+            node.own = None;
             let rest = if node.stopped_by.is_some() {
                 Rest::Stopped
             } else {
@@ -278,7 +281,7 @@ impl Tree {
     /// when that comes.
     fn is_settled(&self, child: NodeId) -> bool {
         let node = &self.nodes[child];
-        let aside = |id| self.nodes.get(id).is_some_and(Node::is_aside);
+        let aside = |id| self.nodes.get(id).is_some_and(Node::keeps_others_down);
         node.is_settled()
             || matches!(node.rest(), Some(Rest::Waiting { sibling }) if aside(sibling))
     }

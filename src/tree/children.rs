@@ -173,7 +173,7 @@ impl Tree {
                 | Rest::Off
                 | Rest::Done
                 | Rest::Failed
-                | Rest::Aside { .. }
+                | Rest::Aside(_)
                 | Rest::Waiting { .. },
             ) => ChildStatus::Stopped,
         }

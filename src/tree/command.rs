@@ -272,10 +272,12 @@ impl Tree {
 
     /// Whatever kept a node down is forgotten.
     fn welcome(&mut self, node: NodeId) {
+        self.drop_trial(node);
         self.forget_aside(node);
         let entry = &mut self.nodes[node];
         entry.stopped_by = None;
         entry.disabled = false;
+        entry.own = None;
         entry.attempts = 0;
         if matches!(entry.rest(), Some(Rest::Done | Rest::Stopped)) {
             entry.set_rest(Rest::Fresh);
@@ -341,7 +343,7 @@ impl Tree {
                 | Command::Remedy(..)
                 | Command::Apply(_) => false,
             },
-            Message::Exit(..) | Message::Retry(_) | Message::Resume => false,
+            Message::Exit(..) | Message::Retry(_) | Message::Resume | Message::Clear(_) => false,
         };
         let (gone, kept): (VecDeque<_>, _) = state.inbox.drain(..).partition(starts);
         state.inbox = kept;
@@ -451,6 +453,7 @@ impl Tree {
         let waits = matches!(self.nodes[node].rest(), Some(Rest::Backoff { .. }));
         let entry = &mut self.nodes[node];
         entry.attempts = 0;
+        entry.own = entry.own.take().filter(|own| !own.is_closed());
         let parent = entry.parent;
         for sup in [Some(node), parent].into_iter().flatten() {
             if let Some(state) = self.nodes[sup].sup_mut() {

@@ -97,6 +97,7 @@ impl Tree {
             self.nodes[id].took = self.now.since(run.since);
             self.nodes[id].incident = None;
             self.set_life(id, Life::Rest(Rest::Done));
+            self.pass_trial(id);
             return self.notify(id, Notice::Started);
         }
         self.start_failed(id, class, seq);
@@ -207,6 +208,10 @@ impl Tree {
     /// decision yet.
     fn record_end(&mut self, id: NodeId, run: &Run, phase: Phase, end: End) -> Seq {
         self.end_probes(id, run);
+        self.timers.clear(id, Purpose::Trial);
+        self.timers.clear(id, Purpose::Steady);
+        let on_trial = self.nodes[id].on_trial && phase != Phase::Stopping;
+        let phase = if on_trial { Phase::Trial } else { phase };
         let qualifiers = self.qualify(id, end.class, end.facts.as_ref());
         let class = Classification::of_base(end.class);
         let attempted = end.failure.and_then(|_| self.service(id));

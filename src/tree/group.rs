@@ -163,6 +163,7 @@ impl Tree {
         {
             self.start(child, why);
         }
+        self.waits_if_blocked(sup, child);
         self.task_step(sup);
     }
 

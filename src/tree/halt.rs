@@ -18,7 +18,7 @@ impl Tree {
     pub(super) fn on_root_notice(&mut self, notice: Notice) {
         let root = self.root;
         match notice {
-            Notice::Started | Notice::Attempted | Notice::Released => {}
+            Notice::Started | Notice::Attempted | Notice::Released | Notice::Held => {}
             Notice::Stopped => {
                 let left = self.unkillable_below();
                 let since = self.stopping_since.unwrap_or(self.now);

@@ -203,6 +203,13 @@ impl Tree {
         });
     }
 
+    /// The service whose reload command may be under way leaves: nobody watches its time any more.
+    pub(super) fn end_reload(&mut self, node: NodeId) {
+        if self.timers.get(node, Purpose::Reload).is_some() {
+            self.on_reload_limit(node);
+        }
+    }
+
     /// The reload command has taken too long.
     pub(super) fn on_reload_limit(&mut self, node: NodeId) {
         let found = self

@@ -148,6 +148,7 @@ impl Tree {
         self.cancel_course(id);
         self.record(id, What::Removed);
         self.answer_removed(id);
+        self.end_reload(id);
         self.timers.clear_all(id);
         let name = Arc::clone(self.nodes[id].name());
         let parent = self.nodes[id].parent;

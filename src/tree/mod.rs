@@ -23,6 +23,7 @@ mod audit;
 mod backoff;
 mod boot;
 mod children;
+mod circuit;
 mod classify;
 mod command;
 mod death;
@@ -33,6 +34,7 @@ mod forked;
 mod group;
 mod halt;
 mod helper;
+mod hold;
 mod intensity;
 mod leaving;
 mod node;
@@ -51,6 +53,7 @@ mod remedy_view;
 mod said;
 mod service;
 mod snapshot;
+mod start;
 mod stop;
 mod supervisor;
 mod task;
@@ -69,11 +72,11 @@ pub use foresee::{Fate, Foresight};
 pub use node::LastExit;
 pub use qualifier::Qualifiers;
 pub use record::{
-    Argument, Budget, Culprit, Decision, Exit, HookEnd, How, Record, Seq, Skip, StartWhy, StopWhy,
-    Unready, What,
+    Argument, Budget, Culprit, Decision, Exit, Holder, HookEnd, How, Record, Seq, Skip, StartWhy,
+    StopWhy, Unready, What,
 };
 pub use remedy_view::RemedyView;
-pub use snapshot::{NodeView, Snapshot, State};
+pub use snapshot::{HeldBy, NodeView, Snapshot, State};
 #[cfg(any(test, feature = "test-hooks"))]
 pub use under_test::Burden;
 
@@ -82,7 +85,7 @@ use answer::{Gathering, Waiter};
 use arena::Arena;
 use backoff::Chance;
 use helper::Helper;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use supervisor::Notice;
 use timers::Timers;
@@ -106,6 +109,8 @@ pub struct Tree {
     helpers: BTreeMap<u64, Helper>,
     /// Runs whose probe is due and waits for its turn.
     probing: VecDeque<RunId>,
+    /// Services whose trial is due and has to wait.
+    trials: BTreeSet<NodeId>,
     waiters: BTreeMap<NodeId, Vec<Waiter>>,
     /// Commands among them that wait for several nodes.
     gatherings: BTreeMap<CommandId, Gathering>,
@@ -149,6 +154,7 @@ impl Tree {
             incident: None,
             helpers: BTreeMap::new(),
             probing: VecDeque::new(),
+            trials: BTreeSet::new(),
             waiters: BTreeMap::new(),
             gatherings: BTreeMap::new(),
             starts: Starts::default(),
@@ -207,7 +213,7 @@ impl Tree {
                 self.on_notice(node, notice);
             } else if let Some(sup) = self.runnable.pop_front() {
                 self.turn(sup);
-            } else if !self.next_probe() {
+            } else if !self.next_probe() && !self.next_trial() {
                 return self.look_at_apply();
             }
         }

@@ -16,6 +16,7 @@
 //! Who wins when two deciders disagree: a shutdown of the tree, then the operator's stop, then the
 //! supervisor's own end, then a strategy, then a retry or a back-off.
 
+use super::circuit::Circuit;
 use super::classify::Classification;
 use super::event::{Actor, NodeId, Time};
 use super::intensity::Window;
@@ -40,9 +41,8 @@ pub(super) enum Rest {
     Done,
     /// A start by hand failed; nothing is tried again (`otp`).
     Failed,
-    /// Not restarted until this time (it is held), or, without one, until somebody acts (it is
-    /// parked).
-    Aside { until: Option<Time>, spent: Spent },
+    /// Not restarted until what keeps it down lets it go.
+    Aside(By),
     /// A remedy is at work (SEMANTICS §6); what it says decides when it is started.
     Remediating { cause: Option<Seq> },
     /// Its group starts again and it is the turn of another one, or that one is put aside.
@@ -51,6 +51,16 @@ pub(super) enum Rest {
     Backoff { until: Time, cause: Option<Seq> },
     /// Started again when its supervisor comes to the end of its queue (OTP's `restarting`).
     Retrying { cause: Option<Seq> },
+}
+
+/// What keeps a node down that is put aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// A budget that is used up, or an order: until this time (it is held), or, without one, until
+    /// somebody acts (it is parked).
+    Budget { until: Option<Time>, spent: Spent },
+    /// Its own breaker.
+    Own,
 }
 
 /// The budget that has put a node aside.
@@ -279,6 +289,10 @@ pub(super) struct Node {
     pub(super) took: Duration,
     /// Since when its spawn has failed for want of resources.
     pub(super) starved_since: Option<Time>,
+    /// Its own breaker, once it has counted something.
+    pub(super) own: Option<Box<Circuit>>,
+    /// Its run is a trial: whether it may go on is decided by how that goes.
+    pub(super) on_trial: bool,
     /// Starts so far.
     pub(super) starts: u32,
     /// Automatic restarts so far, its own and those of its group.
@@ -340,9 +354,14 @@ impl Node {
         }
     }
 
-    /// Whether its budget is used up and it is parked or held.
+    /// Whether it is parked or held.
     pub(super) fn is_aside(&self) -> bool {
-        matches!(self.rest(), Some(Rest::Aside { .. }))
+        matches!(self.rest(), Some(Rest::Aside(_)))
+    }
+
+    /// Whether those of its group whom it keeps down have to wait: for it, or for its trial.
+    pub(super) fn keeps_others_down(&self) -> bool {
+        self.is_aside() || (self.on_trial && self.rest().is_none())
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -366,7 +385,7 @@ impl Node {
                 | Rest::Retrying { .. }
                 | Rest::Waiting { .. }
                 | Rest::Remediating { .. }
-                | Rest::Aside { .. },
+                | Rest::Aside(_),
             ) => true,
             Some(Rest::Fresh | Rest::Stopped | Rest::Off | Rest::Done | Rest::Failed) => false,
         }
@@ -378,7 +397,7 @@ impl Node {
             return true;
         }
         match self.rest() {
-            Some(Rest::Done | Rest::Stopped | Rest::Aside { .. }) => true,
+            Some(Rest::Done | Rest::Stopped | Rest::Aside(_)) => true,
             Some(Rest::Fresh) => self.disabled,
             Some(
                 Rest::Off

@@ -27,6 +27,7 @@ impl Tree {
 
     pub(super) fn pin(&mut self, node: NodeId) {
         self.leave_aside(node);
+        self.forget_trial(node);
         self.nodes[node].pinned = true;
         self.nodes[node].again = None;
         self.spare_from_task(node);

@@ -12,6 +12,7 @@ use super::children::significance_holds;
 use super::event::{CommandId, NodeId, Outcome};
 use super::node::{Origin, Rest};
 use super::record::{StartWhy, StopWhy, What};
+use super::supervisor::Message;
 use super::task::{Task, TaskKind};
 use crate::spec::diff::{Change, service_change};
 use crate::spec::{Name, Node, Policy, Ready, Strategy, Supervisor, Tree as Spec};
@@ -251,6 +252,7 @@ impl Tree {
         let new_ready = new.ready.clone();
         self.nodes[child].spec = spec.clone();
         self.climb_anew(child, &stop);
+        self.hold_anew(child);
         match change {
             Change::None => {}
             Change::InPlace => {
@@ -278,9 +280,10 @@ impl Tree {
                 .iter()
                 .for_each(|child| self.retire(*child, StopWhy::Apply));
         }
+        let mut freed = false;
         for child in &work.changed {
             // Somebody has acted.
-            self.forget_aside(*child);
+            freed |= self.forget_aside(*child);
         }
         let restarted = self.restart_set(sup, &work.changed);
         for child in restarted.iter().chain(&work.added) {
@@ -294,7 +297,12 @@ impl Tree {
             .count();
         self.count_applied(|done| done.restarted += count);
         if self.is_exclusive(sup) {
-            return self.carry_out_in_order(sup, work, restarted);
+            self.carry_out_in_order(sup, work, restarted);
+            if freed {
+                // Whoever waited for it by another strategy comes after that.
+                self.post(sup, Message::Resume);
+            }
+            return;
         }
         for child in work.gone.into_iter().rev() {
             self.retire(child, StopWhy::Apply);
@@ -365,22 +373,30 @@ impl Tree {
         task.start = restarted;
         task.start.extend(work.added);
         // What was under way is not forgotten: it goes on as a part of this.
+        let mut clear = None;
         if let Some(old) = self.task(sup) {
             let mut starts: BTreeSet<NodeId> = task.start.iter().copied().collect();
             let unfinished = old.start.iter().chain(&old.waiting).chain(&old.failed);
             task.start
                 .extend(unfinished.filter(|id| starts.insert(**id)));
             let mut stops: BTreeSet<NodeId> = task.stop.iter().copied().collect();
-            if old.stage == super::task::Stage::Stopping {
+            if old.kind == TaskKind::Aside {
+                // Whom another strategy does not name any more is not stopped, or comes back.
+                task.waiting.clone_from(&old.waiting);
+                clear = self.blocked_from(sup).map(|(_, child)| child);
+            } else if old.stage == super::task::Stage::Stopping {
                 let unfinished = old.stop.iter().chain(&old.waiting);
                 task.stop.extend(unfinished.filter(|id| stops.insert(**id)));
             }
             task.until = old.until;
         }
-        if task.stop.is_empty() && task.start.is_empty() {
+        if task.stop.is_empty() && task.start.is_empty() && task.waiting.is_empty() {
             return;
         }
         self.begin(sup, task);
+        if let Some(child) = clear {
+            self.post(sup, Message::Clear(child));
+        }
     }
 
     /// OTP's `code_change`: an invalid specification changes nothing at all.

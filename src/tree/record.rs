@@ -143,14 +143,15 @@ pub enum What {
         /// The budget that is used up; `None`: a remedy said so.
         budget: Option<Budget>,
     },
-    /// `service.held`: its budget is used up; it is not restarted for a time.
+    /// `service.held`: it is not restarted for a time, or until a breaker lets it go.
     Held {
-        /// That budget.
-        budget: Budget,
-        /// For this long.
-        span: Duration,
+        /// What holds it.
+        by: Holder,
+        /// For this long; `None`: nobody knows.
+        span: Option<Duration>,
     },
-    /// `service.released`: it is no longer parked or held, and its budget is empty again.
+    /// `service.released`: it is no longer parked or held; a budget that was used up is empty
+    /// again, its own breaker is closed.
     Released,
     /// `remediation.started`: what is done about an end has begun.
     RemedyStarted {
@@ -325,6 +326,18 @@ pub struct Exit {
     pub budget: Option<Budget>,
 }
 
+/// What holds a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// A budget that is used up.
+    Budget(Budget),
+    /// Its own breaker.
+    Own {
+        /// Abnormal ends in a row that open it.
+        failures: u32,
+    },
+}
+
 /// What is done about an exit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
@@ -341,7 +354,7 @@ pub enum Decision {
     Escalate,
     /// It was one too many: it is parked.
     Park,
-    /// It was one too many: it is held.
+    /// It was one too many, or a breaker is open: it is held.
     Hold {
         /// For this long.
         delay: Duration,
@@ -413,6 +426,8 @@ pub enum StartWhy {
     Retry,
     /// It is no longer parked, held or pinned, or was waiting for one that was.
     Released,
+    /// It was held: whether it may go on is decided by how this one goes.
+    Trial,
     /// By order.
     Command,
     /// The configuration asks for it.

@@ -31,6 +31,9 @@ impl Tree {
             return self.leave_alone(sup, child);
         }
         self.incident = self.nodes[child].incident;
+        if self.is_caught(sup, child) {
+            return;
+        }
         let found = self.find_remedy(child, why);
         let budget = match self.count_unless_free(&found, (sup, child, &class)) {
             Ok(budget) => budget,

@@ -47,6 +47,7 @@ impl Tree {
         self.timers.clear(id, Purpose::Hold);
         let life = self.take_life();
         let node = &mut self.nodes[id];
+        node.on_trial = why == StartWhy::Trial;
         node.starts += 1;
         node.again = None;
         if !matches!(why, StartWhy::Boot | StartWhy::Command | StartWhy::Apply) {
@@ -204,6 +205,7 @@ impl Tree {
             },
         );
         self.begin_rechecks(id);
+        self.watch_over(id);
         self.notify(id, Notice::Started);
     }
 

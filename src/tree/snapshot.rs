@@ -3,7 +3,7 @@
 
 use super::Tree;
 use super::event::{Actor, NodeId, RunId, Time};
-use super::node::{Body, LastExit, Life, Node, Reign, Rest};
+use super::node::{Body, By, LastExit, Life, Node, Reign, Rest};
 use super::record::Unready;
 use super::timers::Purpose;
 use crate::spec::{self, Name, ProbeFault};
@@ -101,6 +101,15 @@ impl State {
     }
 }
 
+/// What holds a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldBy {
+    /// A budget that is used up.
+    Budget,
+    /// Its own breaker.
+    Own,
+}
+
 /// One node as it is now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NodeView {
@@ -126,6 +135,12 @@ pub struct NodeView {
     pub next_start: Option<Time>,
     /// The sibling it waits for.
     pub waiting_for: Option<NodeId>,
+    /// What holds it.
+    pub held_by: Option<HeldBy>,
+    /// Failures in a row that its own breaker has counted.
+    pub failures: u32,
+    /// Its run is a trial.
+    pub on_trial: bool,
     /// Starts so far.
     pub starts: u32,
     /// Automatic restarts so far.
@@ -217,7 +232,8 @@ impl Tree {
             .map(|(sup, spec)| (sup.restarts, sup.window.used(self.now, spec.period)));
         let (next_start, waiting_for) = match node.rest() {
             Some(Rest::Backoff { until, .. }) => (Some(until), None),
-            Some(Rest::Aside { until, .. }) => (until, None),
+            Some(Rest::Aside(By::Budget { until, .. })) => (until, None),
+            Some(Rest::Aside(By::Own)) => (self.timers.get(node.id, Purpose::Hold), None),
             Some(Rest::Waiting { sibling }) => (None, Some(sibling)),
             Some(
                 Rest::Fresh
@@ -229,6 +245,11 @@ impl Tree {
                 | Rest::Retrying { .. },
             )
             | None => (None, None),
+        };
+        let held_by = match node.rest() {
+            Some(Rest::Aside(By::Budget { until: Some(_), .. })) => Some(HeldBy::Budget),
+            Some(Rest::Aside(By::Own)) => Some(HeldBy::Own),
+            Some(_) | None => None,
         };
         NodeView {
             id: node.id,
@@ -242,6 +263,9 @@ impl Tree {
             alive: node.rest().is_none(),
             next_start,
             waiting_for,
+            held_by,
+            failures: node.own.as_deref().map_or(0, |own| own.row),
+            on_trial: node.on_trial && node.rest().is_none(),
             starts: node.starts,
             restarts: node.restarts,
             recorded,
@@ -311,8 +335,8 @@ fn state_at_rest(rest: Rest, down: State) -> State {
     match rest {
         Rest::Fresh | Rest::Stopped | Rest::Off | Rest::Failed => down,
         Rest::Done => State::Done,
-        Rest::Aside { until: Some(_), .. } => State::Held,
-        Rest::Aside { until: None, .. } => State::Parked,
+        Rest::Aside(By::Budget { until: None, .. }) => State::Parked,
+        Rest::Aside(By::Budget { until: Some(_), .. } | By::Own) => State::Held,
         Rest::Waiting { .. } => State::Waiting,
         Rest::Backoff { .. } | Rest::Retrying { .. } => State::Backoff,
         Rest::Remediating { .. } => State::Remediating,

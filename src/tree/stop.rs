@@ -24,6 +24,7 @@ const SHORT_GRACE: Duration = Duration::from_secs(1);
 impl Tree {
     /// Stops a service; a `Stopped` notice follows, at once if there is nothing to stop.
     pub(super) fn stop_service(&mut self, id: NodeId, why: StopWhy) {
+        self.drop_trial(id);
         let Some(life) = self.life(id) else { return };
         match life.clone() {
             Life::Rest(rest) => self.stop_at_rest(id, rest, why),
@@ -59,7 +60,7 @@ impl Tree {
 
     fn stop_at_rest(&mut self, id: NodeId, rest: Rest, why: StopWhy) {
         // Whoever is put aside stays so, and a remedy goes on: the group starts after it.
-        let stays = matches!(rest, Rest::Aside { .. } | Rest::Remediating { .. });
+        let stays = matches!(rest, Rest::Aside(_) | Rest::Remediating { .. });
         if stays && matches!(why, StopWhy::Group(_)) {
             return self.notify(id, Notice::Stopped);
         }

@@ -12,7 +12,7 @@ use super::command::Call;
 use super::death::calls_for_restart;
 use super::effect::Effect;
 use super::event::NodeId;
-use super::node::{Ended, Ending, LastExit, Reign, Rest};
+use super::node::{Ended, Ending, LastExit, Node, Reign, Rest};
 use super::qualifier::Qualifiers;
 use super::record::{Budget, Culprit, Decision, Seq, StartWhy, What};
 use super::task::{Stage, TaskKind};
@@ -37,6 +37,8 @@ pub(super) enum Notice {
     Ended,
     /// A process that SIGKILL had not ended is gone after all.
     Released,
+    /// A breaker holds it: its start was not made.
+    Held,
 }
 
 /// What waits in a supervisor's inbox (OTP's mailbox).
@@ -48,6 +50,8 @@ pub(super) enum Message {
     Retry(NodeId),
     /// Children that wait are to be started.
     Resume,
+    /// A child was put aside: whom the strategy names waits with it.
+    Clear(NodeId),
     /// Somebody wants something.
     Call(Call),
 }
@@ -91,59 +95,6 @@ impl Tree {
         self.wake(sup);
     }
 
-    /// Starts a node of either kind that is at rest. A notice follows, unless its supervisor goes
-    /// down: whatever would have started it there has lost to that.
-    pub(super) fn start(&mut self, id: NodeId, why: StartWhy) {
-        let parent = self.nodes[id].parent;
-        if parent.is_some_and(|sup| self.is_going_down(sup)) {
-            return self.call_off(id);
-        }
-        if self.waits_for_its_name(id, why)
-            || !self.comes_before_course(id, why)
-            || self.waits_for_its_hook(id, why)
-        {
-            return;
-        }
-        let node = &mut self.nodes[id];
-        if node.rest().is_none() {
-            return self.start_alive(id, why);
-        }
-        if node.sup().is_some() {
-            self.start_supervisor(id, why);
-        } else {
-            self.start_service(id, why);
-        }
-    }
-
-    /// The next start of a node, which waits for something, will not be.
-    fn call_off(&mut self, id: NodeId) {
-        self.nodes[id].again = None;
-        self.call_off_course(id);
-        if let Some(Rest::Backoff { .. } | Rest::Retrying { .. } | Rest::Waiting { .. }) =
-            self.nodes[id].rest()
-        {
-            self.nodes[id].set_rest(Rest::Off);
-        }
-    }
-
-    /// A start of something that is alive: there is nothing to do, or it has to end first.
-    fn start_alive(&mut self, id: NodeId, why: StartWhy) {
-        if self.nodes[id].is_up() {
-            return self.notify(id, Notice::Started);
-        }
-        if self.nodes[id].ended().is_some() {
-            // It is started when its end was judged, if that calls for it.
-            return self.notify(id, Notice::Ended);
-        }
-        let starting = self.nodes[id]
-            .sup()
-            .is_some_and(|s| matches!(s.reign, Reign::Starting { .. }))
-            || matches!(self.life(id), Some(super::node::Life::Starting(_)));
-        if !starting {
-            self.nodes[id].again = Some(why);
-        }
-    }
-
     /// A child has something to say.
     pub(super) fn on_notice(&mut self, child: NodeId, notice: Notice) {
         let Some(node) = self.nodes.get(child) else {
@@ -159,6 +110,9 @@ impl Tree {
         if notice == Notice::Released {
             return self.on_released(parent, child);
         }
+        if notice == Notice::Held {
+            return self.on_held(parent, child);
+        }
         let awaited = self.nodes[parent]
             .sup()
             .and_then(|sup| sup.task.as_ref())
@@ -168,7 +122,7 @@ impl Tree {
         }
         match notice {
             Notice::Started => self.settle_all(parent),
-            Notice::Attempted | Notice::Released => {}
+            Notice::Attempted | Notice::Released | Notice::Held => {}
             Notice::Stopped => self.stopped_child(parent, child),
             Notice::StartFailed => self.failed_child(parent, child),
             Notice::Ended => self.ended_child(parent, child),
@@ -180,7 +134,9 @@ impl Tree {
     pub(super) fn on_timer(&mut self, node: NodeId, purpose: Purpose) {
         match purpose {
             Purpose::Backoff => self.on_backoff_timer(node),
-            Purpose::Hold => self.bring_back(node),
+            Purpose::Hold => self.on_hold_timer(node),
+            Purpose::Trial => self.on_trial_timer(node),
+            Purpose::Steady => self.on_steady_timer(node),
             Purpose::Group => self.on_group_timer(node),
             Purpose::Start => self.on_start_timer(node),
             Purpose::After => self.become_ready(node),
@@ -300,13 +256,18 @@ impl Tree {
             }
             Message::Retry(child) => self.retry(sup, child),
             Message::Resume => self.resume_group(sup, StartWhy::Released),
+            Message::Clear(child) => {
+                if self.nodes.get(child).is_some_and(Node::is_aside) {
+                    self.clear_group(sup, child);
+                }
+            }
             Message::Call(call) => self.perform_call(sup, call),
         }
     }
 
     /// OTP's `try_again_restart`: matched by the child, whatever else happened to it meanwhile.
     fn retry(&mut self, sup: NodeId, child: NodeId) {
-        let rest = self.nodes.get(child).and_then(super::node::Node::rest);
+        let rest = self.nodes.get(child).and_then(Node::rest);
         let Some(Rest::Retrying { cause }) = rest else {
             if self.policy_of(sup) == Policy::Supd {
                 self.resume_group(sup, StartWhy::Boot);
@@ -331,6 +292,7 @@ impl Tree {
         if calls_for_restart(self.nodes[child].spec.restart(), ended.class.base) {
             return self.recover(sup, child, StartWhy::Restart);
         }
+        self.judge_trial(child);
         self.decided(child, ended.cause, Decision::StayDown, None);
         self.nodes[child].set_rest(Rest::Done);
         self.nodes[child].incident = None;

@@ -358,7 +358,7 @@ impl Tree {
         };
         match (stage, notice) {
             // A supervisor below is still at it: the group waits (SEMANTICS §1).
-            (Stage::Starting, Notice::Attempted) | (_, Notice::Released) => return,
+            (Stage::Starting, Notice::Attempted) | (_, Notice::Released | Notice::Held) => return,
             (Stage::Starting, Notice::StartFailed) => return self.task_failed(sup, child),
             (Stage::Starting, Notice::Ended) => {
                 if !self.ended_instead_of_starting(sup, child) {

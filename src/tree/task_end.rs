@@ -135,7 +135,7 @@ impl Tree {
             | Rest::Off
             | Rest::Done
             | Rest::Failed
-            | Rest::Aside { .. }
+            | Rest::Aside(_)
             | Rest::Backoff { .. }
             | Rest::Remediating { .. }
             | Rest::Retrying { .. } => None,

@@ -9,8 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) enum Purpose {
     /// A back-off is over.
     Backoff,
-    /// A budget that was used up has had its rest.
+    /// A budget that was used up has had its rest, or its own breaker has been open long enough.
     Hold,
+    /// A service on trial has done well for long enough.
+    Trial,
+    /// A service that has a breaker has been ready for so long that it is steady.
+    Steady,
     /// A group has waited long enough between its stop and its start.
     Group,
     /// A start has taken too long.

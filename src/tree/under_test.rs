@@ -6,7 +6,7 @@
 //! nothing.
 
 use super::event::{NodeId, Time};
-use super::node::{Body, Life, Node, Reign};
+use super::node::{Body, Life, Node, Reign, Rest};
 use super::{Effects, Tree};
 
 /// How much an engine holds on to (invariant 22).
@@ -89,7 +89,11 @@ impl Tree {
             }
         };
         found.extend(node.rest().map(|rest| variant("Rest", &rest)));
+        if let Some(Rest::Aside(by)) = node.rest() {
+            found.push(variant("By", &by));
+        }
         let flags = [
+            (node.on_trial, "on_trial"),
             (node.pinned, "pinned"),
             (node.disabled, "disabled"),
             (node.leaving, "leaving"),

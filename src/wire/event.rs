@@ -178,9 +178,15 @@ pub struct EventLine {
     /// From the start to here (`ready`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub took_ms: Option<u64>,
-    /// The time a back-off waits.
+    /// The time a back-off waits, or a service is held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<u64>,
+    /// What holds it: budget, `hold_after`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<Word>,
+    /// Failures in a row after which a breaker opens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failures: Option<u32>,
     /// Starts that failed in a row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,

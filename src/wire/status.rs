@@ -149,6 +149,15 @@ pub struct NodeView {
     /// Time until the next try: of a back-off, or the trial of a held service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<u64>,
+    /// What holds it: budget, `hold_after`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<Word>,
+    /// Failures in a row that its own breaker has counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failures: Option<u32>,
+    /// Its run is a trial: whether it may go on is decided by how that goes.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub on_trial: bool,
     /// Whom it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,

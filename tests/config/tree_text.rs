@@ -71,6 +71,9 @@ fn service(out: &mut String, s: &Service, depth: usize) {
     ));
     line(format!("  stop {:?}", s.stop));
     line(format!("  backoff {:?}", s.backoff));
+    if let Some(own) = s.hold_after {
+        line(format!("  {own:?}"));
+    }
     line(format!(
         "  success {:?} {:?}",
         s.success_codes, s.success_signals

@@ -8,6 +8,7 @@
 )]
 
 mod bounds;
+mod breakers;
 mod change;
 mod control;
 mod harness;

@@ -169,7 +169,7 @@ impl Reporter {
                 | Decision::Hold { .. }
                 | Decision::LeftAlone
                 | Decision::Done,
-                Phase::Ready | Phase::Stopping,
+                Phase::Ready | Phase::Stopping | Phase::Trial,
             ) => self.terminated(node, end),
         }
         self.ends.remove(&of);

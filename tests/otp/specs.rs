@@ -79,6 +79,7 @@ pub(crate) fn service(spec: &Spec, ready: &Ready) -> Service {
         required: true,
         enabled: true,
         backoff: Arc::new(Backoff::None),
+        hold_after: None,
         success_codes: Box::default(),
         success_signals: Box::default(),
         ready: ready.clone(),

@@ -2,6 +2,7 @@
 //! Reads the trees of scenarios. The words of a service: transient temporary significant oneshot
 //! disabled notify probed (by a command) looked_for (a file) rechecked (the same, for ever)
 //! after (ready after a second) brutal
+//! hold:N/TIME (its `hold_after`)
 //! patient (no limit to its stop) polite (stopped by a command) reloads (by a command) at_once (no
 //! back-off), and for the program: deaf stuck slow (a oneshot that takes its time) broken (its
 //! first start fails) silent (nothing is known of its start) slow_command (its commands take their
@@ -14,9 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use supd::spec::{
     AutoShutdown, Backoff, BackoffCurve, Budget, ChildLines, Command, Counts, ExitCodePolicy,
-    Family, Flight, Jitter, LogLevel, Mode, Node, Occasion, Policy, Probe, ProbeTarget, Process,
-    Rate, Ready, Reload, Remedies, Remedy, Restart, RunsAs, Scope, Service, ServiceKind, Settings,
-    Shutdown, Signal, SocketSpec, StartMode, Step, Stop, StopStep, Strategy, Supervisor,
+    Family, Flight, HoldAfter, Jitter, LogLevel, Mode, Node, Occasion, Policy, Probe, ProbeTarget,
+    Process, Rate, Ready, Reload, Remedies, Remedy, Restart, RunsAs, Scope, Service, ServiceKind,
+    Settings, Shutdown, Signal, SocketSpec, StartMode, Step, Stop, StopStep, Strategy, Supervisor,
     SupervisorKind, Then, Tree, Trigger,
 };
 
@@ -199,6 +200,7 @@ fn service(text: &str) -> Service {
         } else {
             backoff()
         },
+        hold_after: words.iter().find_map(|word| hold_after(word)),
         success_codes: Box::default(),
         success_signals: Box::default(),
         ready: readiness(&words),
@@ -221,6 +223,16 @@ fn service(text: &str) -> Service {
         ),
         process: Arc::new(process(&words)),
     }
+}
+
+/// `hold:3/5s`: so many failures in a row hold it for so long, and for a minute at most.
+fn hold_after(word: &str) -> Option<HoldAfter> {
+    let (failures, time) = word.strip_prefix("hold:")?.split_once('/').expect("N/TIME");
+    Some(HoldAfter {
+        failures: failures.parse().expect("a number"),
+        open_for: span(time),
+        open_max: Duration::from_secs(60),
+    })
 }
 
 /// `fix=exit_code+limit=1/60s+free`: an entry and what it says; without a step it runs one hook.
@@ -327,7 +339,10 @@ fn backoff() -> Arc<Backoff> {
 
 fn process(words: &[&str]) -> Process {
     // How it is asked is no word for the program: a change of that leaves it alone.
-    let said = |word: &&str| !word.is_empty() && !ASKED.contains(word) && !word.starts_with("fix=");
+    let said = |word: &&str| {
+        let asked = word.is_empty() || ASKED.contains(word) || word.starts_with("fix=");
+        !asked && hold_after(word).is_none()
+    };
     let own = words.iter().copied().filter(said);
     let words = std::iter::once("program").chain(own);
     Process::new(Command::Argv(words.map(Box::from).collect()))

@@ -5,8 +5,8 @@ use super::Scene;
 use std::time::Duration;
 use supd::spec::{ExitFacts, ExitStatus, Signal, SpawnFailure, Strategy};
 use supd::tree::{
-    Budget, Class, Culprit, Decision, Defeat, Effect, Exit, Halt, How, NodeId, Outcome, Phase,
-    Record, StartWhy, StopWhy, Unready, What,
+    Budget, Class, Culprit, Decision, Defeat, Effect, Exit, Halt, Holder, How, NodeId, Outcome,
+    Phase, Record, StartWhy, StopWhy, Unready, What,
 };
 
 /// One effect; `None`: it says nothing new.
@@ -127,7 +127,7 @@ fn record_line(record: &Record, scene: &Scene) -> Option<String> {
             )
         }
         What::Parked { .. } => "is parked".to_owned(),
-        What::Held { span, .. } => format!("is held for {}", short(*span)),
+        What::Held { by, span } => held(by, *span),
         What::Released => "is released".to_owned(),
         What::Escalated { class, culprit } => {
             let culprit = culprit.as_ref();
@@ -148,6 +148,15 @@ fn record_line(record: &Record, scene: &Scene) -> Option<String> {
         | What::Daemon { .. } => return None,
     };
     Some(format!("{who} {text}"))
+}
+
+fn held(by: &Holder, span: Option<Duration>) -> String {
+    let span = span.map_or(String::new(), |span| format!(" for {}", short(span)));
+    let by = match by {
+        Holder::Budget(_) => "",
+        Holder::Own { .. } => " by itself",
+    };
+    format!("is held{span}{by}")
 }
 
 fn remedy_line(what: &What) -> String {
@@ -180,6 +189,7 @@ fn exit_text(exit: &Exit) -> Option<String> {
     let phase = match exit.phase {
         Phase::Starting => " while starting",
         Phase::Ready => "",
+        Phase::Trial => " on trial",
         Phase::Stopping => {
             return (exit.class.base != Class::Requested).then(|| "killed".to_owned());
         }
@@ -218,7 +228,10 @@ fn decided(decision: Decision, budget: Option<Budget>) -> Option<String> {
         Decision::StayDown => "stays down".to_owned(),
         Decision::Escalate => format!("one too many{used}"),
         Decision::Park => format!("one too many{used}: park"),
-        Decision::Hold { delay } => format!("one too many{used}: hold for {}", short(delay)),
+        Decision::Hold { delay } if budget.is_some() => {
+            format!("one too many{used}: hold for {}", short(delay))
+        }
+        Decision::Hold { delay } => format!("hold for {}", short(delay)),
         Decision::Expected => return None,
         Decision::Absorbed => "part of what is under way".to_owned(),
         Decision::LeftAlone => "left alone".to_owned(),
@@ -234,6 +247,7 @@ fn start_why(why: StartWhy, scene: &Scene) -> String {
         StartWhy::Group(child) => format!(" because of {}", name(child, scene)),
         StartWhy::Retry => ", another try".to_owned(),
         StartWhy::Released => ", released".to_owned(),
+        StartWhy::Trial => " on trial".to_owned(),
         StartWhy::Command => " by order".to_owned(),
         StartWhy::Apply => " by the configuration".to_owned(),
     }

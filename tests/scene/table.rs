@@ -45,6 +45,23 @@ const SERVICE_STATES: &[State] = &[
     ("parked", "one_for_one 0/9s park [a b]; exit a 1;"),
     ("held", "one_for_one 0/9s hold=9s [a b]; exit a 1;"),
     (
+        "held by its own breaker",
+        "one_for_one [a(hold:1/9s) b]; exit a 1;",
+    ),
+    (
+        "held, its trial is due and its supervisor is busy",
+        "rest_for_one [b(deaf) a(hold:1/2s)]; exit a 1; restart b; wait 3s;",
+    ),
+    (
+        "on trial, not ready yet",
+        "one_for_one [a(hold:1/9s,notify) b]; exit a 1; next;",
+    ),
+    ("on trial", "one_for_one [a(hold:1/9s) b]; exit a 1; next;"),
+    (
+        "waiting for one that is on trial",
+        "rest_for_one [b(hold:1/9s) a]; exit b 1; next;",
+    ),
+    (
         "waiting for one that is parked",
         "rest_for_one 0/9s park [b a]; exit b 1;",
     ),
@@ -358,7 +375,7 @@ const CONDITIONS: &[(&str, &[&str])] = &[
     (
         "node",
         &[
-            "Rest", "Spawned", "Rung", "Life", "Reign", "Ending", "Origin",
+            "Rest", "By", "Spawned", "Rung", "Life", "Reign", "Ending", "Origin",
         ],
     ),
     ("task", &["Stage", "TaskKind"]),
@@ -375,6 +392,10 @@ const NEVER_SEEN: &[(&str, &str)] = &[
     ("Reign::Rest", "shown as its `Rest`"),
     (
         "Message::Retry",
+        "taken from the inbox in the turn that put it there",
+    ),
+    (
+        "Message::Clear",
         "taken from the inbox in the turn that put it there",
     ),
     ("TaskKind::Terminate", "shown as its `Ending`"),

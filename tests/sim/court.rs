@@ -6,6 +6,7 @@
 //! mistake of the engine cannot be shared by its judges.
 
 use super::law_bounds::Helper;
+use super::law_hold::Holding;
 use super::law_records::Scale;
 use super::law_reload::Reload;
 use super::law_scope::Group;
@@ -63,8 +64,11 @@ pub(crate) struct File {
     pub(crate) pinned: bool,
     /// It was started or added and has not been removed since.
     pub(crate) known: bool,
-    /// A budget is used up: it is parked or held.
+    /// It is parked or held.
     pub(crate) aside: bool,
+    /// That is because of a budget.
+    pub(crate) spent: bool,
+    pub(crate) hold: Holding,
     pub(crate) finished: bool,
     /// Its last end came before it was ready.
     pub(crate) failed_start: bool,
@@ -249,6 +253,7 @@ impl Court {
             What::Ready { run: None, .. } => self.files[fact].reign.up = true,
             What::Exited(exit) => {
                 self.exited(fact, exit);
+                self.count_in_row(fact, exit);
                 self.files[fact].failed_start = exit.phase == Phase::Starting;
                 self.decided(fact, exit.class.base, (exit.decision, exit.budget));
             }
@@ -277,7 +282,8 @@ impl Court {
             What::Exhausted { .. } => self.exhausted(fact),
             What::Escalated { class, .. } => self.escalated(fact, class.base),
             What::StartFailed { .. } => self.start_failed(fact),
-            What::Parked { .. } | What::Held { .. } => self.files[fact].aside = true,
+            What::Parked { .. } => self.parked(fact),
+            What::Held { by, .. } => self.held(fact, by),
             What::Released => self.released(fact),
             What::Added => self.succeeded(fact, id),
             What::Removed => self.removed(fact, id),

@@ -192,6 +192,7 @@ impl<'a> Forester<'a> {
             required: true,
             enabled: self.dice.percent(94),
             backoff: self.backoff(),
+            hold_after: None,
             success_codes: if self.dice.percent(10) {
                 Box::from([3])
             } else {

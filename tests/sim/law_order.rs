@@ -52,7 +52,11 @@ impl Court {
         let place = self.truth.entry(fact).place;
         let blocking = rules.children.iter().copied().find(|sibling| {
             let earlier = self.truth.entry(*sibling).place < place;
-            if exclusive {
+            let tried = self.files[*sibling].hold.trial && why == StartWhy::Command;
+            if tried {
+                // Whoever acts need not wait for a trial.
+                false
+            } else if exclusive {
                 // A later one may be on its way already when an earlier one is let go.
                 let before = self.files[*sibling].live.as_ref();
                 let starting = before.is_some_and(|live| live.stopping.is_none());

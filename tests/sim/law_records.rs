@@ -85,6 +85,7 @@ impl Court {
             Some(StopWhy::StartTimeout) if exit.phase != Phase::Ready => exit.phase,
             Some(StopWhy::StartTimeout) => Phase::Starting,
             Some(_) => Phase::Stopping,
+            None if self.files[fact].hold.trial => Phase::Trial,
             None if live.ready => Phase::Ready,
             None => Phase::Starting,
         };
@@ -97,7 +98,7 @@ impl Court {
         }
         let expected = match (exit.phase, exit.class.base) {
             (Phase::Stopping, Class::Requested | Class::StopTimeout)
-            | (Phase::Starting, Class::StartTimeout) => exit.class.base,
+            | (Phase::Starting | Phase::Trial, Class::StartTimeout) => exit.class.base,
             _ => self.class_of(fact, facts, exit),
         };
         if expected != exit.class.base {
@@ -143,6 +144,7 @@ impl Court {
     pub(super) fn stopping(&mut self, fact: Fact, run: RunId, why: StopWhy) {
         self.caused_by(&why);
         self.is_concerned(fact, why);
+        self.trial_stopped(fact, why);
         self.in_stop_order(fact, run, why);
         let live = self.files[fact]
             .live
@@ -163,6 +165,7 @@ impl Court {
     pub(super) fn stopped(&mut self, fact: Fact, why: StopWhy) {
         self.files[fact].owed = false;
         self.files[fact].announced = None;
+        self.trial_stopped(fact, why);
         self.group_owes(fact, why);
         if self.truth.rules(fact).is_some() {
             self.reign_ends(fact);
@@ -218,6 +221,7 @@ impl Court {
         {
             self.files[guest].guest = true;
         }
+        self.forgotten_by(command, target);
         let Some(fact) = target else { return };
         if let Command::Scale(_, kept) = command {
             self.scaled(fact, kept);

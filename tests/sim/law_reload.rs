@@ -151,9 +151,14 @@ impl Court {
         if moved && (self.is_unsettled(fact) || down || rests) {
             self.reload.concerned.insert(fact);
         }
-        let Some(old) = self.truth.service(fact) else {
+        let Some(old) = self.truth.service(fact).map(Arc::clone) else {
             return;
         };
+        if old.hold_after.is_some() && new.hold_after.is_none() {
+            // If that held it, nothing does any more.
+            self.concern_for(fact);
+        }
+        let old = &old;
         if started_with(old) == started_with(new) {
             return;
         }

@@ -9,6 +9,7 @@ use supd::tree::{Budget, Class, Decision, RunId, StartWhy, StopWhy};
 
 impl Court {
     pub(super) fn starting(&mut self, fact: Fact, run: RunId, why: StartWhy) {
+        self.start_while_held(fact, why);
         let restart = self.truth.entry(fact).restart;
         let again = matches!(
             why,
@@ -28,7 +29,7 @@ impl Court {
     }
 
     /// Which classes are a normal end for the restart type (SEMANTICS §5).
-    fn is_normal(class: Class) -> bool {
+    pub(super) fn is_normal(class: Class) -> bool {
         matches!(class, Class::Clean | Class::Escalated | Class::AutoShutdown)
     }
 
@@ -38,6 +39,7 @@ impl Court {
         class: Class,
         (decision, budget): (Decision, Option<Budget>),
     ) {
+        self.held_by(fact, (class, decision, budget));
         let restart = self.truth.entry(fact).restart;
         let normal = Self::is_normal(class);
         match decision {
@@ -53,6 +55,8 @@ impl Court {
                 self.token(fact, class, budget);
             }
             Decision::Escalate => self.one_too_many(fact),
+            // A breaker: no budget has anything to do with that.
+            Decision::Hold { .. } if budget.is_none() => self.files[fact].owed = false,
             Decision::Park | Decision::Hold { .. } => self.put_aside(fact),
             Decision::StayDown => {
                 let restarts = match restart {
@@ -149,6 +153,10 @@ impl Court {
     /// It is no longer put aside, and the budget it had used up is empty.
     pub(super) fn released(&mut self, fact: Fact) {
         self.files[fact].aside = false;
+        self.unheld(fact);
+        if !std::mem::take(&mut self.files[fact].spent) {
+            return;
+        }
         if let Some((parent, _)) = self.truth.rules_above(fact) {
             self.count_tokens();
             self.files[parent].reign.window.clear();
@@ -213,6 +221,7 @@ impl Court {
         file.reign.window.clear();
         file.reign.exhausted = false;
         file.reign.to_exhaust = false;
+        self.holds_begin(sup);
         self.may_begin(sup);
         self.may_start_below(sup);
     }

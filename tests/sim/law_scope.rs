@@ -213,7 +213,11 @@ impl Court {
     /// The rest of law 8: no strategy, no retry and no reload starts who is pinned.
     fn is_not_pinned(&mut self, fact: Fact, why: StartWhy) {
         let moves = match why {
-            StartWhy::Restart | StartWhy::Retry | StartWhy::Apply | StartWhy::Group(_) => true,
+            StartWhy::Restart
+            | StartWhy::Retry
+            | StartWhy::Apply
+            | StartWhy::Trial
+            | StartWhy::Group(_) => true,
             StartWhy::Boot | StartWhy::Command | StartWhy::Released => false,
         };
         // OTP knows no pins: what its supervisors have begun goes on.

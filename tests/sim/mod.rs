@@ -13,7 +13,9 @@
 mod court;
 mod dice;
 mod forest;
+pub(crate) mod guard;
 mod law_bounds;
+mod law_hold;
 mod law_order;
 mod law_processes;
 mod law_records;

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use supd::spec::{
-    ExitFacts, ExitStatus, Node, Process, Restart, Scope, Service, Signal, StartMode, Strategy,
-    Supervisor, Tree as Spec,
+    ExitFacts, ExitStatus, HoldAfter, Node, Process, Restart, Scope, Service, Signal, StartMode,
+    Strategy, Supervisor, Tree as Spec,
 };
 use supd::tree::{
-    Actor, Command, CommandId, Effect, Event, Halt, Outcome, RunId, State, Time, Tree, What,
+    Actor, Budget, Command, CommandId, Effect, Event, Halt, NodeView, Outcome, Phase, RunId,
+    StartWhy, State, Time, Tree, What,
 };
 
 /// A planted bug, named by what it does.
@@ -46,10 +47,13 @@ pub(crate) enum Mutant {
     ForgetsTheReload,
     LetsHelpersRun,
     HoardsWaiters,
+    BearsOneFailureMore,
+    CountsTrials,
+    FollowsTooSoon,
 }
 
 /// Every mutant and the invariant that catches it.
-pub(crate) const MUTANTS: [(Mutant, u8); 28] = [
+pub(crate) const MUTANTS: [(Mutant, u8); 31] = [
     (Mutant::SpawnsTwice, 1),
     (Mutant::ReapsTwice, 2),
     (Mutant::SignalsTheDead, 3),
@@ -78,6 +82,9 @@ pub(crate) const MUTANTS: [(Mutant, u8); 28] = [
     (Mutant::HoardsWaiters, 22),
     (Mutant::LosesAnExit, 23),
     (Mutant::HaltsEarly, 24),
+    (Mutant::BearsOneFailureMore, 25),
+    (Mutant::CountsTrials, 25),
+    (Mutant::FollowsTooSoon, 26),
 ];
 
 /// Commands and runs from here on are a mutant's own.
@@ -154,6 +161,9 @@ impl Engine {
         }
         if mutant == Mutant::HoardsWaiters {
             self.ask_behind_the_back(now, &mut turns);
+        }
+        if mutant == Mutant::FollowsTooSoon {
+            self.follow_behind_the_back(now, &mut turns);
         }
         if mutant == Mutant::StartsWhatWasStopped {
             self.start_behind_the_back(now, &mut turns);
@@ -296,6 +306,15 @@ impl Engine {
                 (Mutant::ChangesFacts, What::Exited(exit)) if exit.facts.is_some() => {
                     exit.facts = Some(ExitFacts::bare(ExitStatus::Code(42)));
                 }
+                (Mutant::CountsTrials, What::Exited(exit)) if exit.phase == Phase::Trial => {
+                    exit.budget = exit.budget.or(Some(Budget {
+                        supervisor: exit.run.node,
+                        bucket: None,
+                        used: 1,
+                        max: 1,
+                        period: Duration::ZERO,
+                    }));
+                }
                 (Mutant::ForgetsWho, What::Command { by, .. }) => *by = Actor::Supd,
                 (Mutant::IsDownTooSoon, What::Stopping { run: None, why }) => {
                     let why = *why;
@@ -348,6 +367,38 @@ impl Engine {
             if let Some((_, last)) = turns.last_mut() {
                 last.extend(effects);
             }
+        }
+    }
+
+    /// Whoever waits for a trial is started with it, as if that were over.
+    fn follow_behind_the_back(&mut self, now: Time, turns: &mut [Turn]) {
+        let nodes = self.tree.snapshot().nodes;
+        let tried: Vec<_> = nodes.iter().filter(|view| view.on_trial).collect();
+        let waits = |view: &&NodeView| tried.iter().any(|at| view.waiting_for == Some(at.id));
+        let Some(view) = nodes.iter().find(waits) else {
+            return;
+        };
+        self.hidden += 1;
+        let (id, by, command) = (CommandId(self.hidden), Actor::Supd, Command::Start(view.id));
+        let effects = self.tree.handle(now, Event::Command { id, by, command }).0;
+        let mut effects: Vec<_> = effects
+            .into_iter()
+            .filter(|effect| match effect {
+                Effect::Reply { id: other, .. } => *other != id,
+                Effect::Record(record) => !matches!(record.what, What::Command { .. }),
+                _ => true,
+            })
+            .collect();
+        for effect in &mut effects {
+            if let Effect::Record(record) = effect
+                && let What::Starting { why, .. } = &mut record.what
+            {
+                *why = StartWhy::Released;
+            }
+        }
+        self.renumber(&mut effects);
+        if let Some((_, last)) = turns.last_mut() {
+            last.extend(effects);
         }
     }
 
@@ -426,6 +477,16 @@ fn lie_about(sup: &Supervisor, mutant: Mutant) -> Supervisor {
             {
                 let mut other = (**service).clone();
                 other.restart = Restart::Permanent;
+                *service = Arc::new(other);
+            }
+            Node::Service(service)
+                if mutant == Mutant::BearsOneFailureMore && service.hold_after.is_some() =>
+            {
+                let mut other = (**service).clone();
+                other.hold_after = other.hold_after.map(|own| HoldAfter {
+                    failures: own.failures + 1,
+                    ..own
+                });
                 *service = Arc::new(other);
             }
             Node::Service(_) => {}

@@ -5,6 +5,7 @@
 
 use super::dice::{Dice, number_of};
 use super::forest::{Forester, variant};
+use super::guard::{guarded, pace};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -110,7 +111,8 @@ fn by_signal(signal: Signal) -> ExitStatus {
 impl Plan {
     pub(crate) fn new(seed: u64) -> Self {
         let mut dice = Dice::about(seed, &[1]);
-        let tree = Arc::new(Forester::new(&mut dice).tree());
+        let tree = Forester::new(&mut dice).tree();
+        let tree = Arc::new(guarded(tree, seed, 0));
         let mut names = Vec::new();
         let mut supervisors = Vec::new();
         collect(
@@ -122,7 +124,7 @@ impl Plan {
         let mut at = Duration::ZERO;
         let mut deeds = Vec::new();
         for number in 0..busy {
-            at += ms(dice.below(*dice.clone().pick(&[5, 50, 400, 1500])));
+            at += pace(seed) * ms(dice.below(*dice.clone().pick(&[5, 50, 400, 1500])));
             let act = act(&mut dice, &names, (number, busy));
             deeds.push(Deed { at, act });
         }
@@ -150,7 +152,8 @@ impl Plan {
 
     /// The tree a reload would find.
     pub(crate) fn variant(&self, number: u64) -> Tree {
-        variant(&self.tree, &mut Dice::about(self.seed, &[2, number]))
+        let tree = variant(&self.tree, &mut Dice::about(self.seed, &[2, number]));
+        guarded(tree, self.seed, number + 1)
     }
 
     /// How this run of this program behaves.

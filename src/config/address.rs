@@ -6,7 +6,7 @@ use super::codes;
 use super::diagnostic::Report;
 use super::reader::Reader;
 use super::value::Field;
-use crate::spec::ProbeTarget;
+use crate::spec::{Address, ProbeTarget};
 use std::net::IpAddr;
 
 const HTTP: &str = "write it as `http = \"http://127.0.0.1:8080/healthz\"`";
@@ -26,6 +26,22 @@ pub(super) fn tcp(reader: &Reader<'_>, field: Field<'_>) -> Option<ProbeTarget> 
         let port = port_of(port, example)?;
         let host = host_of(host)?;
         Ok(ProbeTarget::Tcp { host, port })
+    };
+    told(reader, field, read())
+}
+
+/// `ADDRESS:PORT` to listen at.
+pub(super) fn listen(reader: &Reader<'_>, field: Field<'_>) -> Option<Address> {
+    const EXAMPLE: &str = "write it as `listen = \"127.0.0.1:9464\"`";
+    let text = reader.text(field)?;
+    let read = || {
+        let (host, port) = text.rsplit_once(':').ok_or_else(|| {
+            let message = "`listen` is an address and a port".to_owned();
+            (message, EXAMPLE)
+        })?;
+        let port = port_of(port, EXAMPLE)?;
+        let host = host_of(host).map_err(|(message, _)| (message, EXAMPLE))?;
+        Ok(Address { host, port })
     };
     told(reader, field, read())
 }
@@ -73,11 +89,7 @@ fn read_http(text: &str) -> Result<ProbeTarget, Complaint> {
     })
 }
 
-fn told(
-    reader: &Reader<'_>,
-    field: Field<'_>,
-    read: Result<ProbeTarget, Complaint>,
-) -> Option<ProbeTarget> {
+fn told<T>(reader: &Reader<'_>, field: Field<'_>, read: Result<T, Complaint>) -> Option<T> {
     match read {
         Ok(target) => Some(target),
         Err((message, help)) => {

@@ -137,11 +137,12 @@ pub(super) static ROOT: Shape = Shape {
 };
 
 static SUPD: Shape = Shape {
-    later: &["metrics", "state_dir"],
+    later: &["state_dir"],
     ..shape(
         "[supd]",
         &[
             table("socket", &SOCKET),
+            table("metrics", &METRICS),
             table("log", &SUPD_LOG),
             value("shutdown_timeout"),
             value("exit_code"),
@@ -154,6 +155,7 @@ static SUPD: Shape = Shape {
     )
 };
 
+static METRICS: Shape = shape("`metrics`", &[value("listen")]);
 static SOCKET: Shape = shape(
     "`socket`",
     &[value("path"), value("group"), value("read_group")],

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The `[supd]` table.
 
-use super::codes;
 use super::diagnostic::Report;
 use super::reader::Reader;
 use super::value::{Field, Item, Table};
-use crate::spec::{ChildLines, ExitCodePolicy, LogFormat, LogLevel, Settings, SocketSpec, limits};
+use super::{address, codes};
+use crate::spec::{
+    Address, ChildLines, ExitCodePolicy, LogFormat, LogLevel, Settings, SocketSpec, limits,
+};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -28,6 +30,7 @@ pub(super) fn settings(reader: &Reader<'_>, table: &Table, grace: Duration) -> S
             .get("socket")
             .and_then(|f| socket(reader, f))
             .unwrap_or_default(),
+        metrics: table.get("metrics").and_then(|f| metrics(reader, f)),
         log_format: log_format(reader, &log),
         log_level: log_level(reader, &log),
         log_children: log_children(reader, &log),
@@ -95,6 +98,12 @@ fn socket(reader: &Reader<'_>, field: Field<'_>) -> Option<SocketSpec> {
         group: table.get("group").and_then(|f| reader.user(f)),
         read_group: table.get("read_group").and_then(|f| reader.user(f)),
     })
+}
+
+/// The address and the port that scrapers connect to.
+fn metrics(reader: &Reader<'_>, field: Field<'_>) -> Option<Address> {
+    let table = reader.table(field, "{ listen = \"127.0.0.1:9464\" }")?;
+    address::listen(reader, table.get("listen")?)
 }
 
 /// `@name` is abstract, a path with a slash is one; unix(7) allows 107 bytes of either.

@@ -339,6 +339,7 @@ pub(super) fn registry(remedies: &[Arc<Remedy>]) -> Vec<Line> {
 pub(super) fn settings(settings: &Settings) -> Vec<Line> {
     let Settings {
         socket,
+        metrics,
         log_format,
         log_level,
         log_children,
@@ -364,6 +365,15 @@ pub(super) fn settings(settings: &Settings) -> Vec<Line> {
         if let Some(who) = who {
             lines.put(key, spell_process::user(who));
         }
+    }
+    if let Some(at) = metrics {
+        // An IPv6 address has colons of its own.
+        let host = if at.host.contains(':') {
+            format!("[{}]", at.host)
+        } else {
+            at.host.to_string()
+        };
+        lines.text("metrics.listen", &format!("{host}:{}", at.port));
     }
     match log_format {
         None => {}

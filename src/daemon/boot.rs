@@ -329,6 +329,7 @@ impl Daemon {
         let pid = std::process::id();
         let detail = format!("supd {version} started, pid {pid}, configuration {hash}");
         self.note_at_start(crate::wire::kind::DAEMON_STARTED, detail);
+        self.follow_scrapers();
         self.run(inbox, &ready).await;
         end::end(self, &ready).await
     }

@@ -11,6 +11,7 @@ use super::control::Message;
 use super::control::server::{Gate, serve};
 use super::note;
 use super::run::Daemon;
+use super::scrape::Scrape;
 use super::socket::{Listening, Mended, NoSocket, Ours, open};
 use super::token::Token;
 use crate::spec::SocketSpec;
@@ -36,6 +37,8 @@ pub(crate) struct ControlDoor {
     to_loop: Sender<Message>,
     seq: Arc<AtomicU64>,
     looks: usize,
+    /// Metrics over TCP.
+    pub scrape: Scrape,
     /// When a place is looked for again.
     pub look_at: Option<Time>,
     /// What is served.
@@ -63,6 +66,7 @@ impl ControlDoor {
     ) -> Self {
         Self {
             asked,
+            scrape: Scrape::new(to_loop.clone()),
             to_loop,
             seq,
             looks: 0,

@@ -46,6 +46,7 @@ mod reload;
 mod render;
 mod ring;
 mod run;
+mod scrape;
 mod signals;
 mod socket;
 mod stamp;

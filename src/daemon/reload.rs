@@ -332,6 +332,7 @@ impl Daemon {
         let settings = &tree.settings;
         self.world.logs.set(settings);
         self.press.set(settings, super::boot::format_of(settings));
+        self.follow_scrapers();
         let hash = self.desk.config.hash();
         let mut detail = format!("configuration {hash} is in force");
         if !warnings.is_empty() {

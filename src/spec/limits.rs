@@ -55,6 +55,8 @@ pub const CLIENTS_MAX: usize = 64;
 /// Bytes that wait for one reader of a stream; what does not fit is missed, and told as a gap. A
 /// thousand events, or what a shouting service writes while a reader is away for a moment.
 pub const STREAM_BYTES: usize = 1 << 20;
+/// Clients of `metrics.listen` at one time; whoever is beyond it waits.
+pub const SCRAPERS_MAX: usize = 16;
 /// Streams (events, logs) open at one time.
 pub const STREAMS_MAX: usize = 16;
 /// Time a client has to send its request, head and body.

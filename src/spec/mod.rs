@@ -40,7 +40,9 @@ pub use service::{
     Backoff, BackoffCurve, HandOver, Jitter, Probe, ProbeTarget, Ready, Reload, Scope, Service,
     ServiceKind, Stop, StopStep,
 };
-pub use settings::{ChildLines, ExitCodePolicy, LogFormat, LogLevel, Settings, SocketSpec};
+pub use settings::{
+    Address, ChildLines, ExitCodePolicy, LogFormat, LogLevel, Settings, SocketSpec,
+};
 pub use signal::Signal;
 
 use std::sync::Arc;

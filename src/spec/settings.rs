@@ -10,6 +10,8 @@ use std::time::Duration;
 pub struct Settings {
     /// Where the control socket is and who may use it.
     pub socket: SocketSpec,
+    /// Where metrics and health can be read over TCP; `None`: nowhere.
+    pub metrics: Option<Address>,
     /// How records are written; `None`: text on a terminal, JSON otherwise.
     pub log_format: Option<LogFormat>,
     /// Records below it are not written.
@@ -32,6 +34,15 @@ pub struct Settings {
     pub hook_parallelism: u32,
     /// Records kept in memory.
     pub events_kept: usize,
+}
+
+/// Where TCP connections are taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// An IP address, or `localhost`.
+    pub host: Box<str>,
+    /// 1 to 65535.
+    pub port: u16,
 }
 
 /// Where the control socket is and who may use it.

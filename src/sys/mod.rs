@@ -27,6 +27,7 @@ pub mod listen;
 pub mod lock;
 pub mod logfile;
 pub mod logpipe;
+pub mod machine;
 pub mod memfd;
 pub mod memory;
 pub mod notify;

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The metrics page of a daemon with real processes, read as strictly as the format is written.
 
-use super::harness::Supd;
+use super::harness::{PATIENCE, Supd, expand};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::str::FromStr;
+use std::time::Instant;
 
 /// Values, as they stand there, by the whole text before them.
 type Samples = BTreeMap<String, String>;
@@ -226,5 +229,64 @@ fn alerts_and_dashboard_use_what_there_is() {
             let row = format!("| `{family}` | ");
             assert!(reference.contains(&row), "{path}: there is no {word}");
         }
+    }
+}
+
+/// One request over TCP, and the whole answer.
+fn over_tcp(port: u16, head: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a listener");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream.write_all(head.as_bytes()).expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
+#[test]
+fn metrics_and_health_can_be_read_over_tcp_and_nothing_else() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = |l: &TcpListener| l.local_addr().expect("its address").port();
+    let (busy, open) = (port(&taken), port(&free));
+    drop(free);
+    let at = |port: u16| format!("[supd]\nmetrics = {{ listen = \"127.0.0.1:{port}\" }}\n{TREE}");
+    let config = |port: u16| at(port).replace("[supd]\nevents_kept = 16\n", "");
+    let mut supd = Supd::start(&config(busy));
+    let told = supd.event("daemon.surroundings", "");
+    let message = told["message"].as_str().expect("a message");
+    assert!(message.contains(&format!("127.0.0.1:{busy}")), "{message}");
+    supd.event("supervisor.ready", "root");
+
+    supd.dir
+        .write("supd.toml", &expand(&config(open), &supd.dir));
+    assert_eq!(supd.post("/v1/reload", "").0, 200);
+    let get = |line: &str, host: &str| {
+        over_tcp(open, &format!("{line} HTTP/1.1\r\nHost: {host}\r\n\r\n"))
+    };
+    let page = get("GET /metrics", "localhost:9464");
+    let (head, page) = page.split_once("\r\n\r\n").expect("a body");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\ncontent-type: application/openmetrics-text"));
+    read(page);
+    let health = get("GET /v1/health?level=live", "127.0.0.1");
+    assert!(health.starts_with("HTTP/1.1 200 OK\r\n"), "{health}");
+    for (line, host, status) in [
+        ("GET /metrics", "evil.example", 421),
+        ("GET /v1/tree", "localhost", 404),
+        ("POST /v1/shutdown", "localhost", 405),
+        ("GET /v1/health?level=odd", "localhost", 400),
+        ("nonsense", "localhost", 400),
+    ] {
+        let answer = get(line, host);
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{line} {host}: {answer}"
+        );
+    }
+
+    supd.dir.write("supd.toml", &expand(TREE, &supd.dir));
+    assert_eq!(supd.post("/v1/reload", "").0, 200);
+    let patience = Instant::now() + PATIENCE;
+    while TcpStream::connect(("127.0.0.1", open)).is_ok() {
+        assert!(Instant::now() < patience, "somebody still listens");
     }
 }

@@ -171,6 +171,7 @@ fn process(on_term: OnTerm) -> Process {
 fn settings() -> Settings {
     Settings {
         socket: SocketSpec::default(),
+        metrics: None,
         log_format: None,
         log_level: LogLevel::Info,
         log_children: ChildLines::Prefix,

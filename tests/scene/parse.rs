@@ -351,6 +351,7 @@ fn process(words: &[&str]) -> Process {
 fn settings(start_parallelism: u32) -> Settings {
     Settings {
         socket: SocketSpec::default(),
+        metrics: None,
         log_format: None,
         log_level: LogLevel::Info,
         log_children: ChildLines::Prefix,

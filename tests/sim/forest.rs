@@ -446,6 +446,7 @@ pub(crate) fn process(version: &str) -> Process {
 pub(crate) fn settings(start_parallelism: u32) -> Settings {
     Settings {
         socket: SocketSpec::default(),
+        metrics: None,
         log_format: None,
         log_level: LogLevel::Info,
         log_children: ChildLines::Prefix,

@@ -6,6 +6,13 @@ SEEDS ?= 200
 CASES ?= tests/conformance
 MINUTES ?= 1
 STATIC_TARGET := $(shell uname -m)-unknown-linux-gnu
+# Relocations are packed, and equal functions are one, where linker and C library can do that: a
+# program of three lines must link and run.
+PACKED := -Wl,-z,pack-relative-relocs
+FOLDED := -Wl,--icf=safe
+LINKS = $(shell d=$$(mktemp -d) && echo 'fn main() {}' > $$d/a.rs && cd $$d && \
+	rustc -C target-feature=+crt-static -C link-arg=$(1) a.rs 2>/dev/null && ./a && echo -C link-arg=$(1); rm -rf $$d)
+STATIC_FLAGS = -C target-feature=+crt-static $(call LINKS,$(PACKED)) $(call LINKS,$(FOLDED))
 
 .PHONY: demo test test-static conformance check ci sim soak bench static install clean
 
@@ -17,7 +24,7 @@ test: ## Scenarios, conformance, simulator, real processes, command line, docume
 	$(CARGO) test --all-targets
 
 test-static: ## The static binaries alone in an empty root, as PID 1 of a random user.
-	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) test --target $(STATIC_TARGET) \
+	RUSTFLAGS="$(STATIC_FLAGS)" $(CARGO) test --target $(STATIC_TARGET) \
 		--target-dir target/static --test static_root
 
 check: ## Formatting, lints, rules of the house.
@@ -42,7 +49,7 @@ bench: ## supd beside its peers and the physical limit.
 	packaging/bench.sh
 
 static: ## Static binaries in target/$(STATIC_TARGET)/release.
-	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --bins --target $(STATIC_TARGET)
+	RUSTFLAGS="$(STATIC_FLAGS)" $(CARGO) build --release --bins --target $(STATIC_TARGET)
 
 install: ## Install supd, supctl and their manual pages below PREFIX.
 	$(CARGO) build --release --bins

@@ -300,7 +300,6 @@ impl Prepared {
         for remark in degraded {
             daemon.note_at_start(note::SURROUNDINGS, remark);
         }
-        crate::sys::memory::give_back();
         daemon.live(inbox, ready).await
     }
 }

@@ -339,6 +339,6 @@ impl Daemon {
             detail = format!("{detail}, with warnings:\n{warnings}");
         }
         self.note(crate::wire::kind::DAEMON_RELOADED, detail);
-        crate::sys::memory::give_back();
+        self.turn.read = super::run::Read::Lately;
     }
 }

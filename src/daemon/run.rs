@@ -105,10 +105,22 @@ pub(crate) struct Turn {
     pub tokens: Vec<u64>,
     /// What has ended the wait.
     message: Option<Message>,
+    /// Whether a configuration was read since there was nothing to do.
+    pub read: Read,
     /// The longest turn since somebody asked for metrics.
     pub lag: Lag,
     /// Who has asked for the end.
     pub asked_by: Option<Actor>,
+}
+
+/// Whether what a configuration was read with is still there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// It is: at the start.
+    #[default]
+    Lately,
+    /// It was given back.
+    Before,
 }
 
 /// What follows a turn.
@@ -134,9 +146,19 @@ impl Daemon {
             match turned.unwrap_or_else(|_| self.after_panic()) {
                 Next::Turn => tokio::task::yield_now().await,
                 Next::Pause(span) => tokio::time::sleep(span).await,
-                Next::Wait(until) => self.wait(until, &mut inbox, ready).await,
+                Next::Wait(until) => {
+                    self.tidy_up();
+                    self.wait(until, &mut inbox, ready).await;
+                }
                 Next::End => return,
             }
+        }
+    }
+
+    /// What was needed to read a configuration goes back when there is nothing else to do.
+    fn tidy_up(&mut self) {
+        if std::mem::replace(&mut self.turn.read, Read::Before) == Read::Lately {
+            crate::sys::memory::give_back();
         }
     }
 

@@ -21,6 +21,8 @@ pub mod epoll;
 pub mod errno;
 pub mod everybody;
 pub mod evidence;
+#[cfg(target_feature = "crt-static")]
+mod frugal;
 pub mod init;
 pub mod leftovers;
 pub mod listen;

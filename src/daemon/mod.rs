@@ -23,6 +23,7 @@ mod exits;
 mod exposition;
 mod files;
 mod graves;
+mod heed;
 mod hook_run;
 #[cfg(feature = "test-hooks")]
 mod hooks;

@@ -310,3 +310,68 @@ fn the_model_drives_a_tree_through_virtual_time() {
     );
     assert!(model.tree().audit().is_ok());
 }
+
+#[test]
+fn what_the_engine_foresees_of_a_misfortune_is_what_happens() {
+    use supd::tree::Misfortune;
+    let mut compared = 0;
+    for file in [
+        "examples/stack.toml",
+        "examples/pipeline.toml",
+        "examples/nested.toml",
+    ] {
+        let no_env = |_: &str| None;
+        let path = Path::new(ROOT).join("config").join(file);
+        let outcome = config::load(&path, &Disk, &Options::new(&no_env));
+        let spec = Arc::new(outcome.tree.expect("a valid file").tree);
+        let mut up = Model::new(&spec, 1);
+        assert_eq!(
+            up.boot(Time::default() + Duration::from_secs(600)),
+            Ended::Quiet
+        );
+        let before = up.tree().snapshot();
+        let services = up
+            .tree()
+            .snapshot()
+            .nodes
+            .into_iter()
+            .filter(|n| n.run.is_some());
+        for node in services {
+            let name = node.spec.name().to_string();
+            for code in [0, 1, 78] {
+                let status = ExitStatus::Code(code);
+                let within = Duration::from_secs(60);
+                let foreseen = up
+                    .tree()
+                    .foresee_misfortune(node.id, (Misfortune::Ends(status), within))
+                    .expect("it has a process");
+                let mut model = up.clone();
+                let told = model.story().len();
+                let act = Act::Fault(name.clone(), Fault::Ends(status));
+                model.at(model.now(), act, String::new());
+                assert_eq!(model.settle(model.now() + within), Ended::Quiet);
+                let started = model.story()[told..]
+                    .iter()
+                    .filter_map(|(_, told)| match told {
+                        Told::Record(r) if matches!(r.what, What::Starting { .. }) => {
+                            r.name.clone()
+                        }
+                        _ => None,
+                    });
+                assert_eq!(
+                    foreseen.started,
+                    started.collect(),
+                    "{file}: {name} exits {code}"
+                );
+                assert!(foreseen.healed, "{file}: {name} exits {code}");
+                compared += 1;
+            }
+        }
+        assert_eq!(
+            before,
+            up.tree().snapshot(),
+            "the tree itself is not touched"
+        );
+    }
+    assert!(compared > 30, "{compared}");
+}

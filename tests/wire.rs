@@ -12,10 +12,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 use supd::wire::socket_path::{DirFacts, Place, Surroundings, ladder};
 use supd::wire::{
-    ChildRequest, CommandReply, ConfigRequest, ConfigText, ErrorBody, EventLine, Gap, Health,
-    Heartbeat, LogItem, LogLine, NoRoute, NodeKind, NodeView, Plan, Query, ReloadReply,
-    RestartRequest, Route, ScaleRequest, ShutdownRequest, SignalRequest, Snapshot, Status,
-    StreamItem, Verb, Why, code, query, span,
+    ChildRequest, CommandReply, ConfigRequest, ConfigText, DrillReply, DrillRequest, ErrorBody,
+    EventLine, Gap, Health, Heartbeat, LogItem, LogLine, NoRoute, NodeKind, NodeView, Plan, Query,
+    ReloadReply, RestartRequest, Route, ScaleRequest, ShutdownRequest, SignalRequest, Snapshot,
+    Status, StreamItem, Verb, Why, code, query, span,
 };
 
 fn golden(name: &str) -> Value {
@@ -52,12 +52,14 @@ fn add_unknown(value: &mut Value) {
 #[test]
 fn every_shape_keeps_its_golden_file() {
     type Check = fn(&str);
-    let shapes: [(&str, Check); 21] = [
+    let shapes: [(&str, Check); 23] = [
         ("child_request", keeps::<ChildRequest>),
         ("command_reply", keeps::<CommandReply>),
         ("config_request", keeps::<ConfigRequest>),
         ("config_text", keeps::<ConfigText>),
         ("plan", keeps::<Plan>),
+        ("drill_request", keeps::<DrillRequest>),
+        ("drill_reply", keeps::<DrillReply>),
         ("error", keeps::<ErrorBody>),
         ("event_exited", keeps::<EventLine>),
         ("event_spawn_failed", keeps::<EventLine>),
@@ -185,6 +187,7 @@ fn every_route_reads_back_what_it_writes() {
         Route::Delete(name()),
         Route::Events,
         Route::Plan,
+        Route::Drill,
         Route::Apply,
         Route::Reload,
         Route::Config,

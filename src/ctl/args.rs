@@ -2,6 +2,7 @@
 //! The command line: words, flags and their help, nothing else. What stands here is also the man
 //! page and `docs/reference/supctl.md`.
 
+use super::drill::args::DrillArgs;
 use super::prove::args::{SimulateArgs, TestArgs};
 use crate::wire::span;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -124,6 +125,12 @@ pub(crate) enum Command {
     Simulate(SimulateArgs),
     /// Play scripts with expectations on a configuration; exit 1 when one does not hold
     Test(TestArgs),
+    /// Break the tree that runs on purpose, and compare what follows with what is declared
+    ///
+    /// It asks first, and refuses a tree that is not well. Exit 0 when it went as declared and as
+    /// the engine predicted, 1 when it deviated, 2 when it was aborted because somebody moved who
+    /// had no part in it.
+    Drill(DrillArgs),
     /// Show what a new configuration would change, and which restarts follow from it
     Plan(PlanArgs),
     /// Show what a new configuration would change, ask, and put it in force

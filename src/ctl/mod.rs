@@ -20,6 +20,7 @@ mod check;
 mod client;
 mod clock;
 mod doctor;
+mod drill;
 mod edit;
 mod explain;
 mod failure;
@@ -126,6 +127,7 @@ fn dispatch(cli: &Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::Check(a) => check::check(screen, a),
         Command::Simulate(a) => prove::simulate(screen, a),
         Command::Test(a) => prove::test(screen, a),
+        Command::Drill(a) => drill::drill(&client, screen, a),
         Command::Metrics => api::metrics(&client, screen),
         Command::Doctor => doctor::doctor(&client, screen),
         Command::Edit(a) => edit::edit(&client, screen, a),

@@ -68,6 +68,7 @@ impl Daemon {
             },
             Route::Metrics => Answer::Metrics(self.metrics()),
             Route::Plan => return self.plan(request),
+            Route::Drill => return self.drill(request),
             Route::Config => self.told(&request.query),
         };
         answer(request.reply, reply);

@@ -325,7 +325,7 @@ impl World {
             };
             self.dead.insert(run, dead);
         }
-        let facts = reaped.facts;
+        let facts = self.drill.told(run, reaped.facts);
         self.events.push_back(Event::Exited { run, facts });
     }
 }

@@ -17,6 +17,7 @@ mod control;
 mod cut;
 mod desk;
 mod door;
+mod drill;
 mod ears;
 mod end;
 mod exits;

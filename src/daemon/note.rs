@@ -21,5 +21,9 @@ pub(crate) const LOG_FAILING: &str = "log.failing";
 pub(crate) const LOG_WORKING: &str = "log.working";
 /// Log files were closed and opened anew, as somebody has asked.
 pub(crate) const LOG_REOPENED: &str = "log.reopened";
+/// A fault was brought about on purpose.
+pub(crate) const DRILL_INJECTED: &str = "drill.injected";
+/// What a drill had done for a time is undone.
+pub(crate) const DRILL_UNDONE: &str = "drill.undone";
 /// We were away: stopped, or the machine was asleep.
 pub(crate) const RESUMED: &str = "daemon.resumed";

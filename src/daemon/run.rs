@@ -270,6 +270,7 @@ impl Daemon {
 
     fn take_deadline(&mut self) {
         let now = self.turn.now;
+        self.end_drill(now);
         let due = self.tree.next_deadline().is_some_and(|t| t <= now);
         if due && self.turn.not_before <= now {
             self.world.events.push_back(Event::Deadline);
@@ -279,7 +280,11 @@ impl Daemon {
     fn next_deadline(&self) -> Option<Time> {
         let engine = self.tree.next_deadline();
         let engine = engine.map(|t| t.max(self.turn.not_before));
-        let looks = [self.world.graves.next_look(), self.world.strays.due()];
+        let looks = [
+            self.world.graves.next_look(),
+            self.world.strays.due(),
+            self.world.drill.due(),
+        ];
         let ours = [
             engine,
             self.turn.say_at,

@@ -6,6 +6,7 @@
 //! start or whom to signal. How runs end is in `graves`, what they leave behind in `strays`.
 
 use super::control::Message;
+use super::drill::Drill;
 use super::graves::{Dead, Graves, Runaway};
 use super::hook_run::Written;
 use super::logs::Logs;
@@ -131,6 +132,8 @@ pub(crate) struct World {
     pub probes: Probes,
     /// What has happened and was not handed to the engine yet.
     pub events: VecDeque<Event>,
+    /// A fault on purpose.
+    pub drill: Drill,
     /// Who was left behind, to be told.
     pub runaways: Vec<Runaway>,
     looking: Looking,
@@ -183,6 +186,7 @@ impl World {
             logs: parts.logs,
             probes: Probes::new(parts.answers),
             events: VecDeque::new(),
+            drill: Drill::default(),
             runaways: Vec::new(),
             looking: Looking::Yes,
             slow: Slow::default(),

@@ -47,7 +47,7 @@ pub struct Fate {
 
 /// A world without misfortune.
 #[derive(Debug, Default)]
-struct Obedient {
+pub(super) struct Obedient {
     inbox: VecDeque<Event>,
     living: BTreeSet<RunId>,
 }
@@ -94,7 +94,7 @@ impl Tree {
 
 impl Obedient {
     /// Who lives in this tree now, and what is expected of those who are on their way.
-    fn of(tree: &Tree) -> Self {
+    pub(super) fn of(tree: &Tree) -> Self {
         let mut world = Self::default();
         for node in tree.nodes.iter() {
             let (Body::Service(life), spec::Node::Service(service)) = (&node.body, &node.spec)
@@ -167,7 +167,28 @@ impl Obedient {
         }
     }
 
-    fn answer(&mut self, effect: Effect) {
+    /// The next thing that happens.
+    pub(super) fn next(&mut self) -> Option<Event> {
+        self.inbox.pop_front()
+    }
+
+    /// This happens, too.
+    pub(super) fn give(&mut self, event: Event) {
+        self.inbox.push_back(event);
+    }
+
+    /// This process is gone already.
+    pub(super) fn forget(&mut self, run: RunId) {
+        self.living.remove(&run);
+    }
+
+    /// A command runs, and does not end by itself.
+    pub(super) fn hang(&mut self, run: RunId) {
+        self.living.insert(run);
+        self.inbox.push_back(Event::Spawned { run });
+    }
+
+    pub(super) fn answer(&mut self, effect: Effect) {
         match effect {
             Effect::Spawn { run, service } => self.spawned(run, service.kind),
             Effect::SpawnHelper { run, .. } | Effect::RunHook { run, .. } => {

@@ -15,6 +15,7 @@
 //!
 //! `handle` runs until nothing more follows from the event. Its cost is what the event changes.
 
+mod aftermath;
 mod answer;
 mod applying;
 mod arena;
@@ -62,6 +63,7 @@ mod timers;
 #[cfg(any(test, feature = "test-hooks"))]
 mod under_test;
 
+pub use aftermath::{Aftermath, Misfortune};
 pub use classify::{Classification, Grounds};
 pub use effect::{Case, Defeat, Effect, Effects, Halt, Rehearsal};
 pub use event::{

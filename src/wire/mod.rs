@@ -12,6 +12,7 @@
 
 mod command;
 mod config;
+mod drill;
 mod error;
 mod event;
 mod log;
@@ -30,6 +31,7 @@ pub use command::{
     SignalRequest, outcome,
 };
 pub use config::{ConfigNode, ConfigRequest, ConfigText, InForceKey, WrittenKey};
+pub use drill::{DrillReply, DrillRequest};
 pub use error::{ErrorBody, ErrorDetail, code};
 pub use event::{
     BudgetLine, CulpritLine, DecisionLine, EventLine, FailureLine, RusageLine, WhoLine, kind,

@@ -31,6 +31,9 @@ pub enum Route {
     Events,
     /// `POST /v1/plan` with [`ConfigRequest`](super::ConfigRequest): [`Plan`](super::Plan).
     Plan,
+    /// `POST /v1/drill` with [`DrillRequest`](super::DrillRequest): a fault on purpose;
+    /// [`DrillReply`](super::DrillReply).
+    Drill,
     /// `POST /v1/apply` with [`ConfigRequest`](super::ConfigRequest).
     Apply,
     /// `POST /v1/reload`: what HUP does; [`ReloadReply`](super::ReloadReply).
@@ -135,6 +138,7 @@ impl Route {
             Self::Act(..)
             | Self::AddChild(_)
             | Self::Plan
+            | Self::Drill
             | Self::Apply
             | Self::Reload
             | Self::Shutdown => "POST",
@@ -163,6 +167,7 @@ impl Route {
             Self::AddChild(name) => node(name, "/children"),
             Self::Events => "/v1/events".to_owned(),
             Self::Plan => "/v1/plan".to_owned(),
+            Self::Drill => "/v1/drill".to_owned(),
             Self::Apply => "/v1/apply".to_owned(),
             Self::Reload => "/v1/reload".to_owned(),
             Self::Config => "/v1/config".to_owned(),
@@ -208,6 +213,7 @@ impl Route {
             "tree" => Self::Tree,
             "events" => Self::Events,
             "plan" => Self::Plan,
+            "drill" => Self::Drill,
             "apply" => Self::Apply,
             "reload" => Self::Reload,
             "config" => Self::Config,

@@ -11,6 +11,7 @@ mod bounds;
 mod breakers;
 mod change;
 mod control;
+mod drill;
 mod harness;
 mod incidents;
 mod life;

@@ -52,6 +52,35 @@ pub(super) fn xml(reports: &[Report]) -> String {
     text
 }
 
+/// A document of one suite; a case that failed has a reason.
+pub(crate) fn of(suite: &str, cases: impl Iterator<Item = (String, Option<String>)>) -> String {
+    let cases: Vec<_> = cases.collect();
+    let failures = cases.iter().filter(|(_, why)| why.is_some()).count();
+    let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
+    let (all, failures) = (cases.len().to_string(), failures.to_string());
+    text.extend(["  <testsuite name=\"", &escaped(suite), "\" tests=\"", &all]);
+    text.extend(["\" failures=\"", &failures, "\" errors=\"0\">\n"]);
+    for (name, why) in cases {
+        let name = escaped(&name);
+        text.extend([
+            "    <testcase classname=\"",
+            &escaped(suite),
+            "\" name=\"",
+            &name,
+            "\"",
+        ]);
+        match why {
+            None => text.push_str("/>\n"),
+            Some(why) => {
+                text.extend([">\n      <failure message=\"", &escaped(&why), "\"/>\n"]);
+                text.push_str("    </testcase>\n");
+            }
+        }
+    }
+    text.push_str("  </testsuite>\n</testsuites>\n");
+    text
+}
+
 /// Text for an attribute or an element; characters that XML 1.0 does not have are left out.
 pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -27,6 +27,8 @@ mod told;
 mod words;
 mod world;
 
+pub(super) use junit::of as junit_of;
+
 pub use act::{Act, Fault};
 pub use model::{Ended, Model, Told};
 pub use paper::Pace;

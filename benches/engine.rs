@@ -69,6 +69,7 @@ fn spawned(effects: Effects) -> impl Iterator<Item = RunId> {
         | Effect::Signal { .. }
         | Effect::Probe { .. }
         | Effect::CancelProbe { .. }
+        | Effect::Answered { .. }
         | Effect::Reply { .. }
         | Effect::Record(_)
         | Effect::Halt { .. } => None,

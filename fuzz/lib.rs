@@ -9,6 +9,9 @@ mod dice;
 mod engine;
 #[path = "../tests/sim/forest.rs"]
 mod forest;
+#[path = "../tests/sim/ward.rs"]
+#[allow(dead_code, reason = "the simulator uses more of it")]
+mod ward;
 
 /// Runs the body of a target.
 pub fn run(name: &str, bytes: &[u8]) {

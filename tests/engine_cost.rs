@@ -61,6 +61,7 @@ impl Play {
                     | Effect::RunHook { .. }
                     | Effect::Probe { .. }
                     | Effect::CancelProbe { .. }
+                    | Effect::Answered { .. }
                     | Effect::Reply { .. }
                     | Effect::Record(_)
                     | Effect::Halt { .. } => {}

@@ -46,6 +46,7 @@ impl Play {
                     | Effect::Signal { .. }
                     | Effect::Probe { .. }
                     | Effect::CancelProbe { .. }
+                    | Effect::Answered { .. }
                     | Effect::Reply { .. }
                     | Effect::Halt { .. } => {}
                 }

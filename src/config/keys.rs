@@ -98,7 +98,8 @@ fn unknown(entry: &Entry, table: &Table, shape: &'static Shape) -> Report {
         key,
         "extends" | "under" | "max_restarts" | "max_seconds" | "pool_restart"
     );
-    if own || matches!(key, "version" | "include") {
+    let silence = key == "log" && shape.what == "`liveness`";
+    if own || silence || matches!(key, "version" | "include") {
         return misplaced(entry, shape);
     }
     let same = shape.keys.iter().find(|k| plain(k.name) == plain(key));
@@ -149,6 +150,9 @@ fn misplaced(entry: &Entry, shape: &'static Shape) -> Report {
         "extends" => "a service or a template extends a template".to_owned(),
         "max_restarts" | "max_seconds" => {
             "a supervisor or a pool has a limit of its own".to_owned()
+        }
+        "log" => {
+            "silence is no proof of death: let it touch a `file`, or use `watchdog`".to_owned()
         }
         "pool_restart" => "only a pool is restarted as a whole".to_owned(),
         _ => "a service or a supervisor says itself under whom it is".to_owned(),

@@ -184,9 +184,7 @@ static SUPERVISORS: Shape = Shape {
 };
 
 const SERVICE_LATER: &[&str] = &[
-    "liveness",
     "breakers",
-    "watchdog",
     "recycle",
     "chroot",
     "listen",
@@ -218,7 +216,7 @@ pub(super) static DEFAULTS: Shape = Shape {
     ..shape("defaults", SERVICE_KEYS.split_at(SERVICE_KEYS.len() - 5).0)
 };
 
-static SERVICE_KEYS: [Key; 39] = [
+static SERVICE_KEYS: [Key; 41] = [
     value("command"),
     value("shell"),
     value("type"),
@@ -233,6 +231,8 @@ static SERVICE_KEYS: [Key; 39] = [
     value("success_signals"),
     table("ready", &READY),
     value("start_timeout"),
+    table("liveness", &LIVENESS),
+    value("watchdog"),
     value("required"),
     Key {
         name: "stop",
@@ -297,6 +297,26 @@ static READY: Shape = Shape {
             value("every"),
             value("timeout"),
             value("recheck"),
+        ],
+    )
+};
+static LIVENESS: Shape = Shape {
+    rivals: &[&["exec", "tcp", "http", "unix", "file", "log"]],
+    ..shape(
+        "`liveness`",
+        &[
+            value("exec"),
+            value("tcp"),
+            value("http"),
+            value("unix"),
+            value("file"),
+            value("every"),
+            value("timeout"),
+            value("failures"),
+            Key {
+                name: "kill",
+                below: Below::Steps(&STOP_STEP, &STOP_STEP),
+            },
         ],
     )
 };

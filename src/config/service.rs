@@ -8,7 +8,7 @@ use super::diagnostic::Report;
 use super::interpolate::Found;
 use super::reader::{Own, Reader};
 use super::value::{At, Field, Item, Table};
-use super::{breaker, codes, command, process, remedy, timing};
+use super::{breaker, codes, command, health, process, remedy, timing};
 use crate::spec::{
     Command, Name, Policy, Ready, Reload, Remedies, Restart, Service, ServiceKind, Shutdown,
 };
@@ -94,6 +94,7 @@ pub(super) fn service(
             .and_then(|f| timing::ready(&reader, f))
             .unwrap_or(Ready::Exec),
         start_timeout: start_timeout(&reader, table, frame.policy),
+        health: health::health(&reader, table),
         stop: timing::stop(&reader, table, frame.stop_grace),
         reload: table.get("reload").and_then(|f| reload(&reader, f)),
         remedies: remedies(&reader, table, frame),
@@ -202,6 +203,12 @@ pub(super) fn check_kind(reader: &Reader<'_>, written: &Table, table: &Table) {
         }
         ServiceKind::Oneshot => {
             refuse("ready", "a oneshot", "it is ready when it has exited 0");
+            refuse(
+                "liveness",
+                "a oneshot",
+                "it is not ready before it has ended",
+            );
+            refuse("watchdog", "a oneshot", "its time is `timeout`");
             refuse("instances", "a oneshot", "write one service for each");
             refuse("start_timeout", "a oneshot", "its time is `timeout`");
             let permanent = |f: &Field<'_>| match &f.value.item {
@@ -231,6 +238,13 @@ pub(super) fn check_kind(reader: &Reader<'_>, written: &Table, table: &Table) {
 }
 
 /// Keys of defaults that a oneshot does not inherit: it would refuse them.
-pub(super) const NOT_FOR_ONESHOT: [&str; 4] = ["restart", "ready", "start_timeout", "instances"];
+pub(super) const NOT_FOR_ONESHOT: [&str; 6] = [
+    "restart",
+    "ready",
+    "start_timeout",
+    "liveness",
+    "watchdog",
+    "instances",
+];
 /// Keys of defaults that a daemon does not inherit.
 pub(super) const NOT_FOR_DAEMON: [&str; 1] = ["timeout"];

@@ -7,12 +7,12 @@
 //! stars by whoever asks for text.
 
 use super::spelling::{Flag, Line, Lines, array, path, quoted, spell};
-use super::{spell_process, spell_remedy};
+use super::{spell_health, spell_process, spell_remedy};
 use crate::spec::{
     AutoShutdown, Backoff, BackoffCurve, Budget, ChildLines, ExitCodePolicy, HoldAfter, Jitter,
-    LogFormat, LogLevel, Node, Policy, Probe, ProbeTarget, Ready, Reload, Remedy, Restart, Scope,
-    Service, ServiceKind, Settings, Shutdown, SocketSpec, StartMode, Stop, StopStep, Strategy,
-    Supervisor, SupervisorKind, Then,
+    LogFormat, LogLevel, Node, Policy, Probe, Ready, Reload, Remedy, Restart, Scope, Service,
+    ServiceKind, Settings, Shutdown, SocketSpec, StartMode, Stop, StopStep, Strategy, Supervisor,
+    SupervisorKind, Then,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,7 @@ pub(super) fn service(service: &Service, policy: Policy) -> Vec<Line> {
         success_signals,
         ready,
         start_timeout,
+        health,
         stop,
         reload,
         remedies,
@@ -58,6 +59,7 @@ pub(super) fn service(service: &Service, policy: Policy) -> Vec<Line> {
     spell_ready(&mut lines, ready);
     let limit = if oneshot { "timeout" } else { "start_timeout" };
     lines.patience(limit, *start_timeout);
+    spell_health::health(&mut lines, health);
     spell_stop(&mut lines, stop);
     match reload {
         None => {}
@@ -142,7 +144,7 @@ fn spell_ready(lines: &mut Lines, ready: &Ready) {
                 timeout,
                 recheck,
             } = &**probe;
-            spell_target(lines, target);
+            spell_health::target(lines, "ready", target);
             lines.time("ready.every", *every);
             lines.time("ready.timeout", *timeout);
             if let Some(time) = recheck {
@@ -152,31 +154,12 @@ fn spell_ready(lines: &mut Lines, ready: &Ready) {
     }
 }
 
-fn spell_target(lines: &mut Lines, target: &ProbeTarget) {
-    match target {
-        ProbeTarget::Exec(command) => lines.put("ready.exec", spell_process::command(command)),
-        ProbeTarget::Tcp { host, port } if host.contains(':') => {
-            lines.text("ready.tcp", &format!("[{host}]:{port}"));
-        }
-        ProbeTarget::Tcp { host, port } => lines.text("ready.tcp", &format!("{host}:{port}")),
-        ProbeTarget::Http { host, port, path } if host.contains(':') => {
-            lines.text("ready.http", &format!("http://[{host}]:{port}{path}"));
-        }
-        ProbeTarget::Http { host, port, path } => {
-            lines.text("ready.http", &format!("http://{host}:{port}{path}"));
-        }
-        ProbeTarget::Unix(at) => lines.put("ready.unix", path(at)),
-        ProbeTarget::File(at) => lines.put("ready.file", path(at)),
-    }
-}
-
 fn spell_stop(lines: &mut Lines, stop: &Stop) {
     let Stop {
         command,
         steps,
         scope,
     } = stop;
-    let patience = |time: Option<Duration>| time.map_or("infinity".to_owned(), spell);
     match &**steps {
         [] => lines.text("stop.signal", "KILL"),
         [StopStep { signal, timeout }] => {
@@ -184,13 +167,7 @@ fn spell_stop(lines: &mut Lines, stop: &Stop) {
             lines.patience("stop.timeout", *timeout);
         }
         // Only a list has several steps, and a list has neither a command nor a scope.
-        steps => {
-            let steps = steps.iter().map(|StopStep { signal, timeout }| {
-                let timeout = patience(*timeout);
-                format!("{{ signal = \"{signal}\", timeout = \"{timeout}\" }}")
-            });
-            return lines.put("stop", array(steps));
-        }
+        steps => return lines.put("stop", spell_health::steps(steps)),
     }
     if let Some(command) = command {
         lines.put("stop.command", spell_process::command(command));

@@ -101,6 +101,9 @@ fn curve(reader: &Reader<'_>, field: Field<'_>, table: &Table) -> BackoffCurve {
     }
 }
 
+/// What one attempt of a probe may take when nobody says.
+pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+
 const KINDS: [&str; 8] = [
     "exec", "notify", "fd", "tcp", "http", "unix", "file", "after",
 ];
@@ -136,26 +139,30 @@ pub(super) fn ready(reader: &Reader<'_>, field: Field<'_>) -> Option<Ready> {
             return u32::try_from(number).ok().map(Ready::Fd);
         }
         "after" => return reader.duration(kind).map(Ready::After),
+        _ => target(reader, kind)?,
+    };
+    let time = |field: Option<Field<'_>>| field.and_then(|f| positive(reader, f));
+    Some(Ready::Probe(Arc::new(Probe {
+        target,
+        every: time(every).unwrap_or(Duration::from_secs(1)),
+        timeout: time(timeout).unwrap_or(PROBE_TIMEOUT),
+        recheck: time(recheck),
+    })))
+}
+
+/// What a probe tries.
+pub(super) fn target(reader: &Reader<'_>, kind: Field<'_>) -> Option<ProbeTarget> {
+    Some(match kind.key {
         "exec" => ProbeTarget::Exec(command::hook(reader, kind)?),
         "tcp" => address::tcp(reader, kind)?,
         "http" => address::http(reader, kind)?,
         "unix" => ProbeTarget::Unix(reader.path(kind)?),
         _ => ProbeTarget::File(reader.path(kind)?),
-    };
-    let time = |field: Option<Field<'_>>, default| {
-        let given = field.and_then(|f| positive(reader, f));
-        given.unwrap_or(Duration::from_secs(default))
-    };
-    Some(Ready::Probe(Arc::new(Probe {
-        target,
-        every: time(every, 1),
-        timeout: time(timeout, 3),
-        recheck: table.get("recheck").and_then(|f| positive(reader, f)),
-    })))
+    })
 }
 
 /// A probe every 0 s would be a busy loop.
-fn positive(reader: &Reader<'_>, field: Field<'_>) -> Option<Duration> {
+pub(super) fn positive(reader: &Reader<'_>, field: Field<'_>) -> Option<Duration> {
     let duration = reader.duration(field)?;
     if duration >= Duration::from_millis(10) {
         return Some(duration);
@@ -214,7 +221,7 @@ fn stop_table(reader: &Reader<'_>, table: &Table, grace: Duration) -> Stop {
         ("group", Scope::Group),
         ("leader", Scope::Leader),
     ];
-    let mut stop = ladder(vec![step(reader, table, grace)]);
+    let mut stop = ladder(vec![step(reader, table, (Signal::TERM, grace))]);
     stop.command = table.get("command").and_then(|f| command::hook(reader, f));
     if let (Some(field), true) = (table.get("command"), stop.steps.is_empty()) {
         reader.report(
@@ -229,11 +236,15 @@ fn stop_table(reader: &Reader<'_>, table: &Table, grace: Duration) -> Stop {
     stop
 }
 
-fn step(reader: &Reader<'_>, table: &Table, grace: Duration) -> StopStep {
+pub(super) fn step(
+    reader: &Reader<'_>,
+    table: &Table,
+    (default, grace): (Signal, Duration),
+) -> StopStep {
     let signal = table.get("signal").and_then(|f| reader.signal(f));
     let timeout = table.get("timeout").and_then(|f| reader.patience(f));
     StopStep {
-        signal: signal.unwrap_or(Signal::TERM),
+        signal: signal.unwrap_or(default),
         timeout: match timeout {
             Some(Shutdown::Infinity) => None,
             Some(Shutdown::Within(time)) => Some(time),
@@ -242,7 +253,12 @@ fn step(reader: &Reader<'_>, table: &Table, grace: Duration) -> StopStep {
     }
 }
 
-fn steps(reader: &Reader<'_>, field: Field<'_>, list: &[Value], grace: Duration) -> Vec<StopStep> {
+pub(super) fn steps(
+    reader: &Reader<'_>,
+    field: Field<'_>,
+    list: &[Value],
+    grace: Duration,
+) -> Vec<StopStep> {
     let example = "{ signal = \"TERM\", timeout = \"10s\" }";
     let mut steps: Vec<StopStep> = Vec::new();
     for value in list {
@@ -256,7 +272,7 @@ fn steps(reader: &Reader<'_>, field: Field<'_>, list: &[Value], grace: Duration)
             let help = "nothing comes after KILL or a step without an end";
             reader.report(report.at(value.at, "").help(help));
         }
-        steps.push(step(reader, table, grace));
+        steps.push(step(reader, table, (Signal::TERM, grace)));
     }
     if list.is_empty() {
         let report = Report::new(codes::STOP, "a list of steps is not empty");

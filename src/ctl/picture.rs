@@ -317,6 +317,7 @@ fn service_notes(node: &NodeView, style: Style) -> String {
         notes.push("on trial".to_owned());
     }
     notes.extend(node.awaits.as_deref().map(visible));
+    notes.extend(node.sick.as_deref().map(visible));
     if node.oneshot && node.pid.is_none() {
         let took = node.last_exit.as_ref().and_then(|exit| exit.uptime_ms);
         notes.extend(took.map(|ms| format!("took {}", age::short(ms))));

@@ -85,6 +85,11 @@ fn told(event: &EventLine) -> Option<String> {
             (None, Some("stopping")) => "no longer ready: it says that it stops".to_owned(),
             (None, _) => "no longer ready".to_owned(),
         },
+        kind::PROBE_CHANGED => probed(event),
+        kind::LIVENESS_SUSPENDED => match event.message.as_deref() {
+            Some(why) => format!("unhealthy and not killed: {}", visible(why)),
+            None => "unhealthy and not killed".to_owned(),
+        },
         kind::SERVICE_EXITED => exited(event),
         kind::SERVICE_DECIDED => judged(event),
         kind::SERVICE_STOPPING | kind::SUPERVISOR_STOPPING | kind::DAEMON_STOPPING => {
@@ -113,6 +118,18 @@ fn told(event: &EventLine) -> Option<String> {
         },
         _ => return story_remedy::told(event),
     })
+}
+
+/// `liveness probe fails: connection refused`.
+fn probed(event: &EventLine) -> String {
+    let question = visible(event.question.as_deref().unwrap_or("a"));
+    let why = event.probe.as_deref().map(visible);
+    let why = why.map_or_else(String::new, |why| format!(": {why}"));
+    match event.result.as_deref() {
+        Some("success") => format!("{question} probe succeeds again"),
+        Some("unknown") => format!("{question} probe could not be made{why}"),
+        Some(_) | None => format!("{question} probe fails{why}"),
+    }
 }
 
 /// What an order was given besides its node.

@@ -172,6 +172,20 @@ fn counters(page: &mut Page, facts: Facts<'_>) {
             page.sample("_total", &labels, count);
         }
     }
+    page.family("supd_probe_results", "counter", "Answers of probes.");
+    for (name, _) in services(facts) {
+        for ((question, result), count) in tally.service(name).map_or(&[][..], |s| &s.answers) {
+            let probe = question.as_str();
+            let labels = [("service", name), ("probe", probe), ("result", *result)];
+            page.sample("_total", &labels, count);
+        }
+    }
+    page.family(
+        "supd_liveness_kills_suppressed",
+        "counter",
+        "Services that were to be killed for being unhealthy and were not.",
+    );
+    page.sample("_total", &[], tally.spared);
     page.family(
         "supd_service_last_exit_timestamp_seconds",
         "gauge",

@@ -11,7 +11,7 @@ use super::tally::Tally;
 use super::trace;
 use super::world::World;
 use crate::spec::{LogFormat, Settings};
-use crate::tree::{Case, NodeId, Record, RunId, Seq, Time, Tree, What};
+use crate::tree::{Case, NodeId, ProbeAnswer, Question, Record, RunId, Seq, Time, Tree, What};
 use crate::wire::EventLine;
 
 /// Where records go.
@@ -113,6 +113,13 @@ impl Press {
         })
     }
 
+    /// A probe of a node has an answer.
+    pub(crate) fn count_answer(&mut self, node: NodeId, question: Question, answer: ProbeAnswer) {
+        if let Some(name) = self.names.shared(node) {
+            self.tally.answered(name, question, answer);
+        }
+    }
+
     /// Tells everybody, and hands the lines of the log to our standard error.
     pub(crate) fn publish(&mut self, tree: &Tree, world: &mut World) {
         let moved = |k: &Kept| matches!(k.record.what, What::Added | What::Changed);
@@ -155,6 +162,8 @@ fn run_of(what: &What) -> Option<RunId> {
         | What::Unready { run, .. }
         | What::Signalled { run, .. }
         | What::RemedyStep { run, .. }
+        | What::ProbeChanged { run, .. }
+        | What::LivenessSuspended { run, .. }
         | What::Unkillable { run } => Some(*run),
         What::Ready { run, .. }
         | What::Stopping { run, .. }

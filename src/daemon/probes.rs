@@ -7,7 +7,7 @@
 use super::control::Message;
 use super::http_probe;
 use crate::spec::{Probe, ProbeFault, ProbeTarget, Ready};
-use crate::tree::{ProbeAnswer, RunId};
+use crate::tree::{ProbeAnswer, Question, RunId};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -35,15 +35,22 @@ impl Probes {
     }
 
     /// Begins one. Its answer comes as a message.
-    pub(crate) fn begin(&mut self, run: RunId, probe: Arc<Probe>, before: Option<FileMark>) {
+    pub(crate) fn begin(
+        &mut self,
+        (run, asked): (RunId, (RunId, Question)),
+        probe: Arc<Probe>,
+        before: Option<FileMark>,
+    ) {
         let answers = self.answers.clone();
         let task = tokio::spawn(async move {
-            let tried = tokio::time::timeout(probe.timeout, attempt(&probe.target, before)).await;
-            let answer = match tried.unwrap_or(Err(ProbeFault::TimedOut)) {
-                Ok(()) => ProbeAnswer::Success,
-                Err(fault) => ProbeAnswer::of(fault),
+            let asked_for = attempt(&probe.target, (asked.1, before));
+            let tried = tokio::time::timeout(probe.timeout, asked_for).await;
+            let (answer, seen) = match tried.unwrap_or(Err(ProbeFault::TimedOut)) {
+                Ok(seen) => (ProbeAnswer::Success, seen),
+                Err(fault) => (ProbeAnswer::of(fault), None),
             };
-            let _ending = answers.send(Message::Probed { run, answer }).await;
+            let seen = (asked.0, seen.filter(|_| asked.1 == Question::Liveness));
+            let _ending = answers.send(Message::Probed { run, answer, seen }).await;
         });
         self.tasks.insert(run, task.abort_handle());
     }
@@ -90,20 +97,30 @@ impl FileMark {
     }
 }
 
-async fn attempt(target: &ProbeTarget, before: Option<FileMark>) -> Result<(), ProbeFault> {
+/// What a file was like that was looked at.
+type Sight = Option<FileMark>;
+
+async fn attempt(
+    target: &ProbeTarget,
+    (question, before): (Question, Sight),
+) -> Result<Sight, ProbeFault> {
     match target {
-        ProbeTarget::Tcp { host, port } => connect(host, *port).await.map(drop),
+        ProbeTarget::Tcp { host, port } => connect(host, *port).await.map(|_| None),
         ProbeTarget::Http { host, port, path } => {
             let stream = connect(host, *port).await?;
-            http_probe::ask(stream, (host, *port), path).await
+            http_probe::ask(stream, (host, *port), path).await?;
+            Ok(None)
         }
         ProbeTarget::Unix(path) => {
             let connected = UnixStream::connect(path).await;
-            connected.map(drop).map_err(|e| fault(&e))
+            connected.map(|_| None).map_err(|e| fault(&e))
         }
         ProbeTarget::File(path) => match FileMark::of(path) {
-            Ok(now) if before == Some(now) => Err(ProbeFault::Stale),
-            Ok(_) => Ok(()),
+            Ok(now) if before == Some(now) => Err(match question {
+                Question::Readiness => ProbeFault::Stale,
+                Question::Liveness => ProbeFault::Unchanged,
+            }),
+            Ok(now) => Ok(Some(now)),
             Err(error) => Err(fault(&error)),
         },
         // The engine asks for these as helpers.

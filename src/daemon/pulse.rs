@@ -50,6 +50,14 @@ pub(crate) fn catch_up(began: Time, due: Option<Time>) -> Option<Duration> {
     Some(away)
 }
 
+/// Waits for a time; `None` is never. A timer is made only when there is something to wait for.
+pub(crate) async fn passed(until: Option<Time>) {
+    match until {
+        Some(time) => tokio::time::sleep(time.since(now())).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// What does not count of the time until `now`.
 fn absence(began: Time, due: Time, now: Time) -> Option<Duration> {
     if now.since(due) < LATE {

@@ -178,7 +178,7 @@ impl Daemon {
             }
             // The next turn takes it, where a panic over it is caught.
             message = inbox.recv() => message,
-            () = passed(until) => None,
+            () = pulse::passed(until) => None,
         };
         if message.is_some() {
             self.turn.message = message;
@@ -199,6 +199,7 @@ impl Daemon {
                 "was stopped or asleep: {away} do not count, and everything due is due later"
             );
             self.note(note::RESUMED, detail);
+            self.world.events.push_back(Event::Resumed);
         }
     }
 
@@ -299,8 +300,9 @@ impl Daemon {
             Message::Request(request) => self.take_request(request),
             Message::Refused { peer, route } => self.take_refusal(&peer, &route),
             Message::Crowd(told) => self.note(note::CROWD, told),
-            Message::Probed { run, answer } => {
+            Message::Probed { run, answer, seen } => {
                 self.world.probes.end(run);
+                self.world.saw(seen.0, seen.1);
                 self.world
                     .events
                     .push_back(Event::ProbeDone { run, answer });
@@ -378,7 +380,17 @@ impl Daemon {
                 });
             }
             Effect::Signal { run, signal, scope } => self.world.signal(run, signal, scope),
-            Effect::Probe { run, about, probe } => self.world.probe(run, about, probe),
+            Effect::Probe {
+                run,
+                about,
+                question,
+                probe,
+            } => self.world.probe(run, (about, question), probe),
+            Effect::Answered {
+                node,
+                question,
+                answer,
+            } => self.press.count_answer(node, question, answer),
             Effect::CancelProbe { run } => self.world.probes.end(run),
             Effect::Reply { id, outcome } => self.replies.push((id, outcome)),
             Effect::Record(record) => self.take_record(*record),
@@ -448,13 +460,5 @@ impl Daemon {
     /// The turn's time.
     pub(crate) fn now(&self) -> Time {
         self.turn.now
-    }
-}
-
-/// Waits for a time; `None` is never. A timer is made only when there is something to wait for.
-async fn passed(until: Option<Time>) {
-    match until {
-        Some(time) => tokio::time::sleep(time.since(now())).await,
-        None => std::future::pending().await,
     }
 }

@@ -9,7 +9,9 @@ use super::names::Names;
 use super::note;
 use crate::spec::limits::SERVICES_MAX;
 use crate::spec::{Family, Name};
-use crate::tree::{Class, Decision, Exit, Record, StartWhy, StopWhy, Time, What};
+use crate::tree::{
+    Class, Decision, Exit, ProbeAnswer, Question, Record, StartWhy, StopWhy, Time, What,
+};
 use crate::wire::kind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -31,6 +33,8 @@ pub(crate) struct OfService {
     pub starts: [u32; CAUSES.len()],
     /// Ends by class: the base class, and the name that the configuration has for it.
     pub exits: Vec<(Class, Option<Name>, u32)>,
+    /// Answers of probes by what was asked.
+    pub answers: Vec<((Question, &'static str), u64)>,
     /// The wall time of the last end, microseconds since 1970.
     pub last_exit_us: Option<i64>,
     /// CPU time of all processes that have ended.
@@ -65,6 +69,8 @@ pub(crate) struct Tally {
     pub recovery: BTreeMap<&'static str, Histogram>,
     /// How many times each supervisor gave up.
     pub escalations: BTreeMap<Name, u64>,
+    /// Services that were to be killed for being unhealthy and were spared.
+    pub spared: u64,
     /// Processes that were nobody's run.
     pub orphans: u64,
     /// Whether the last new configuration could be used.
@@ -103,6 +109,7 @@ impl Tally {
             }
             | What::Removed => self.give_up(name),
             What::Ready { run: Some(_), .. } => self.recovered(name, record.at),
+            What::LivenessSuspended { .. } => self.spared += 1,
             What::Escalated { class, .. } if class.base == Class::Escalated => {
                 *self.escalations.entry(Name::clone(name)).or_default() += 1;
             }
@@ -113,6 +120,16 @@ impl Tally {
     /// What was counted of the service of this name.
     pub(crate) fn service(&self, name: &str) -> Option<&OfService> {
         self.services.get(name)
+    }
+
+    /// A probe has an answer.
+    pub(crate) fn answered(&mut self, name: &Name, question: Question, answer: ProbeAnswer) {
+        let key = (question, answer.as_str());
+        let answers = &mut self.of(name).answers;
+        match answers.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, count)) => *count += 1,
+            None => answers.push((key, 1)),
+        }
     }
 
     /// Forgets names that are no longer in the tree when there are far too many of them.

@@ -8,7 +8,8 @@ use super::names::Names;
 use super::{text_remedy, words};
 use crate::spec::{LogLevel, Verdict};
 use crate::tree::{
-    Actor, Budget, Class, Culprit, Decision, Exit, Holder, Record, StartWhy, StopWhy, Unready, What,
+    Actor, Budget, Class, Culprit, Decision, Exit, Holder, ProbeAnswer, Question, Record, StartWhy,
+    StopWhy, Suspension, Unready, What,
 };
 use std::time::Duration;
 
@@ -43,6 +44,12 @@ pub(crate) fn level(what: &What) -> LogLevel {
         }
         | What::Strategy { .. }
         | What::Unready { .. }
+        | What::ProbeChanged { .. }
+        | What::LivenessSuspended { .. }
+        | What::Stopping {
+            why: StopWhy::Unhealthy(_),
+            ..
+        }
         | What::Decided {
             decision: Decision::Escalate,
             ..
@@ -86,15 +93,13 @@ pub(crate) fn message(record: &Record, names: &Names) -> String {
         What::Starting { number, why, .. } => {
             format!("starting, run {number}{}", start_why(*why, names))
         }
-        What::SupervisorStarting { number: 1, why } => {
-            format!("starting{}", start_why(*why, names))
-        }
-        What::SupervisorStarting { number, why } => {
-            let why = start_why(*why, names);
-            format!("starting again{why}, incarnation {number}")
-        }
+        What::SupervisorStarting { number, why } => begins(*number, *why, names),
         What::Ready { took, .. } => format!("ready after {}", words::span(*took)),
         What::Unready { why, .. } => format!("no longer ready: {}", unready(*why)),
+        What::ProbeChanged {
+            question, answer, ..
+        } => answered(*question, *answer),
+        What::LivenessSuspended { why, .. } => spared(*why),
         What::Exited(exit) => exited(exit, names),
         What::Stopping { why, .. } => format!("stopping: {}", stop_why(*why, names)),
         What::Signalled { signal, .. } => format!("sent SIG{signal}"),
@@ -149,6 +154,31 @@ pub(crate) fn message(record: &Record, names: &Names) -> String {
         What::ShuttingDown { by, waiting_for } => going_down(*by, waiting_for.as_deref()),
         What::Health { health } => format!("is {health}"),
         What::Daemon { detail, .. } => detail.to_string(),
+    }
+}
+
+/// An incarnation of a supervisor.
+fn begins(number: u32, why: StartWhy, names: &Names) -> String {
+    let why = start_why(why, names);
+    match number {
+        1 => format!("starting{why}"),
+        number => format!("starting again{why}, incarnation {number}"),
+    }
+}
+
+fn spared(why: Suspension) -> String {
+    format!("is unhealthy and not killed: {}", words::suspension(why))
+}
+
+fn answered(question: Question, answer: ProbeAnswer) -> String {
+    let asked = question.as_str();
+    match answer {
+        ProbeAnswer::Success => format!("{asked} probe succeeds again"),
+        ProbeAnswer::Failure(fault) => format!("{asked} probe fails: {}", words::fault(fault)),
+        ProbeAnswer::Unknown(fault) => format!(
+            "{asked} probe could not be made, which counts as nothing: {}",
+            words::fault(fault)
+        ),
     }
 }
 
@@ -302,6 +332,7 @@ fn stop_why(why: StopWhy, names: &Names) -> String {
         StopWhy::Command(by) => format!("by order of {}", words::actor(by)),
         StopWhy::Apply => "new configuration".to_owned(),
         StopWhy::StartTimeout => "not ready in time".to_owned(),
+        StopWhy::Unhealthy(what) => words::unhealthy(what).to_owned(),
     }
 }
 

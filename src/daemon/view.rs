@@ -99,6 +99,7 @@ fn one(seen: &Seen, at: Time, light: Light<'_>) -> NodeView {
             if let (State::Remediating, Some(remedy)) = (seen.state, &seen.remedy) {
                 view.awaits = Some(format!("remediation {remedy}"));
             }
+            view.sick = sick(service, seen.sick);
             match seen.unready {
                 Some(Unready::Probe(fault)) => view.awaits = awaits(service, Some(fault)),
                 Some(Unready::Stopping) => view.awaits = Some("its end, as it says".to_owned()),
@@ -126,6 +127,16 @@ fn awaits(service: &Service, fault: Option<ProbeFault>) -> Option<String> {
         Some(fault) => format!("{what}: {}", words::fault(fault)),
         None => what,
     })
+}
+
+/// `2 of 3 liveness probes in a row: connection refused`.
+fn sick(service: &Service, sick: Option<(u32, ProbeFault)>) -> Option<String> {
+    let (failed, fault) = sick?;
+    let of = service.health.liveness.as_ref()?.failures;
+    let fault = words::fault(fault);
+    Some(format!(
+        "{failed} of {of} liveness probes in a row: {fault}"
+    ))
 }
 
 /// Looked up when somebody asks: one system call for a process that is as it should be.

@@ -24,7 +24,7 @@ use crate::sys::logpipe::{Chunk, LogReader, pair};
 use crate::sys::notify::{Field, NotifySocket};
 use crate::sys::procs::Procs;
 use crate::sys::spawn::{Plan, Spawner, Started, Stdio, Surroundings};
-use crate::tree::{Event, NodeId, RunId, Said};
+use crate::tree::{Event, NodeId, Question, RunId, Said};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -64,6 +64,8 @@ pub(super) struct Running {
     said: Option<Box<str>>,
     /// The file that says it is ready, as it was before its start.
     before: Option<FileMark>,
+    /// The file that is to change while it lives, as it was seen the last time.
+    seen: Option<FileMark>,
     /// Of a hook.
     pub written: Option<Box<Written>>,
 }
@@ -80,6 +82,7 @@ impl Running {
             ready: None,
             said: None,
             before: None,
+            seen: None,
             written: None,
         }
     }
@@ -211,15 +214,14 @@ impl World {
             return Ok((running, None));
         }
         running.before = FileMark::before(&order.service.ready);
+        if order.service.speaks() {
+            let socket = NotifySocket::new()?;
+            let token = Token::Notify(life).encode();
+            self.poller.add(&socket, token, Interest::Read)?;
+            running.notify = Some(Box::new(socket));
+        }
         match order.service.ready.hands_over() {
-            HandOver::Nothing => Ok((running, None)),
-            HandOver::NotifySocket => {
-                let socket = NotifySocket::new()?;
-                let token = Token::Notify(life).encode();
-                self.poller.add(&socket, token, Interest::Read)?;
-                running.notify = Some(Box::new(socket));
-                Ok((running, None))
-            }
+            HandOver::Nothing | HandOver::NotifySocket => Ok((running, None)),
             HandOver::Descriptor(_) => {
                 let (read, write) = pair(None)?;
                 let token = Token::Ready(life).encode();
@@ -231,9 +233,21 @@ impl World {
     }
 
     /// Begins a probe of our own.
-    pub(crate) fn probe(&mut self, run: RunId, about: RunId, probe: Arc<Probe>) {
-        let before = self.running.get(&about.life).and_then(|r| r.before);
-        self.probes.begin(run, probe, before);
+    pub(crate) fn probe(&mut self, run: RunId, asked: (RunId, Question), probe: Arc<Probe>) {
+        let (about, question) = asked;
+        let running = self.running.get(&about.life);
+        let before = running.and_then(|running| match question {
+            Question::Readiness => running.before,
+            Question::Liveness => running.seen,
+        });
+        self.probes.begin((run, asked), probe, before);
+    }
+
+    /// The file that a service touches as a sign of life looked like this the last time.
+    pub(crate) fn saw(&mut self, about: RunId, mark: Option<FileMark>) {
+        if let (Some(running), Some(_)) = (self.running.get_mut(&about.life), mark) {
+            running.seen = mark;
+        }
     }
 
     pub(super) fn execute(
@@ -255,6 +269,11 @@ impl World {
         ];
         if let Some(socket) = &running.notify {
             env.push(("NOTIFY_SOCKET", socket.address()));
+        }
+        let watchdog = service.health.watchdog.filter(|_| order.helper.is_none());
+        let watchdog = watchdog.map(|span| span.as_micros().to_string());
+        if let Some(span) = &watchdog {
+            env.push(("WATCHDOG_USEC", span));
         }
         if let Some(pid) = &pid {
             env.push(("SUPD_PID", pid));
@@ -384,6 +403,18 @@ impl World {
                         run,
                         said: Said::Extend(Duration::from_micros(span)),
                     },
+                    Field::Watchdog => Event::Said {
+                        run,
+                        said: Said::Alive,
+                    },
+                    Field::WatchdogTrigger => Event::Said {
+                        run,
+                        said: Said::Broken,
+                    },
+                    Field::WatchdogUsec(span) => Event::Said {
+                        run,
+                        said: Said::Watchdog(Duration::from_micros(span)),
+                    },
                     Field::Status(text) => {
                         running.said = Some(text.into());
                         continue;
@@ -392,9 +423,6 @@ impl World {
                     Field::MainPid(_)
                     | Field::Reloading
                     | Field::Errno(_)
-                    | Field::Watchdog
-                    | Field::WatchdogTrigger
-                    | Field::WatchdogUsec(_)
                     | Field::Barrier
                     | Field::Class(_)
                     | Field::RetryAfterSec(_) => continue,

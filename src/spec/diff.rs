@@ -18,12 +18,16 @@ pub enum Change {
 /// Compares two specifications of one service.
 ///
 /// Only what the process was started with asks for a restart: the program and its surroundings,
-/// whether it is a oneshot, and a readiness that hands something to the process.
+/// whether it is a oneshot, a readiness that hands something to the process, and the watchdog's
+/// time, of which it was told.
 pub fn service_change(old: &Service, new: &Service) -> Change {
     if old == new {
         return Change::None;
     }
-    let started_with = |s: &Service| (Arc::clone(&s.process), s.kind, s.ready.hands_over());
+    let started_with = |s: &Service| {
+        let told = (s.ready.hands_over(), s.health.watchdog);
+        (Arc::clone(&s.process), s.kind, told)
+    };
     if started_with(old) == started_with(new) {
         Change::InPlace
     } else {

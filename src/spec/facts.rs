@@ -84,6 +84,8 @@ pub enum ProbeFault {
     Closed,
     /// The file has not changed since before the start of the run.
     Stale,
+    /// The file that is to change again and again has not changed since the last look.
+    Unchanged,
     /// The command ended like this.
     Exit(ExitStatus),
     /// The command could not be executed; this says nothing about the service.
@@ -108,6 +110,7 @@ impl ProbeFault {
             | Self::NotHttp
             | Self::Closed
             | Self::Stale
+            | Self::Unchanged
             | Self::Exit(_) => true,
         }
     }

@@ -38,6 +38,19 @@ pub const EXTENSION_MAX: u32 = 10;
 /// Probes under way at one time; those that are due beyond it wait for their turn. Each is a
 /// descriptor or a process of ours.
 pub const PROBES_MAX: usize = 64;
+/// Of the watched children of a supervisor, so many percent (rounded up) are killed for being
+/// unhealthy within [`CULL_WINDOW`] at most: what fails everywhere at once is not theirs.
+pub const CULL_PERCENT: usize = 34;
+/// The time in which kills for being unhealthy are counted.
+pub const CULL_WINDOW: Duration = Duration::from_secs(60);
+/// A deadline that we notice later than this says that we ourselves are slow, and nobody is killed
+/// for what was measured with such a clock.
+pub const LAG_MAX: Duration = Duration::from_millis(250);
+/// After everything stood still nobody is killed for being unhealthy for so long.
+pub const RESUME_GRACE: Duration = Duration::from_secs(5);
+/// The shortest time between two signs of life that a service may ask to be held to; a bug that
+/// asks for less would kill it.
+pub const WATCHDOG_MIN: Duration = Duration::from_millis(10);
 /// Records the daemon keeps for `events` and `history` when `events_kept` is absent.
 pub const EVENTS_KEPT: usize = 4096;
 /// Bytes of the ring of a captured stream when `log.ring` is absent.

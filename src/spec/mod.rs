@@ -13,6 +13,7 @@ mod budget;
 mod class;
 pub mod diff;
 mod facts;
+mod health;
 pub mod limits;
 mod node;
 mod process;
@@ -25,6 +26,7 @@ pub use breaker::HoldAfter;
 pub use budget::{Budget, Family, Then};
 pub use class::{Class, Classes, PatternId, Uptime, UserClass, When};
 pub use facts::{ExitFacts, ExitStatus, Phase, ProbeFault, SpawnFailure, Stage};
+pub use health::{Health, Liveness};
 pub use node::{
     AutoShutdown, Node, Policy, Restart, Shutdown, StartMode, Strategy, Supervisor, SupervisorKind,
 };

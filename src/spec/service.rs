@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A leaf: one process, when it is ready, how it is stopped, how long its restarts wait.
 
-use super::{Command, HoldAfter, Name, Process, Remedies, Restart, Signal};
+use super::{Command, Health, HoldAfter, Name, Process, Remedies, Restart, Signal};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub struct Service {
     pub ready: Ready,
     /// How long a start may take; `None`: as long as it likes.
     pub start_timeout: Option<Duration>,
+    /// What is asked of it while it is ready.
+    pub health: Health,
     /// How it is stopped.
     pub stop: Arc<Stop>,
     /// How it is told to read its own configuration again.
@@ -200,6 +202,13 @@ impl Ready {
             Self::Fd(number) => HandOver::Descriptor(*number),
             Self::Exec | Self::After(_) | Self::Probe(_) => HandOver::Nothing,
         }
+    }
+}
+
+impl Service {
+    /// Whether it is given a socket to speak about itself.
+    pub fn speaks(&self) -> bool {
+        self.health.watchdog.is_some() || self.ready.hands_over() == HandOver::NotifySocket
     }
 }
 

@@ -8,8 +8,8 @@ use super::names::Names;
 use super::{line_remedy, words};
 use crate::spec::{ExitStatus, Name, Strategy};
 use crate::tree::{
-    Actor, Argument, Budget, Classification, Culprit, Decision, Exit, Holder, Record, StartWhy,
-    StopWhy, Unready, What,
+    Actor, Argument, Budget, Classification, Culprit, Decision, Exit, Holder, ProbeAnswer,
+    Question, Record, StartWhy, StopWhy, Suspension, Unready, What,
 };
 use crate::wire::{
     BudgetLine, CulpritLine, DecisionLine, EventLine, FailureLine, RusageLine, VERSION, WhoLine,
@@ -64,6 +64,8 @@ pub fn kind_of(record: &Record) -> &'static str {
         What::Ready { run: Some(_), .. } => kind::SERVICE_READY,
         What::Ready { run: None, .. } => kind::SUPERVISOR_READY,
         What::Unready { .. } => kind::SERVICE_UNREADY,
+        What::ProbeChanged { .. } => kind::PROBE_CHANGED,
+        What::LivenessSuspended { .. } => kind::LIVENESS_SUSPENDED,
         What::Exited(_) => kind::SERVICE_EXITED,
         What::Decided { .. } => kind::SERVICE_DECIDED,
         What::Stopping { run: None, .. } => kind::SUPERVISOR_STOPPING,
@@ -106,6 +108,10 @@ fn fill(line: &mut EventLine, what: &What, names: &Names) {
         }
         What::Ready { took, .. } => line.took_ms = Some(millis(*took)),
         What::Unready { why, .. } => unready(line, *why),
+        What::ProbeChanged {
+            question, answer, ..
+        } => asked(line, *question, *answer),
+        What::LivenessSuspended { why, .. } => suspended(line, *why),
         What::Exited(exit) => exited(line, exit, names),
         What::Stopping { why, .. } | What::Stopped { why } | What::SupervisorStopped { why } => {
             stopped(line, *why, names);
@@ -143,8 +149,7 @@ fn fill(line: &mut EventLine, what: &What, names: &Names) {
             ..
         } => {
             classed(line, class);
-            line.budget = spent.map(|b| budget(b, names));
-            line.decision = Some(decided(*decision));
+            judged(line, (*decision, *spent), names);
         }
         What::Command { by, verb, with } => commanded(line, *by, verb, *with),
         What::ShuttingDown { by, waiting_for } => {
@@ -185,6 +190,21 @@ fn held(line: &mut EventLine, by: &Holder, (span, names): (Option<Duration>, &Na
     }
 }
 
+fn asked(line: &mut EventLine, question: Question, answer: ProbeAnswer) {
+    line.question = Some(Word::Borrowed(question.as_str()));
+    line.result = Some(Word::Borrowed(answer.as_str()));
+    line.probe = answer.fault().map(words::fault);
+}
+
+fn suspended(line: &mut EventLine, why: Suspension) {
+    line.why = Some(Word::Borrowed(match why {
+        Suspension::Quorum { .. } => "quorum",
+        Suspension::Lag(_) => "lag",
+        Suspension::Resumed => "resumed",
+    }));
+    line.message = Some(words::suspension(why));
+}
+
 fn started(line: &mut EventLine, why: StartWhy, names: &Names) {
     line.why = Some(Word::Borrowed(words::start_why(why)));
     if let StartWhy::Group(child) = why {
@@ -197,7 +217,11 @@ fn stopped(line: &mut EventLine, why: StopWhy, names: &Names) {
     match why {
         StopWhy::Group(child) => line.child = Some(names.name(child).to_owned()),
         StopWhy::Command(by) => line.by = who(by),
-        StopWhy::Supervisor | StopWhy::Shutdown | StopWhy::Apply | StopWhy::StartTimeout => {}
+        StopWhy::Supervisor
+        | StopWhy::Shutdown
+        | StopWhy::Apply
+        | StopWhy::StartTimeout
+        | StopWhy::Unhealthy(_) => {}
     }
 }
 
@@ -231,8 +255,12 @@ fn exited(line: &mut EventLine, exit: &Exit, names: &Names) {
             .and_then(|process| words::object(f.stage, process)),
     });
     line.probe = exit.probe.map(words::fault);
-    line.budget = exit.budget.map(|b| budget(b, names));
-    line.decision = Some(decided(exit.decision));
+    judged(line, (exit.decision, exit.budget), names);
+}
+
+fn judged(line: &mut EventLine, (decision, spent): (Decision, Option<Budget>), names: &Names) {
+    line.budget = spent.map(|b| budget(b, names));
+    line.decision = Some(decided(decision));
 }
 
 fn decided(decision: Decision) -> DecisionLine {

@@ -36,6 +36,11 @@ impl Names {
         self.nodes.get(&node).map_or("?", |e| &e.name)
     }
 
+    /// The same, to be kept; `None` for one that never was.
+    pub fn shared(&self, node: NodeId) -> Option<&Arc<str>> {
+        self.nodes.get(&node).map(|e| &e.name)
+    }
+
     /// Its place: `root/api/web`.
     pub fn path(&self, node: NodeId) -> String {
         let mut names = Vec::new();

@@ -313,6 +313,8 @@ fn own(node: &NodeView) -> Option<String> {
     if node.pinned {
         parts.push("pinned: nobody touches it until it is unpinned".to_owned());
     }
+    let sick = node.sick.as_deref();
+    parts.extend(sick.map(|what| format!("failed {what}")));
     let unusual = node.process.as_deref();
     parts.extend(unusual.map(|words| format!("its process is {words}")));
     let ill: Vec<String> = node

@@ -9,7 +9,8 @@ use crate::spec::{
     Stdin, Strategy, UserRef,
 };
 use crate::tree::{
-    Actor, Argument, Classification, Decision, HeldBy, How, Phase, Skip, StartWhy, StopWhy,
+    Actor, Argument, Classification, Condemned, Decision, HeldBy, How, Phase, Skip, StartWhy,
+    StopWhy, Suspension,
 };
 use crate::wire::Word;
 use std::time::Duration;
@@ -102,6 +103,8 @@ pub fn stop_why(why: StopWhy) -> &'static str {
         StopWhy::Command(_) => "command",
         StopWhy::Apply => "apply",
         StopWhy::StartTimeout => "start_timeout",
+        StopWhy::Unhealthy(Condemned::Liveness) => "liveness_failed",
+        StopWhy::Unhealthy(Condemned::Watchdog) => "watchdog_timeout",
     }
 }
 
@@ -219,6 +222,27 @@ pub fn how(how: How, process: Option<&Process>) -> String {
             failure(f, object.as_deref())
         }
         How::StartTimeout => "not ready in time".to_owned(),
+        How::Unhealthy(what) => unhealthy(what).to_owned(),
+    }
+}
+
+/// What is wrong with a service that is killed for it, for people.
+pub fn unhealthy(what: Condemned) -> &'static str {
+    match what {
+        Condemned::Liveness => "its liveness probe fails",
+        Condemned::Watchdog => "no sign of life in time",
+    }
+}
+
+/// Why nobody is killed for being unhealthy, for people.
+pub fn suspension(why: Suspension) -> String {
+    match why {
+        Suspension::Quorum { killed, watched } => format!(
+            "{killed} of {watched} watched children of its supervisor were killed in the last \
+             minute; what fails everywhere at once is probably not theirs"
+        ),
+        Suspension::Lag(late) => format!("supd itself is {} late", span(late)),
+        Suspension::Resumed => "everything stood still a moment ago".to_owned(),
     }
 }
 
@@ -231,6 +255,7 @@ pub fn fault(fault: ProbeFault) -> String {
         ProbeFault::NotHttp => "the answer is not HTTP".to_owned(),
         ProbeFault::Closed => "closed without an answer".to_owned(),
         ProbeFault::Stale => "unchanged since before the start".to_owned(),
+        ProbeFault::Unchanged => "unchanged since the last look".to_owned(),
         ProbeFault::Exit(ended) => status(ended),
         ProbeFault::NotStarted(failed) => failure(failed, None),
         ProbeFault::Impossible => "could not be tried".to_owned(),

@@ -135,7 +135,12 @@ impl Tree {
                 self.is_wanted(id) && self.is_about_to_start(id)
             }
             Reign::Stopping(
-                Ending::Told(StopWhy::Supervisor | StopWhy::Shutdown | StopWhy::StartTimeout)
+                Ending::Told(
+                    StopWhy::Supervisor
+                    | StopWhy::Shutdown
+                    | StopWhy::StartTimeout
+                    | StopWhy::Unhealthy(_),
+                )
                 | Ending::Escalated(_)
                 | Ending::AutoShutdown(_)
                 | Ending::StartFailed { .. },

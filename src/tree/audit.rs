@@ -70,7 +70,11 @@ impl Tree {
                     ));
                 }
             }
-            Life::Starting(run) | Life::Up(run) => self.audit_probes(node, run)?,
+            Life::Starting(run) => self.audit_probes(node, run)?,
+            Life::Up(run) => {
+                self.audit_probes(node, run)?;
+                self.audit_checks(node, run)?;
+            }
             Life::Unkillable(..) | Life::Rest(_) => {}
             Life::Ended(_) => {
                 let sup = node.parent.and_then(|id| self.nodes[id].sup());
@@ -94,6 +98,23 @@ impl Tree {
         let timed = self.timers.get(node.id, Purpose::Probe).is_some();
         if wanted && run.probe.is_none() && !timed && !queued() {
             return Err(format!("{} is to be asked and nobody does it", node.name()));
+        }
+        Ok(())
+    }
+
+    /// The same for whoever is watched.
+    fn audit_checks(&self, node: &Node, run: &Run) -> Result<(), Complaint> {
+        let Some(service) = self.service(node.id) else {
+            return Ok(());
+        };
+        let set = |purpose| self.timers.get(node.id, purpose).is_some();
+        let queued = || self.checking.iter().any(|waiting| waiting.life == run.life);
+        let asked = run.vitals.probe.is_some() && set(Purpose::HealthLimit);
+        if service.health.liveness.is_some() && !asked && !set(Purpose::Health) && !queued() {
+            return Err(format!("nobody asks whether {} works", node.name()));
+        }
+        if service.health.watchdog.is_some() && !set(Purpose::Watchdog) {
+            return Err(format!("nobody waits for signs of {}", node.name()));
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 //! settled: ready, done, or meant to be down.
 
 use super::Tree;
+use super::condemn::Culls;
 use super::event::{NodeId, Time};
 use super::intensity::Window;
 use super::node::{Body, Life, Node, Origin, Reign, Rest, Sup};
@@ -27,6 +28,7 @@ pub(super) fn seedling(id: NodeId, parent: Option<NodeId>, spec: spec::Node, now
             children: Vec::new(),
             window: Window::default(),
             buckets: BTreeMap::new(),
+            culls: Culls::new(),
             spent: None,
             told_by: None,
             refunded: BTreeMap::new(),
@@ -193,7 +195,7 @@ impl Tree {
         if let Some(Life::Unkillable(_, why)) = self.life(child) {
             // Its start waits for the end of the last run; nobody waits for its start. A start
             // that was too slow is judged when that end has come.
-            if *why != StopWhy::StartTimeout && self.is_wanted(child) {
+            if why.is_asked_for() && self.is_wanted(child) {
                 self.nodes[child].again = Some(StartWhy::Boot);
             }
             return false;

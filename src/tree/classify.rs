@@ -3,6 +3,7 @@
 //!
 //! Total and exclusive: every end has exactly one class. The facts stay beside it.
 
+use super::condemn::Condemned;
 use super::record::Culprit;
 use crate::spec::{
     Class, ExitStatus, Family, Name, Service, Signal, SpawnFailure, Stage, UserClass,
@@ -28,6 +29,14 @@ impl Class {
             }
             ExitStatus::Signal { signal, .. } => Self::of_signal(signal),
             ExitStatus::Code(code) => Self::of_code(code, service.process.command.is_shell()),
+        }
+    }
+
+    /// The class of one that we killed for this.
+    pub(super) fn of_condemned(what: Condemned) -> Self {
+        match what {
+            Condemned::Liveness => Self::LivenessFailed,
+            Condemned::Watchdog => Self::WatchdogTimeout,
         }
     }
 

@@ -6,6 +6,7 @@
 
 use super::Tree;
 use super::classify::{Classification, spawn_failure_code, status_code};
+use super::condemn::Condemned;
 use super::event::{NodeId, RunId};
 use super::node::{Body, Ended, LastExit, Life, Rest, Run, Rung, Stopping};
 use super::record::{Culprit, Decision, Exit, How, Seq, StopWhy, What};
@@ -44,9 +45,15 @@ impl Tree {
                     failure: Some(failure),
                 };
                 let seq = self.record_end(run.node, &state, Phase::Stopping, end);
-                if why == StopWhy::StartTimeout {
+                match why {
                     // It had been executed before: whoever says so says nonsense.
-                    return self.start_failed(run.node, class, seq);
+                    StopWhy::StartTimeout => return self.start_failed(run.node, class, seq),
+                    StopWhy::Unhealthy(_) => return self.ended(run.node, seq),
+                    StopWhy::Group(_)
+                    | StopWhy::Supervisor
+                    | StopWhy::Shutdown
+                    | StopWhy::Command(_)
+                    | StopWhy::Apply => {}
                 }
                 self.decided(run.node, seq, Decision::Expected, None);
                 self.down(run.node, why);
@@ -149,11 +156,7 @@ impl Tree {
     fn died_stopping(&mut self, id: NodeId, run: &Run, stopping: &Stopping, facts: ExitFacts) {
         self.timers.clear(id, Purpose::Stop);
         self.drop_stop_command(id, stopping.rung);
-        let phase = if stopping.why == StopWhy::StartTimeout {
-            Phase::Starting
-        } else {
-            Phase::Stopping
-        };
+        let phase = phase_of(stopping.why);
         let end = End {
             class: self.class_of_stop(id, stopping),
             facts: Some(facts),
@@ -163,6 +166,10 @@ impl Tree {
         if stopping.why == StopWhy::StartTimeout {
             return self.start_failed(id, Class::StartTimeout, seq);
         }
+        // Somebody who has ordered its start meanwhile does not wait for a strategy.
+        if phase == Phase::Ready && self.nodes[id].again.is_none() {
+            return self.ended(id, seq);
+        }
         self.decided(id, seq, Decision::Expected, None);
         self.down(id, stopping.why);
     }
@@ -171,20 +178,27 @@ impl Tree {
         let brutal = self.service(id).is_some_and(|s| s.stop.steps.is_empty());
         match (stopping.why, stopping.rung) {
             (StopWhy::StartTimeout, _) => Class::StartTimeout,
+            (StopWhy::Unhealthy(what), _) => Class::of_condemned(what),
             (_, Rung::Kill) if !brutal => Class::StopTimeout,
-            (_, Rung::Kill | Rung::Step(_) | Rung::Command(_)) => Class::Requested,
+            (_, Rung::Kill | Rung::Step(_) | Rung::Condemned(_) | Rung::Command(_)) => {
+                Class::Requested
+            }
         }
     }
 
-    /// A process that SIGKILL had not ended has ended after all. If it was killed because its start
-    /// had taken too long, that start has failed now, unless somebody had other plans meanwhile.
+    /// A process that SIGKILL had not ended has ended after all. If it was killed for a failure of
+    /// its own, that is judged now, unless somebody had other plans meanwhile.
     fn died_at_last(&mut self, id: NodeId, run: &Run, why: StopWhy, facts: ExitFacts) {
-        let late = why == StopWhy::StartTimeout;
-        let (class, phase) = if late {
-            (Class::StartTimeout, Phase::Starting)
-        } else {
-            (Class::StopTimeout, Phase::Stopping)
+        let class = match why {
+            StopWhy::StartTimeout => Class::StartTimeout,
+            StopWhy::Unhealthy(what) => Class::of_condemned(what),
+            StopWhy::Group(_)
+            | StopWhy::Supervisor
+            | StopWhy::Shutdown
+            | StopWhy::Command(_)
+            | StopWhy::Apply => Class::StopTimeout,
         };
+        let phase = phase_of(why);
         let end = End {
             class,
             facts: Some(facts),
@@ -193,14 +207,16 @@ impl Tree {
         let seq = self.record_end(id, run, phase, end);
         let rest = self.rest_after(id, why);
         let node = &self.nodes[id];
-        let judged = late && node.again.is_none() && !node.leaving;
+        let judged = !why.is_asked_for() && node.again.is_none() && !node.leaving;
         if !judged {
             self.decided(id, seq, Decision::Expected, None);
         }
         self.set_life(id, Life::Rest(rest));
         self.notify(id, Notice::Released);
-        if judged {
+        if judged && phase == Phase::Starting {
             self.start_failed(id, class, seq);
+        } else if judged {
+            self.ended(id, seq);
         }
     }
 
@@ -212,6 +228,7 @@ impl Tree {
         self.timers.clear(id, Purpose::Steady);
         let on_trial = self.nodes[id].on_trial && phase != Phase::Stopping;
         let phase = if on_trial { Phase::Trial } else { phase };
+        self.end_checks(id, run);
         let qualifiers = self.qualify(id, end.class, end.facts.as_ref());
         let class = Classification::of_base(end.class);
         let attempted = end.failure.and_then(|_| self.service(id));
@@ -269,6 +286,8 @@ impl Tree {
         };
         let (code, how) = match (last.class.base, last.facts, last.failure) {
             (Class::StartTimeout, _, _) => (128 + 9, How::StartTimeout),
+            (Class::LivenessFailed, _, _) => (128 + 9, How::Unhealthy(Condemned::Liveness)),
+            (Class::WatchdogTimeout, _, _) => (128 + 9, How::Unhealthy(Condemned::Watchdog)),
             (_, Some(facts), _) => (status_code(facts.status), How::Status(facts.status)),
             (_, None, Some(failure)) => (spawn_failure_code(failure), How::Spawn(failure)),
             (_, None, None) => return None,
@@ -280,6 +299,19 @@ impl Tree {
             code,
             how,
         })
+    }
+}
+
+/// What a run was doing that ends because of this.
+fn phase_of(why: StopWhy) -> Phase {
+    match why {
+        StopWhy::StartTimeout => Phase::Starting,
+        StopWhy::Unhealthy(_) => Phase::Ready,
+        StopWhy::Group(_)
+        | StopWhy::Supervisor
+        | StopWhy::Shutdown
+        | StopWhy::Command(_)
+        | StopWhy::Apply => Phase::Stopping,
     }
 }
 

@@ -2,7 +2,8 @@
 //! Everything the engine can ask of the world. The daemon performs effects in order; what comes
 //! of them returns as events, never as a value.
 
-use super::event::{CommandId, Outcome, RunId};
+use super::event::{CommandId, NodeId, Outcome, ProbeAnswer, RunId};
+use super::liveness::Question;
 use super::record::{Culprit, Record, Seq};
 use crate::spec::{Command, Family, Name, Probe, Remedy, Scope, Service, Signal, Trigger};
 use std::sync::Arc;
@@ -59,6 +60,8 @@ pub enum Effect {
         run: RunId,
         /// The service it asks about.
         about: RunId,
+        /// What is asked.
+        question: Question,
         /// What to try.
         probe: Arc<Probe>,
     },
@@ -66,6 +69,15 @@ pub enum Effect {
     CancelProbe {
         /// Which one.
         run: RunId,
+    },
+    /// A probe has this answer; for whoever counts them.
+    Answered {
+        /// Of this service.
+        node: NodeId,
+        /// What was asked.
+        question: Question,
+        /// The answer, as far as it was believed.
+        answer: ProbeAnswer,
     },
     /// Answer a command. Exactly one per command, never before its effect.
     Reply {

@@ -125,6 +125,8 @@ pub enum Event {
     },
     /// [`next_deadline`](super::Tree::next_deadline) has passed.
     Deadline,
+    /// The daemon or the whole machine stood still until now: what was asked before says nothing.
+    Resumed,
     /// Somebody wants something.
     Command {
         /// For the answer.
@@ -150,6 +152,12 @@ pub enum Said {
     Stopping,
     /// `EXTEND_TIMEOUT_USEC=…`: its start or stop needs at least this time from now on.
     Extend(Duration),
+    /// `WATCHDOG=1`: it is alive.
+    Alive,
+    /// `WATCHDOG=trigger`: it is not.
+    Broken,
+    /// `WATCHDOG_USEC=…`: it will say that it is alive at least this often.
+    Watchdog(Duration),
 }
 
 /// How patiently the whole tree is stopped.
@@ -386,6 +394,23 @@ pub enum ProbeAnswer {
 }
 
 impl ProbeAnswer {
+    /// The word for it in records and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure(_) => "failure",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+
+    /// Why it is no success.
+    pub fn fault(self) -> Option<ProbeFault> {
+        match self {
+            Self::Success => None,
+            Self::Failure(fault) | Self::Unknown(fault) => Some(fault),
+        }
+    }
+
     /// The answer of a probe that did not succeed.
     pub fn of(fault: ProbeFault) -> Self {
         if fault.is_about_the_service() {

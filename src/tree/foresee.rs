@@ -9,7 +9,7 @@
 
 use super::Tree;
 use super::effect::Effect;
-use super::event::{Actor, Applied, Command, CommandId, Event, NodeId, Outcome, RunId};
+use super::event::{Actor, Applied, Command, CommandId, Event, NodeId, Outcome, RunId, Time};
 use super::node::{Body, Life, Node, Run, Spawned};
 use super::record::{Record, Seq, What};
 use crate::spec::{self, ExitFacts, ExitStatus, Name, ServiceKind, Signal, Tree as Spec};
@@ -56,6 +56,8 @@ impl Tree {
     /// What [`Command::Apply`] would do with this specification now.
     pub fn foresee(&self, spec: &Arc<Spec>) -> Foresight {
         let mut copy = self.clone();
+        // Nobody falls ill: nobody is killed as long as everything has only just gone on.
+        copy.resumed_at = Some(Time(u64::MAX));
         let mut world = Obedient::of(&copy);
         let mut watch = Watch::default();
         let order = Event::Command {
@@ -204,6 +206,7 @@ impl Obedient {
             Effect::Signal { .. }
             | Effect::Probe { .. }
             | Effect::CancelProbe { .. }
+            | Effect::Answered { .. }
             | Effect::Reply { .. }
             | Effect::Record(_)
             | Effect::Halt { .. } => {}
@@ -250,6 +253,7 @@ impl Watch {
             | Effect::Signal { .. }
             | Effect::Probe { .. }
             | Effect::CancelProbe { .. }
+            | Effect::Answered { .. }
             | Effect::Halt { .. } => {}
         }
     }
@@ -275,6 +279,8 @@ impl Watch {
             | What::Stopped { .. }
             | What::Ready { .. }
             | What::Unready { .. }
+            | What::ProbeChanged { .. }
+            | What::LivenessSuspended { .. }
             | What::Decided { .. }
             | What::Backoff { .. }
             | What::Parked { .. }

@@ -150,6 +150,6 @@ impl Tree {
 fn own_code(culprit: &Culprit) -> u8 {
     match culprit.how {
         How::Status(status) => status_code(status),
-        How::Spawn(_) | How::StartTimeout => culprit.code,
+        How::Spawn(_) | How::StartTimeout | How::Unhealthy(_) => culprit.code,
     }
 }

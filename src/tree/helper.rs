@@ -7,6 +7,7 @@
 use super::Tree;
 use super::effect::Effect;
 use super::event::{CommandId, NodeId, Outcome, ProbeAnswer, RunId};
+use super::liveness::Question;
 use super::node::Life;
 use super::timers::Purpose;
 use crate::spec::{Command, ExitStatus, ProbeFault, Reload, Scope, Signal, SpawnFailure};
@@ -24,15 +25,17 @@ pub(super) struct Helper {
     pub(super) job: Job,
     /// Whether there is a process that could be signalled.
     pub(super) spawned: bool,
+    /// While it was at work everything stood still: what it finds says nothing.
+    pub(super) stood_still: bool,
 }
 
 /// What a helper does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Job {
-    /// An exec probe for readiness.
-    ExecProbe,
+    /// An exec probe.
+    ExecProbe(Question),
     /// A probe of the daemon's own.
-    OwnProbe,
+    OwnProbe(Question),
     /// The stop command.
     Stop,
     /// The reload command, for this client.
@@ -79,7 +82,8 @@ impl Tree {
 
     /// The tree is down: so is whoever still works for it. False: some have yet to end.
     pub(super) fn helpers_are_gone(&mut self) -> bool {
-        self.helpers.retain(|_, helper| helper.job != Job::OwnProbe);
+        self.helpers
+            .retain(|_, helper| !matches!(helper.job, Job::OwnProbe(_)));
         let left: Vec<RunId> = self
             .helpers
             .iter()
@@ -109,9 +113,11 @@ impl Tree {
 
     /// A helper has ended, or could not be executed.
     pub(super) fn helper_ended(&mut self, run: RunId, status: Result<ExitStatus, SpawnFailure>) {
-        let Some(helper) = self.helpers.remove(&run.life) else {
+        let Some(helper) = self.helpers.get(&run.life).copied() else {
             return;
         };
+        let found = self.found(run, status);
+        self.helpers.remove(&run.life);
         self.halt_if_due();
         self.hook_is_gone(run.life);
         let well = status == Ok(ExitStatus::Code(0));
@@ -130,18 +136,22 @@ impl Tree {
             return;
         }
         match helper.job {
-            Job::ExecProbe => {
-                let answer = match status {
-                    Ok(_) if well => ProbeAnswer::Success,
-                    Ok(status) => ProbeAnswer::of(ProbeFault::Exit(status)),
-                    Err(failure) => ProbeAnswer::of(ProbeFault::NotStarted(failure)),
-                };
-                self.probe_answered(run, answer);
-            }
+            Job::ExecProbe(Question::Readiness) => self.probe_answered(run, found),
+            Job::ExecProbe(Question::Liveness) => self.check_answered(run, found),
             Job::Stop => self.stop_command_done(run.node, run.life),
             Job::Hook => self.hook_ended(run, status, None),
-            Job::Reload(_) | Job::OwnProbe | Job::Abandoned => {}
+            Job::Reload(_) | Job::OwnProbe(_) | Job::Abandoned => {}
         }
+    }
+
+    /// What the end of an exec probe says.
+    fn found(&self, run: RunId, status: Result<ExitStatus, SpawnFailure>) -> ProbeAnswer {
+        let answer = match status {
+            Ok(ExitStatus::Code(0)) => ProbeAnswer::Success,
+            Ok(status) => ProbeAnswer::of(ProbeFault::Exit(status)),
+            Err(failure) => ProbeAnswer::of(ProbeFault::NotStarted(failure)),
+        };
+        self.doubted(run, answer)
     }
 
     /// Tells a service to read its own configuration again.
@@ -191,6 +201,7 @@ impl Tree {
                 node: about.node,
                 job: Job::Reload(id),
                 spawned: false,
+                stood_still: false,
             },
         );
         self.timers
@@ -218,8 +229,8 @@ impl Tree {
             .find_map(|(life, helper)| match helper.job {
                 Job::Reload(_) if helper.node == node => Some(*life),
                 Job::Reload(_)
-                | Job::ExecProbe
-                | Job::OwnProbe
+                | Job::ExecProbe(_)
+                | Job::OwnProbe(_)
                 | Job::Stop
                 | Job::Hook
                 | Job::Abandoned => None,

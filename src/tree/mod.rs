@@ -27,6 +27,7 @@ mod children;
 mod circuit;
 mod classify;
 mod command;
+mod condemn;
 mod death;
 mod effect;
 mod event;
@@ -38,6 +39,7 @@ mod helper;
 mod hold;
 mod intensity;
 mod leaving;
+mod liveness;
 mod node;
 mod pin;
 mod probe;
@@ -65,12 +67,14 @@ mod under_test;
 
 pub use aftermath::{Aftermath, Misfortune};
 pub use classify::{Classification, Grounds};
+pub use condemn::{Condemned, Suspension};
 pub use effect::{Case, Defeat, Effect, Effects, Halt, Rehearsal};
 pub use event::{
     Actor, Applied, ChildStatus, Command, CommandId, Counts, Event, Haste, NodeId, Outcome,
     ProbeAnswer, RunId, Said, Time,
 };
 pub use foresee::{Fate, Foresight};
+pub use liveness::Question;
 pub use node::LastExit;
 pub use qualifier::Qualifiers;
 pub use record::{
@@ -89,8 +93,9 @@ use backoff::Chance;
 use helper::Helper;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 use supervisor::Notice;
-use timers::Timers;
+use timers::{Purpose, Timers};
 
 /// A supervision tree and everything it remembers.
 #[derive(Debug, Clone)]
@@ -113,6 +118,12 @@ pub struct Tree {
     probing: VecDeque<RunId>,
     /// Services whose trial is due and has to wait.
     trials: BTreeSet<NodeId>,
+    /// The same for questions about life.
+    checking: VecDeque<RunId>,
+    /// How late the last deadline was noticed.
+    lag: Duration,
+    /// When everything went on after it had stood still.
+    resumed_at: Option<Time>,
     waiters: BTreeMap<NodeId, Vec<Waiter>>,
     /// Commands among them that wait for several nodes.
     gatherings: BTreeMap<CommandId, Gathering>,
@@ -157,6 +168,9 @@ impl Tree {
             helpers: BTreeMap::new(),
             probing: VecDeque::new(),
             trials: BTreeSet::new(),
+            checking: VecDeque::new(),
+            lag: Duration::ZERO,
+            resumed_at: None,
             waiters: BTreeMap::new(),
             gatherings: BTreeMap::new(),
             starts: Starts::default(),
@@ -200,6 +214,7 @@ impl Tree {
             Event::ProbeDone { run, answer } => self.on_probe_done(run, answer),
             Event::HookDone { run, status, after } => self.on_hook_done(run, status, after),
             Event::Deadline => self.on_deadline(),
+            Event::Resumed => self.on_resumed(),
             Event::Command { id, by, command } => self.on_command(id, by, command),
             Event::Shutdown { haste, by } => self.on_shutdown(haste, by),
         }
@@ -215,7 +230,7 @@ impl Tree {
                 self.on_notice(node, notice);
             } else if let Some(sup) = self.runnable.pop_front() {
                 self.turn(sup);
-            } else if !self.next_probe() && !self.next_trial() {
+            } else if !self.next_probe() && !self.next_check() && !self.next_trial() {
                 return self.look_at_apply();
             }
         }
@@ -223,11 +238,35 @@ impl Tree {
 
     /// Every deadline that has passed, the earliest first.
     fn on_deadline(&mut self) {
-        while let Some((node, purpose)) = self.timers.pop(self.now) {
+        while let Some((node, purpose, due)) = self.timers.pop(self.now) {
+            self.lag = self.now.since(due);
             self.cause = None;
             self.incident = None;
             self.on_timer(node, purpose);
             self.settle();
+        }
+    }
+
+    /// A deadline of a node has passed.
+    fn on_timer(&mut self, node: NodeId, purpose: Purpose) {
+        match purpose {
+            Purpose::Backoff => self.on_backoff_timer(node),
+            Purpose::Hold => self.on_hold_timer(node),
+            Purpose::Trial => self.on_trial_timer(node),
+            Purpose::Steady => self.on_steady_timer(node),
+            Purpose::Group => self.on_group_timer(node),
+            Purpose::Start => self.on_start_timer(node),
+            Purpose::After => self.become_ready(node),
+            Purpose::Probe => self.probe_readiness(node),
+            Purpose::ProbeLimit => self.on_probe_limit(node),
+            Purpose::Health => self.check_liveness(node),
+            Purpose::HealthLimit => self.on_health_limit(node),
+            Purpose::Watchdog => self.on_watchdog(node),
+            Purpose::Stop => self.on_stop_timer(node),
+            Purpose::Supervisor => self.kill_below(node),
+            Purpose::Reload => self.on_reload_limit(node),
+            Purpose::Remedy => self.on_remedy_timer(node),
+            Purpose::Shutdown => self.on_shutdown_timer(),
         }
     }
 

@@ -18,8 +18,10 @@
 
 use super::circuit::Circuit;
 use super::classify::Classification;
+use super::condemn::Culls;
 use super::event::{Actor, NodeId, Time};
 use super::intensity::Window;
+use super::liveness::Vitals;
 use super::qualifier::Qualifiers;
 use super::record::{Budget, Culprit, Seq, StartWhy, StopWhy, Unready};
 use super::supervisor::Message;
@@ -97,6 +99,8 @@ pub(super) struct Run {
     pub(super) fault: Option<ProbeFault>,
     /// Why it does not serve although it is up.
     pub(super) unready: Option<Unready>,
+    /// Whether it works.
+    pub(super) vitals: Vitals,
 }
 
 /// How far the execution of a run has come.
@@ -136,6 +140,8 @@ pub(super) enum Rung {
     Command(u64),
     /// This step's signal was sent.
     Step(usize),
+    /// This step's signal of the ladder for the unhealthy was sent.
+    Condemned(usize),
     /// SIGKILL was sent.
     Kill,
 }
@@ -195,6 +201,8 @@ pub(super) struct Sup {
     pub(super) window: Window,
     /// The windows of families that have a budget of their own.
     pub(super) buckets: BTreeMap<Family, Window>,
+    /// Kills of children that were unhealthy.
+    pub(super) culls: Culls,
     /// The budget it gave up for.
     pub(super) spent: Option<Budget>,
     /// The child whose remedy told it to give up.

@@ -112,7 +112,13 @@ impl Tree {
         };
         let again = match why {
             Some(StopWhy::Group(_) | StopWhy::Apply | StopWhy::Command(_)) => true,
-            Some(StopWhy::Supervisor | StopWhy::Shutdown | StopWhy::StartTimeout) | None => false,
+            Some(
+                StopWhy::Supervisor
+                | StopWhy::Shutdown
+                | StopWhy::StartTimeout
+                | StopWhy::Unhealthy(_),
+            )
+            | None => false,
         };
         let literal = self.policy_above(child) == Policy::Otp;
         let Some(sup) = self.nodes[child].parent.filter(|_| again && !literal) else {

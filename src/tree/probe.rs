@@ -18,6 +18,7 @@ use super::Tree;
 use super::effect::Effect;
 use super::event::{NodeId, ProbeAnswer, RunId};
 use super::helper::{Helper, Job};
+use super::liveness::Question;
 use super::node::{Body, Life, Run, Spawned};
 use super::record::{Unready, What};
 use super::timers::Purpose;
@@ -31,7 +32,7 @@ impl Tree {
         let Some((_, _, run)) = self.to_ask(id) else {
             return;
         };
-        if self.probes_under_way() < PROBES_MAX {
+        if self.questions(Question::Readiness) < PROBES_MAX {
             self.begin_probe(id);
         } else {
             self.probing.push_back(run);
@@ -40,7 +41,7 @@ impl Tree {
 
     /// The next probe that waits for its turn begins; false: there is none, or no room.
     pub(super) fn next_probe(&mut self) -> bool {
-        while !self.probing.is_empty() && self.probes_under_way() < PROBES_MAX {
+        while !self.probing.is_empty() && self.questions(Question::Readiness) < PROBES_MAX {
             let Some(run) = self.probing.pop_front() else {
                 return false;
             };
@@ -54,9 +55,11 @@ impl Tree {
         false
     }
 
-    fn probes_under_way(&self) -> usize {
-        let is_probe = |helper: &&Helper| matches!(helper.job, Job::ExecProbe | Job::OwnProbe);
-        self.helpers.values().filter(is_probe).count()
+    /// How many of these are being asked now.
+    pub(super) fn questions(&self, question: Question) -> usize {
+        let (exec, own) = (Job::ExecProbe(question), Job::OwnProbe(question));
+        let asks = |helper: &&Helper| helper.job == exec || helper.job == own;
+        self.helpers.values().filter(asks).count()
     }
 
     /// The run that can be asked now, and how.
@@ -84,9 +87,24 @@ impl Tree {
             return;
         };
         let (service, probe) = (Arc::clone(service), Arc::clone(probe));
-        let life = self.take_life();
-        let run = RunId { node: id, life };
         let timeout = probe.timeout;
+        let life = self.ask(service, probe, (about, Question::Readiness));
+        self.timers.set(id, Purpose::ProbeLimit, self.now + timeout);
+        if let Some(state) = self.asked(id) {
+            state.probe = Some(life);
+        }
+    }
+
+    /// Asks about a run; the life of the attempt.
+    pub(super) fn ask(
+        &mut self,
+        service: Arc<Service>,
+        probe: Arc<Probe>,
+        (about, question): (RunId, Question),
+    ) -> u64 {
+        let life = self.take_life();
+        let node = about.node;
+        let run = RunId { node, life };
         let job = match &probe.target {
             ProbeTarget::Exec(command) => {
                 self.effects.push(Effect::SpawnHelper {
@@ -95,30 +113,33 @@ impl Tree {
                     command: command.clone(),
                     about: Some(about),
                 });
-                Job::ExecProbe
+                Job::ExecProbe(question)
             }
             ProbeTarget::Tcp { .. }
             | ProbeTarget::Http { .. }
             | ProbeTarget::Unix(_)
             | ProbeTarget::File(_) => {
-                self.effects.push(Effect::Probe { run, about, probe });
-                Job::OwnProbe
+                self.effects.push(Effect::Probe {
+                    run,
+                    about,
+                    question,
+                    probe,
+                });
+                Job::OwnProbe(question)
             }
         };
         let helper = Helper {
-            node: id,
+            node,
             job,
             spawned: false,
+            stood_still: false,
         };
         self.helpers.insert(life, helper);
-        self.timers.set(id, Purpose::ProbeLimit, self.now + timeout);
-        if let Some(state) = self.asked(id) {
-            state.probe = Some(life);
-        }
+        life
     }
 
     /// The run that may be asked.
-    fn asked(&mut self, id: NodeId) -> Option<&mut Run> {
+    pub(super) fn asked(&mut self, id: NodeId) -> Option<&mut Run> {
         match &mut self.nodes.get_mut(id)?.body {
             Body::Service(Life::Starting(run) | Life::Up(run)) => Some(run),
             Body::Service(
@@ -129,14 +150,19 @@ impl Tree {
     }
 
     pub(super) fn on_probe_done(&mut self, run: RunId, answer: ProbeAnswer) {
-        match self.helpers.get(&run.life) {
-            Some(Helper {
-                job: Job::OwnProbe, ..
-            }) => {
+        let answer = self.doubted(run, answer);
+        match self.helpers.get(&run.life).map(|helper| helper.job) {
+            Some(Job::OwnProbe(question)) => {
                 self.helpers.remove(&run.life);
-                self.probe_answered(run, answer);
+                match question {
+                    Question::Readiness => self.probe_answered(run, answer),
+                    Question::Liveness => self.check_answered(run, answer),
+                }
             }
-            Some(_) | None => self.too_late(),
+            Some(Job::ExecProbe(_) | Job::Stop | Job::Hook | Job::Reload(_) | Job::Abandoned)
+            | None => {
+                self.too_late();
+            }
         }
     }
 
@@ -147,6 +173,7 @@ impl Tree {
             Some(_) | None => return,
         }
         self.timers.clear(id, Purpose::ProbeLimit);
+        self.tell_answer(id, Question::Readiness, answer);
         if matches!(self.life(id), Some(Life::Up(_))) {
             return self.rechecked(id, answer);
         }
@@ -255,7 +282,7 @@ impl Tree {
             return;
         };
         let Some(life) = run.probe else { return };
-        self.cancel_probe(id, &run);
+        self.cancel_probe(id, Some(life));
         let answer = ProbeAnswer::of(ProbeFault::TimedOut);
         self.probe_answered(RunId { node: id, life }, answer);
     }
@@ -264,19 +291,19 @@ impl Tree {
     pub(super) fn end_probes(&mut self, id: NodeId, run: &Run) {
         self.timers.clear(id, Purpose::Probe);
         self.timers.clear(id, Purpose::ProbeLimit);
-        self.cancel_probe(id, run);
+        self.cancel_probe(id, run.probe);
     }
 
-    /// Nobody waits for the probe of this run any more.
-    fn cancel_probe(&mut self, id: NodeId, run: &Run) {
-        let Some(life) = run.probe else { return };
+    /// Nobody waits for this probe any more.
+    pub(super) fn cancel_probe(&mut self, id: NodeId, probe: Option<u64>) {
+        let Some(life) = probe else { return };
         let probe = RunId { node: id, life };
         match self.helpers.get(&life).map(|helper| helper.job) {
-            Some(Job::OwnProbe) => {
+            Some(Job::OwnProbe(_)) => {
                 self.helpers.remove(&life);
                 self.effects.push(Effect::CancelProbe { run: probe });
             }
-            Some(Job::ExecProbe) => self.kill_helper(probe),
+            Some(Job::ExecProbe(_)) => self.kill_helper(probe),
             Some(Job::Stop | Job::Hook | Job::Reload(_) | Job::Abandoned) | None => {}
         }
     }

@@ -57,6 +57,12 @@ impl Tree {
             Some(Life::Stopping(_, stopping)) => match stopping.rung {
                 Rung::Command(_) => 0,
                 Rung::Step(place) => steps.len().min(place + 1),
+                Rung::Condemned(place) => {
+                    let steps = &service.health.kill;
+                    let sent = steps.iter().take(place + 1).map(|step| step.signal);
+                    let sent: Vec<Signal> = sent.collect();
+                    return Qualifiers::of(class, facts, service, &sent);
+                }
                 // Only who is never asked has requested this; it was no step that was sent.
                 Rung::Kill => return Qualifiers::of(class, facts, service, &[Signal::KILL]),
             },

@@ -249,10 +249,12 @@ impl Tree {
         };
         let change = service_change(old, new);
         let (ready, stop) = (old.ready.clone(), Arc::clone(&old.stop));
+        let health = old.health.clone();
         let new_ready = new.ready.clone();
         self.nodes[child].spec = spec.clone();
         self.climb_anew(child, &stop);
         self.hold_anew(child);
+        self.check_anew(child, &health);
         match change {
             Change::None => {}
             Change::InPlace => {
@@ -471,6 +473,7 @@ impl Tree {
         self.nodes[child].spec = spec;
         if let Some(before) = before {
             self.climb_anew(child, &before.stop);
+            self.check_anew(child, &before.health);
             self.ask_anew(child, &before.ready);
         }
     }

@@ -5,7 +5,9 @@
 //! this one. They hold facts of the engine only: the daemon adds wall time, pids and last lines.
 
 use super::classify::Classification;
-use super::event::{Actor, NodeId, RunId, Time};
+use super::condemn::{Condemned, Suspension};
+use super::event::{Actor, NodeId, ProbeAnswer, RunId, Time};
+use super::liveness::Question;
 use super::qualifier::Qualifiers;
 use crate::spec::{
     ExitFacts, ExitStatus, Family, Name, Phase, ProbeFault, Process, Signal, SpawnFailure,
@@ -62,6 +64,22 @@ pub enum What {
         run: RunId,
         /// Who says so.
         why: Unready,
+    },
+    /// `probe.changed`: the answers about a service that is up are other ones than before.
+    ProbeChanged {
+        /// Its run.
+        run: RunId,
+        /// What is asked.
+        question: Question,
+        /// The answer from now on.
+        answer: ProbeAnswer,
+    },
+    /// `liveness.suspended`: it was to be killed for being unhealthy and is not, for now.
+    LivenessSuspended {
+        /// Its run.
+        run: RunId,
+        /// Why not.
+        why: Suspension,
     },
     /// `service.exited`: the process is gone, or never was.
     Exited(Box<Exit>),
@@ -411,6 +429,8 @@ pub enum How {
     Spawn(SpawnFailure),
     /// Killed by us, because it was not ready in time.
     StartTimeout,
+    /// Killed by us, because it did not work.
+    Unhealthy(Condemned),
 }
 
 /// Why something is started.
@@ -434,6 +454,18 @@ pub enum StartWhy {
     Apply,
 }
 
+impl StopWhy {
+    /// Whether somebody wants it down, and it is no failure of its own.
+    pub fn is_asked_for(self) -> bool {
+        match self {
+            Self::Group(_) | Self::Supervisor | Self::Shutdown | Self::Command(_) | Self::Apply => {
+                true
+            }
+            Self::StartTimeout | Self::Unhealthy(_) => false,
+        }
+    }
+}
+
 /// Why something is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopWhy {
@@ -449,4 +481,6 @@ pub enum StopWhy {
     Apply,
     /// It was not ready in time.
     StartTimeout,
+    /// It does not work any more.
+    Unhealthy(Condemned),
 }

@@ -215,6 +215,7 @@ impl Tree {
             node: id,
             job: Job::Hook,
             spawned: false,
+            stood_still: false,
         };
         self.helpers.insert(life, helper);
         let limit = entry.timeout;

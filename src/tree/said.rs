@@ -33,12 +33,26 @@ impl Tree {
                     Rung::Command(_) => 0,
                     Rung::Step(place) => place,
                     // It had its time.
-                    Rung::Kill => return,
+                    Rung::Condemned(_) | Rung::Kill => return,
                 };
                 self.extend_stop(id, place, span);
             }
+            (Some(Life::Up(state)), Said::Alive) if state.life == run.life => {
+                self.on_sign_of_life(id);
+            }
+            (Some(Life::Up(state)), Said::Broken) if state.life == run.life => {
+                self.on_watchdog_trigger(id);
+            }
+            (Some(Life::Starting(state) | Life::Up(state)), Said::Watchdog(span))
+                if state.life == run.life =>
+            {
+                self.on_watchdog_set(id, span);
+            }
             // It says nothing new about a run that is starting, stopping or gone.
-            (_, Said::Stopping | Said::Extend(_)) => {}
+            (
+                _,
+                Said::Stopping | Said::Extend(_) | Said::Alive | Said::Broken | Said::Watchdog(_),
+            ) => {}
         }
     }
 

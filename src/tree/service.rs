@@ -7,6 +7,7 @@
 use super::Tree;
 use super::effect::Effect;
 use super::event::{NodeId, RunId};
+use super::liveness::Vitals;
 use super::node::{Body, Life, Run, Spawned};
 use super::record::{StartWhy, Unready, What};
 use super::supervisor::Notice;
@@ -70,6 +71,7 @@ impl Tree {
             probe: None,
             fault: None,
             unready: None,
+            vitals: Vitals::default(),
         };
         self.set_life(id, Life::Starting(state));
         if room {
@@ -206,6 +208,7 @@ impl Tree {
         );
         self.begin_rechecks(id);
         self.watch_over(id);
+        self.begin_checks(id);
         self.notify(id, Notice::Started);
     }
 

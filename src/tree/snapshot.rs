@@ -159,6 +159,8 @@ pub struct NodeView {
     pub fault: Option<ProbeFault>,
     /// Why it does not serve although it is up.
     pub unready: Option<Unready>,
+    /// The failures of its liveness probe in a row, and the last one.
+    pub sick: Option<(u32, ProbeFault)>,
     /// When its run was started.
     pub run_since: Option<Time>,
     /// When its start has taken too long.
@@ -275,6 +277,7 @@ impl Tree {
             took: node.took,
             fault: state.and_then(|run| run.fault),
             unready: state.and_then(|run| run.unready),
+            sick: state.and_then(|run| run.vitals.sick()),
             run_since: state.map(|run| run.since),
             start_limit: self.timers.get(node.id, Purpose::Start),
             remedy: self.remedy_at_work(node.id),

@@ -42,7 +42,7 @@ impl Tree {
             Life::Up(run) => self.begin_ladder(id, run, why),
             Life::Stopping(run, stopping) => {
                 // The ladder goes on; only what follows from its end changes.
-                if stopping.why == StopWhy::StartTimeout {
+                if !stopping.why.is_asked_for() {
                     let run = Some(RunId {
                         node: id,
                         life: run.life,
@@ -87,9 +87,11 @@ impl Tree {
             StopWhy::Group(_) if self.nodes[id].pinned => Rest::Off,
             StopWhy::Group(sibling) => Rest::Waiting { sibling },
             StopWhy::Command(_) => Rest::Stopped,
-            StopWhy::Supervisor | StopWhy::Shutdown | StopWhy::Apply | StopWhy::StartTimeout => {
-                Rest::Off
-            }
+            StopWhy::Supervisor
+            | StopWhy::Shutdown
+            | StopWhy::Apply
+            | StopWhy::StartTimeout
+            | StopWhy::Unhealthy(_) => Rest::Off,
         }
     }
 
@@ -101,7 +103,7 @@ impl Tree {
         self.notify(id, Notice::Stopped);
     }
 
-    fn begin_ladder(&mut self, id: NodeId, run: Run, why: StopWhy) {
+    pub(super) fn begin_ladder(&mut self, id: NodeId, run: Run, why: StopWhy) {
         let spawned = run.spawned.has_process();
         if let Some(ready_at) = run.ready_at {
             self.forgive(id, self.now.since(ready_at));
@@ -115,6 +117,7 @@ impl Tree {
     /// From here on the run only ends.
     fn enter_stop(&mut self, id: NodeId, run: Run, why: StopWhy) {
         self.end_probes(id, &run);
+        self.end_checks(id, &run);
         let run_id = Some(RunId {
             node: id,
             life: run.life,
@@ -142,6 +145,9 @@ impl Tree {
         if why == StopWhy::StartTimeout || self.haste == Some(Haste::Kill) {
             return self.kill(id);
         }
+        if let StopWhy::Unhealthy(_) = why {
+            return self.condemned_step(id, 0);
+        }
         let Some(command) = service.stop.command.clone() else {
             return self.step(id, 0);
         };
@@ -153,6 +159,7 @@ impl Tree {
                 node: id,
                 job: Job::Stop,
                 spawned: false,
+                stood_still: false,
             },
         );
         self.effects.push(Effect::SpawnHelper {
@@ -166,7 +173,7 @@ impl Tree {
         self.timers.set(id, Purpose::Stop, self.now + limit);
     }
 
-    fn set_rung(&mut self, id: NodeId, rung: Rung) {
+    pub(super) fn set_rung(&mut self, id: NodeId, rung: Rung) {
         if let Body::Service(Life::Stopping(_, stopping)) = &mut self.nodes[id].body {
             stopping.rung = rung;
         }
@@ -236,7 +243,7 @@ impl Tree {
             .set(id, Purpose::Stop, self.now + UNKILLABLE_AFTER);
     }
 
-    fn signal_run(&mut self, id: NodeId, signal: Signal) {
+    pub(super) fn signal_run(&mut self, id: NodeId, signal: Signal) {
         let Some(Life::Stopping(run, _)) = self.life(id) else {
             return;
         };
@@ -282,6 +289,7 @@ impl Tree {
                 self.step(id, 0);
             }
             Rung::Step(place) => self.step(id, place + 1),
+            Rung::Condemned(place) => self.condemned_step(id, place + 1),
             Rung::Kill => {
                 let run_id = RunId {
                     node: id,
@@ -289,15 +297,16 @@ impl Tree {
                 };
                 self.set_life(id, Life::Unkillable(run, stopping.why));
                 self.record(id, What::Unkillable { run: run_id });
-                let failed = stopping.why == StopWhy::StartTimeout;
-                self.notify(
-                    id,
-                    if failed {
-                        Notice::StartFailed
-                    } else {
-                        Notice::Stopped
-                    },
-                );
+                match stopping.why {
+                    StopWhy::StartTimeout => self.notify(id, Notice::StartFailed),
+                    // Nobody waits for it; its end will be judged.
+                    StopWhy::Unhealthy(_) => {}
+                    StopWhy::Group(_)
+                    | StopWhy::Supervisor
+                    | StopWhy::Shutdown
+                    | StopWhy::Command(_)
+                    | StopWhy::Apply => self.notify(id, Notice::Stopped),
+                }
             }
         }
     }

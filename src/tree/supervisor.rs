@@ -130,26 +130,6 @@ impl Tree {
         self.boot_heard(parent, child);
     }
 
-    /// A deadline of a node has passed.
-    pub(super) fn on_timer(&mut self, node: NodeId, purpose: Purpose) {
-        match purpose {
-            Purpose::Backoff => self.on_backoff_timer(node),
-            Purpose::Hold => self.on_hold_timer(node),
-            Purpose::Trial => self.on_trial_timer(node),
-            Purpose::Steady => self.on_steady_timer(node),
-            Purpose::Group => self.on_group_timer(node),
-            Purpose::Start => self.on_start_timer(node),
-            Purpose::After => self.become_ready(node),
-            Purpose::Probe => self.probe_readiness(node),
-            Purpose::ProbeLimit => self.on_probe_limit(node),
-            Purpose::Stop => self.on_stop_timer(node),
-            Purpose::Supervisor => self.kill_below(node),
-            Purpose::Reload => self.on_reload_limit(node),
-            Purpose::Remedy => self.on_remedy_timer(node),
-            Purpose::Shutdown => self.on_shutdown_timer(),
-        }
-    }
-
     /// A start that nobody in particular waited for has failed.
     pub(super) fn failed_child(&mut self, sup: NodeId, child: NodeId) {
         if self.is_going_down(sup) || self.nodes[child].rest().is_none() {

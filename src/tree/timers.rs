@@ -25,6 +25,12 @@ pub(super) enum Purpose {
     Probe,
     /// A probe has taken too long.
     ProbeLimit,
+    /// The next question about life is due.
+    Health,
+    /// A question about life has taken too long.
+    HealthLimit,
+    /// It has given no sign of life for too long.
+    Watchdog,
     /// The next rung of a stop ladder.
     Stop,
     /// A supervisor's own stop has taken too long.
@@ -77,13 +83,13 @@ impl Timers {
     }
 
     /// Takes the earliest deadline if it has passed.
-    pub(super) fn pop(&mut self, now: Time) -> Option<(NodeId, Purpose)> {
+    pub(super) fn pop(&mut self, now: Time) -> Option<(NodeId, Purpose, Time)> {
         let &(at, node, purpose) = self.order.first()?;
         if at > now {
             return None;
         }
         self.clear(node, purpose);
-        Some((node, purpose))
+        Some((node, purpose, at))
     }
 
     pub(super) fn len(&self) -> usize {

@@ -22,6 +22,10 @@ pub mod kind {
     pub const SERVICE_READY: &str = "service.ready";
     /// It runs and does not serve.
     pub const SERVICE_UNREADY: &str = "service.unready";
+    /// The answers about a service that is up are other ones than before.
+    pub const PROBE_CHANGED: &str = "probe.changed";
+    /// A service was to be killed for being unhealthy and is not, for now.
+    pub const LIVENESS_SUSPENDED: &str = "liveness.suspended";
     /// The process is gone, or never was.
     pub const SERVICE_EXITED: &str = "service.exited";
     /// What is decided about an end whose own event could not say it yet.
@@ -138,7 +142,13 @@ pub struct EventLine {
     /// What failed, when there never was a process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureLine>,
-    /// What its last probe said when it was not ready: `connection refused`.
+    /// What was asked (`probe.changed`): ready or liveness.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<Word>,
+    /// The answer (`probe.changed`): success, failure, or unknown, which counts as nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Word>,
+    /// What its last probe said when it was not well: `connection refused`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<String>,
     /// From the start to the end of the run.
@@ -166,7 +176,8 @@ pub struct EventLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<DecisionLine>,
     /// Why something is started (boot, restart, group, retry, command, apply) or stopped (group,
-    /// supervisor, shutdown, command, apply, `start_timeout`).
+    /// supervisor, shutdown, command, apply, `start_timeout`, `liveness_failed`,
+    /// `watchdog_timeout`), or why nobody is killed (quorum, lag, resumed).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<Word>,
     /// The sibling a group restart is about, or the child of a `supervisor.*`.

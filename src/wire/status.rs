@@ -165,6 +165,10 @@ pub struct NodeView {
     /// `tcp 127.0.0.1:6379: connection refused`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub awaits: Option<String>,
+    /// That its liveness probe fails, and why: `2 of 3 liveness probes in a row: connection
+    /// refused`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sick: Option<String>,
     /// How long its start may take in all, while it is starting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit_ms: Option<u64>,

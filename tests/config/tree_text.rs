@@ -69,6 +69,9 @@ fn service(out: &mut String, s: &Service, depth: usize) {
         "  ready {:?} within {:?}",
         s.ready, s.start_timeout
     ));
+    if s.health.is_watched() {
+        line(format!("  health {:?}", s.health));
+    }
     line(format!("  stop {:?}", s.stop));
     line(format!("  backoff {:?}", s.backoff));
     if let Some(own) = s.hold_after {

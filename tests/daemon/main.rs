@@ -13,6 +13,7 @@ mod change;
 mod control;
 mod drill;
 mod harness;
+mod health;
 mod incidents;
 mod life;
 mod metrics;

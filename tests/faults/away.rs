@@ -72,6 +72,49 @@ fn fault_23_what_was_due_while_everything_stood_still_is_due_later_and_not_at_on
 }
 
 #[test]
+fn fault_23_nobody_is_killed_for_what_was_asked_while_everything_stood_still() {
+    let watched = |name: &str, how: &str| {
+        format!(
+            "[service.{name}]\n{how}\n\
+             shell = \"while :; do : > DIR/{name}; CHILD notify WATCHDOG=1; sleep 0.1; done\"\n"
+        )
+    };
+    let mut supd = Supd::start(&format!(
+        "[supervisor.root]\nstart = \"parallel\"\n{}{}",
+        watched("dog", "watchdog = \"2s\""),
+        watched(
+            "asked",
+            "liveness = { exec = [\"CHILD\", \"sleep\", \"300\"], every = \"100ms\", \
+             timeout = \"2s\", failures = 1 }"
+        ),
+    ));
+    super::rig::all(
+        &mut supd,
+        [("service.ready", "dog"), ("service.ready", "asked")],
+    );
+    let before = ["dog", "asked"].map(|name| supd.pid_of(name));
+    for round in 0..3 {
+        supd.signal("SIGSTOP");
+        for pid in before {
+            kill(pid, "SIGSTOP");
+        }
+        let_pass("6000");
+        supd.signal("SIGCONT");
+        for pid in before {
+            kill(pid, "SIGCONT");
+        }
+        supd.event("daemon.resumed", "");
+        let_pass(if round == 1 { "2500" } else { "100" });
+        let after = ["dog", "asked"].map(|name| supd.pid_of(name));
+        assert_eq!(before, after, "{}", supd.story());
+    }
+    // And who hangs afterwards is found.
+    kill(before[0], "SIGSTOP");
+    let exit = supd.event("service.exited", "dog");
+    assert_eq!(exit["class"], "watchdog_timeout", "{}", supd.story());
+}
+
+#[test]
 fn fault_74_a_mistake_of_our_own_is_recorded_and_survived() {
     let dir = Dir::new();
     let config = "[service.a]\ncommand = \"CHILD sleep forever\"\nbackoff = \"none\"\n\

@@ -160,7 +160,8 @@ impl Play {
             Effect::SpawnHelper { .. }
             | Effect::RunHook { .. }
             | Effect::Probe { .. }
-            | Effect::CancelProbe { .. } => {
+            | Effect::CancelProbe { .. }
+            | Effect::Answered { .. } => {
                 panic!("these trees have no probes: {effect:?}")
             }
         }

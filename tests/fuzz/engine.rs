@@ -4,6 +4,7 @@
 
 use super::dice::Dice;
 use super::forest::{Forester, variant};
+use super::ward::watched;
 use std::sync::Arc;
 use std::time::Duration;
 use supd::spec::{
@@ -11,7 +12,7 @@ use supd::spec::{
     Tree as Spec,
 };
 use supd::tree::{
-    Actor, Command, CommandId, Effect, Event, Haste, NodeId, ProbeAnswer, RunId, Time, Tree,
+    Actor, Command, CommandId, Effect, Event, Haste, NodeId, ProbeAnswer, RunId, Said, Time, Tree,
 };
 
 /// Events of one input at most.
@@ -49,7 +50,8 @@ struct Play {
 pub(crate) fn events(bytes: &[u8]) {
     let mut bytes = Bytes(bytes);
     let seed = u64::from(bytes.next());
-    let spec = Arc::new(Forester::new(&mut Dice::about(seed, &[1])).tree());
+    let spec = Forester::new(&mut Dice::about(seed, &[1])).tree();
+    let spec = Arc::new(watched(&spec, seed));
     let mut play = Play {
         tree: Tree::new(&spec, seed),
         spec,
@@ -82,6 +84,7 @@ impl Play {
                 }
                 Effect::Signal { .. }
                 | Effect::CancelProbe { .. }
+                | Effect::Answered { .. }
                 | Effect::Reply { .. }
                 | Effect::Record(_)
                 | Effect::Halt { .. } => {}
@@ -136,6 +139,11 @@ impl Play {
                 by: Actor::Supd,
             },
             19 if bytes.next() < 8 => Event::Boot,
+            20 if bytes.next() < 8 => Event::Resumed,
+            20 => Event::Said {
+                run: self.run(bytes),
+                said: Self::says(bytes),
+            },
             _ => self.command(bytes),
         }
     }
@@ -156,6 +164,18 @@ impl Play {
             self.now = self.now + span;
         }
         Event::Deadline
+    }
+
+    /// A service says something about itself.
+    fn says(bytes: &mut Bytes<'_>) -> Said {
+        let span = Duration::from_millis(1 << (bytes.next() % 40));
+        match bytes.next() % 5 {
+            0 => Said::Stopping,
+            1 => Said::Extend(span),
+            2 => Said::Alive,
+            3 => Said::Broken,
+            _ => Said::Watchdog(span),
+        }
     }
 
     fn command(&mut self, bytes: &mut Bytes<'_>) -> Event {

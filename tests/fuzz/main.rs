@@ -10,6 +10,9 @@ mod dice;
 mod engine;
 #[path = "../sim/forest.rs"]
 mod forest;
+#[path = "../sim/ward.rs"]
+#[allow(dead_code, reason = "the simulator uses more of it")]
+mod ward;
 
 use bodies::{TARGETS, Target};
 use dice::Dice;

@@ -180,7 +180,8 @@ impl Kernel {
             Effect::SpawnHelper { .. }
             | Effect::RunHook { .. }
             | Effect::Probe { .. }
-            | Effect::CancelProbe { .. } => {
+            | Effect::CancelProbe { .. }
+            | Effect::Answered { .. } => {
                 panic!("no case asks for {effect:?}");
             }
         }
@@ -313,6 +314,7 @@ fn brief(effect: &Effect) -> String {
         | Effect::SpawnHelper { .. }
         | Effect::RunHook { .. }
         | Effect::Probe { .. }
-        | Effect::CancelProbe { .. } => format!("{effect:?}"),
+        | Effect::CancelProbe { .. }
+        | Effect::Answered { .. } => format!("{effect:?}"),
     }
 }

@@ -119,6 +119,8 @@ impl Reporter {
             | What::Strategy { .. }
             | What::Stopping { .. }
             | What::Signalled { .. }
+            | What::ProbeChanged { .. }
+            | What::LivenessSuspended { .. }
             | What::Backoff { .. }
             | What::Parked { .. }
             | What::Held { .. }

@@ -84,6 +84,7 @@ pub(crate) fn service(spec: &Spec, ready: &Ready) -> Service {
         success_signals: Box::default(),
         ready: ready.clone(),
         start_timeout: None,
+        health: supd::spec::Health::default(),
         stop: Arc::new(Stop {
             command: None,
             steps: stop_steps(spec.shutdown.as_ref()),

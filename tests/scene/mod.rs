@@ -6,12 +6,13 @@
 //! tree     = [ "otp" ] strategy { N/TIME | auto:any | auto:all | parallel | type } [ children ]
 //! child    = name [ (word,word) ] | name:tree      words: see `parse::service`
 //! action   = exit NAME CODE | die NAME SIGNAL | fail NAME N | ready NAME | wait TIME | next
-//!          | says NAME stopping|TIME (more time)
+//!          | says NAME stopping|alive|broken|TIME (more time)|every=TIME (the watchdog's)
 //!          | settle | start stop restart only reset pin unpin delete count which NAME
 //!          | signal NAME SIGNAL | scale POOL N
 //!          | add NAME CHILD | apply TREE | change NAME TREE | shutdown | hurry | kill | boot
-//!          | spawned unspawned forked late NAME | probe NAME ANSWER | helper NAME CODE
+//!          | spawned unspawned forked late NAME | probe check NAME ANSWER | helper NAME CODE
 //!          | hook NAME CODE [TIME] | remedy NAME CLASS (a rehearsal)
+//!          | lag TIME (the next deadline is noticed so late) | resumed
 //! ```
 //! Programs obey at once; `deaf` ones ignore all but SIGKILL, `stuck` ones even that. The boot is
 //! not shown unless the first action is `boot`. This module performs and prints; what is right is
@@ -29,8 +30,8 @@ use supd::spec::{
     Step,
 };
 use supd::tree::{
-    Actor, Command, CommandId, Effect, Event, Haste, NodeId, ProbeAnswer, Rehearsal, RunId, Said,
-    State, Time, Tree, What,
+    Actor, Command, CommandId, Effect, Event, Haste, NodeId, ProbeAnswer, Question, Rehearsal,
+    RunId, Said, State, Time, Tree, What,
 };
 
 /// Events after which an action is called endless.
@@ -101,6 +102,16 @@ pub(crate) fn last(script: &str, node: &str) -> Option<Last> {
     })
 }
 
+/// Whose answer it is that an action gives.
+fn work_of(verb: &str) -> Work {
+    match verb {
+        "probe" => Work::Probe(Question::Readiness),
+        "check" => Work::Probe(Question::Liveness),
+        "hook" => Work::Hook,
+        _command => Work::Command,
+    }
+}
+
 struct Process {
     service: Arc<Service>,
 }
@@ -113,7 +124,7 @@ struct Helper {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Work {
-    Probe,
+    Probe(Question),
     Command,
     Hook,
     /// One that SIGKILL does not end.
@@ -170,9 +181,9 @@ impl Scene {
                 self.asked.values().any(|p| *p.service.name == *name)
             }
             ["late", name] => self.former.contains_key(name),
-            ["probe", name, ..] => self.helper(name, Work::Probe).is_some(),
-            ["helper", name, ..] => self.helper(name, Work::Command).is_some(),
-            ["hook", name, ..] => self.helper(name, Work::Hook).is_some(),
+            [verb @ ("probe" | "check" | "helper" | "hook"), name, ..] => {
+                self.helper(name, work_of(verb)).is_some()
+            }
             _ => true,
         }
     }
@@ -209,7 +220,7 @@ impl Scene {
                 self.give(Event::Exited { run, facts });
             }
             ["spawned" | "unspawned" | "forked", name] => self.answer_spawn(name, words[0]),
-            ["probe", name, answer] => self.answer_probe(name, answer),
+            [verb @ ("probe" | "check"), name, answer] => self.answer_probe(verb, name, answer),
             ["helper", name, code] => {
                 let run = self
                     .helper(name, Work::Command)
@@ -229,6 +240,8 @@ impl Scene {
                 Some(due) => self.wait(due.since(self.now)),
                 None => self.give(Event::Deadline),
             },
+            ["lag", span] => self.lag(parse::span(span)),
+            ["resumed"] => self.give(Event::Resumed),
             ["settle"] => self.wait(Duration::from_secs(3600)),
             ["shutdown"] => self.shutdown(Haste::Orderly),
             ["hurry"] => self.shutdown(Haste::Short),
@@ -255,8 +268,8 @@ impl Scene {
         self.give(Event::HookDone { run, status, after });
     }
 
-    fn answer_probe(&mut self, name: &str, answer: &str) {
-        let run = self.helper(name, Work::Probe).expect("it is probed");
+    fn answer_probe(&mut self, verb: &str, name: &str, answer: &str) {
+        let run = self.helper(name, work_of(verb)).expect("it is probed");
         self.helpers.remove(&run);
         let answer = match answer {
             "success" => ProbeAnswer::Success,
@@ -295,10 +308,20 @@ impl Scene {
         self.give(Event::SpawnFailed { run, failure });
     }
 
+    /// The next deadline is noticed late.
+    fn lag(&mut self, late: Duration) {
+        let due = self.tree.next_deadline().expect("something is due");
+        self.now = self.now.max(due) + late;
+        self.give(Event::Deadline);
+    }
+
     fn say(&mut self, name: &str, what: &str) {
         let run = self.run(name);
         let said = match what {
             "stopping" => Said::Stopping,
+            "alive" => Said::Alive,
+            "broken" => Said::Broken,
+            every if every.starts_with("every=") => Said::Watchdog(parse::span(&every[6..])),
             span => Said::Extend(parse::span(span)),
         };
         self.give(Event::Said { run, said });
@@ -439,17 +462,22 @@ impl Scene {
                 step,
                 ..
             } => self.run_hook(run, service, &remedy.steps[step]),
-            Effect::Probe { run, about, .. } => {
+            Effect::Probe {
+                run,
+                about,
+                question,
+                ..
+            } => {
                 let asked = self.living.get(&about).map(|p| Arc::clone(&p.service));
                 if let Some(service) = asked {
-                    let work = Work::Probe;
+                    let work = Work::Probe(question);
                     self.helpers.insert(run, Helper { service, work });
                 }
             }
             Effect::CancelProbe { run } => {
                 self.helpers.remove(&run);
             }
-            Effect::Reply { .. } | Effect::Record(_) => {}
+            Effect::Answered { .. } | Effect::Reply { .. } | Effect::Record(_) => {}
         }
     }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reads the trees of scenarios. The words of a service: transient temporary significant oneshot
 //! disabled notify probed (by a command) looked_for (a file) rechecked (the same, for ever)
-//! after (ready after a second) brutal
+//! after (ready after a second) lived (asked every 10s, by a file) touched (by a command) watched
+//! (it gives a sign of life every 5s) brutal
 //! hold:N/TIME (its `hold_after`)
 //! patient (no limit to its stop) polite (stopped by a command) reloads (by a command) at_once (no
 //! back-off), and for the program: deaf stuck slow (a oneshot that takes its time) broken (its
@@ -15,10 +16,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use supd::spec::{
     AutoShutdown, Backoff, BackoffCurve, Budget, ChildLines, Command, Counts, ExitCodePolicy,
-    Family, Flight, HoldAfter, Jitter, LogLevel, Mode, Node, Occasion, Policy, Probe, ProbeTarget,
-    Process, Rate, Ready, Reload, Remedies, Remedy, Restart, RunsAs, Scope, Service, ServiceKind,
-    Settings, Shutdown, Signal, SocketSpec, StartMode, Step, Stop, StopStep, Strategy, Supervisor,
-    SupervisorKind, Then, Tree, Trigger,
+    Family, Flight, Health, HoldAfter, Jitter, Liveness, LogLevel, Mode, Node, Occasion, Policy,
+    Probe, ProbeTarget, Process, Rate, Ready, Reload, Remedies, Remedy, Restart, RunsAs, Scope,
+    Service, ServiceKind, Settings, Shutdown, Signal, SocketSpec, StartMode, Step, Stop, StopStep,
+    Strategy, Supervisor, SupervisorKind, Then, Tree, Trigger,
 };
 
 /// The whole tree; its root is called `root`.
@@ -71,7 +72,14 @@ pub(super) fn has(service: &Service, word: &str) -> bool {
 }
 
 /// Words that say from outside when a program is ready.
-const ASKED: [&str; 3] = ["probed", "looked_for", "rechecked"];
+const ASKED: [&str; 6] = [
+    "probed",
+    "looked_for",
+    "rechecked",
+    "lived",
+    "touched",
+    "watched",
+];
 
 /// Programs whose first start fails.
 pub(super) fn failures(node: &Node, into: &mut BTreeMap<String, u32>) {
@@ -205,6 +213,7 @@ fn service(text: &str) -> Service {
         success_signals: Box::default(),
         ready: readiness(&words),
         start_timeout: Some(Duration::from_secs(10)),
+        health: health(&words),
         stop: Arc::new(Stop {
             command: is("polite").then(|| Command::Shell(Box::from("stop"))),
             steps: if is("brutal") {
@@ -324,6 +333,32 @@ fn readiness(words: &[&str]) -> Ready {
         Ready::After(Duration::from_secs(1))
     } else {
         Ready::Exec
+    }
+}
+
+fn health(words: &[&str]) -> Health {
+    let target = if words.contains(&"touched") {
+        Some(ProbeTarget::Exec(Command::Shell(Box::from("check"))))
+    } else if words.contains(&"lived") {
+        Some(ProbeTarget::File("/run/alive".into()))
+    } else {
+        None
+    };
+    let liveness = |target| {
+        Arc::new(Liveness {
+            probe: Probe {
+                target,
+                every: Health::EVERY,
+                timeout: Duration::from_secs(3),
+                recheck: None,
+            },
+            failures: Health::FAILURES,
+        })
+    };
+    Health {
+        liveness: target.map(liveness),
+        watchdog: words.contains(&"watched").then_some(Duration::from_secs(5)),
+        kill: Box::from([Health::KILL]),
     }
 }
 

@@ -5,8 +5,8 @@ use super::Scene;
 use std::time::Duration;
 use supd::spec::{ExitFacts, ExitStatus, Signal, SpawnFailure, Strategy};
 use supd::tree::{
-    Budget, Class, Culprit, Decision, Defeat, Effect, Exit, Halt, Holder, How, NodeId, Outcome,
-    Phase, Record, StartWhy, StopWhy, Unready, What,
+    Budget, Class, Condemned, Culprit, Decision, Defeat, Effect, Exit, Halt, Holder, How, NodeId,
+    Outcome, Phase, Question, Record, StartWhy, StopWhy, Suspension, Unready, What,
 };
 
 /// One effect; `None`: it says nothing new.
@@ -42,8 +42,16 @@ pub(super) fn effect(effect: &Effect, scene: &Scene) -> Option<String> {
             name(run.node, scene),
             remedy.id
         )),
-        Effect::Probe { about, .. } => Some(format!("{} is asked", name(about.node, scene))),
-        Effect::Spawn { .. } | Effect::CancelProbe { .. } => None,
+        Effect::Probe {
+            about, question, ..
+        } => {
+            let what = match question {
+                Question::Readiness => "",
+                Question::Liveness => " whether it works",
+            };
+            Some(format!("{} is asked{what}", name(about.node, scene)))
+        }
+        Effect::Spawn { .. } | Effect::CancelProbe { .. } | Effect::Answered { .. } => None,
     }
 }
 
@@ -70,6 +78,7 @@ fn because(culprit: Option<&Culprit>) -> String {
         How::Status(status_of) => status(ExitFacts::bare(status_of)),
         How::Spawn(failure) => failed(failure),
         How::StartTimeout => "not ready in time".to_owned(),
+        How::Unhealthy(_) => "it did not work".to_owned(),
     };
     format!(", because of {} ({how})", culprit.name)
 }
@@ -92,6 +101,8 @@ fn record_line(record: &Record, scene: &Scene) -> Option<String> {
             Unready::Probe(_) => "unready: a probe".to_owned(),
             Unready::Stopping => "unready: it is stopping".to_owned(),
         },
+        What::ProbeChanged { answer, .. } => format!("works: {}", answer.as_str()),
+        What::LivenessSuspended { why, .. } => spared(*why),
         What::Exited(exit) => exit_text(exit)?,
         What::Decided {
             class,
@@ -253,6 +264,16 @@ fn start_why(why: StartWhy, scene: &Scene) -> String {
     }
 }
 
+fn spared(why: Suspension) -> String {
+    match why {
+        Suspension::Quorum { killed, watched } => {
+            format!("is spared: {killed} of {watched} were killed")
+        }
+        Suspension::Lag(late) => format!("is spared: we are {} late", short(late)),
+        Suspension::Resumed => "is spared: everything stood still".to_owned(),
+    }
+}
+
 fn stop_why(why: StopWhy, scene: &Scene) -> String {
     match why {
         StopWhy::Group(child) => format!(" because of {}", name(child, scene)),
@@ -260,6 +281,8 @@ fn stop_why(why: StopWhy, scene: &Scene) -> String {
         StopWhy::Command(_) => " by order".to_owned(),
         StopWhy::Apply => " by the configuration".to_owned(),
         StopWhy::StartTimeout => ": not ready in time".to_owned(),
+        StopWhy::Unhealthy(Condemned::Liveness) => ": it does not answer".to_owned(),
+        StopWhy::Unhealthy(Condemned::Watchdog) => ": it gives no sign of life".to_owned(),
     }
 }
 

@@ -40,6 +40,19 @@ const SERVICE_STATES: &[State] = &[
         "unready",
         "one_for_one [a(rechecked) b]; probe a success; next; probe a failure;",
     ),
+    (
+        "ready, asked whether it works",
+        "one_for_one [a(lived) b]; next;",
+    ),
+    (
+        "ready, asked by a command whether it works",
+        "one_for_one [a(touched,slow_command) b]; next;",
+    ),
+    (
+        "ready, answers no more",
+        "one_for_one [a(lived) b]; next; check a failure; next; check a failure; next;",
+    ),
+    ("ready, gives signs of life", "one_for_one [a(watched) b];"),
     ("ready, temporary", "one_for_one [a(temporary) b];"),
     ("ready, added at run time", "one_for_one [b]; add root a;"),
     ("parked", "one_for_one 0/9s park [a b]; exit a 1;"),
@@ -90,6 +103,10 @@ const SERVICE_STATES: &[State] = &[
     (
         "stopping, too slow to start",
         "one_for_one [a(notify,stuck) b]; wait 10s;",
+    ),
+    (
+        "stopping, gives no sign of life",
+        "one_for_one [a(watched,deaf) b]; wait 5s;",
     ),
     (
         "stopping, to be started again",
@@ -152,6 +169,10 @@ const SERVICE_STATES: &[State] = &[
         "one_for_one [a(stuck) b]; stop a; wait 1m; start a;",
     ),
     (
+        "unkillable, gives no sign of life",
+        "one_for_one [a(watched,stuck) b]; wait 16s;",
+    ),
+    (
         "unkillable, too slow to start",
         "one_for_one [a(notify,stuck) b]; wait 16s;",
     ),
@@ -165,12 +186,18 @@ const SERVICE_EVENTS: &[&str] = &[
     "ready a",
     "says a stopping",
     "says a 30s",
+    "says a alive",
+    "says a broken",
+    "says a every=30s",
     "spawned a",
     "unspawned a",
     "forked a",
     "probe a success",
     "probe a failure",
     "probe a unknown",
+    "check a success",
+    "check a failure",
+    "check a unknown",
     "helper a 0",
     "helper a 1",
     "hook a 0",
@@ -182,6 +209,7 @@ const SERVICE_EVENTS: &[&str] = &[
     "remedy a exit_code",
     "late a",
     "next",
+    "resumed",
     "exit b 1",
     "start a",
     "stop a",

@@ -6,6 +6,7 @@
 //! mistake of the engine cannot be shared by its judges.
 
 use super::law_bounds::Helper;
+use super::law_health::Wards;
 use super::law_hold::Holding;
 use super::law_records::Scale;
 use super::law_reload::Reload;
@@ -129,6 +130,7 @@ pub(crate) struct Court {
     /// Restarts decided because of the event at hand, and which of its window each was.
     pub(crate) tokens: Vec<(u32, Fact)>,
     pub(crate) reload: Reload,
+    pub(crate) wards: Wards,
     pub(crate) scales: BTreeMap<CommandId, Scale>,
     pub(crate) violations: Vec<Violation>,
 }
@@ -153,6 +155,7 @@ impl Court {
             signals: Vec::new(),
             tokens: Vec::new(),
             reload: Reload::default(),
+            wards: Wards::default(),
             scales: BTreeMap::new(),
             violations: Vec::new(),
         }
@@ -181,6 +184,7 @@ impl Court {
         }
         self.now = now;
         self.told = None;
+        self.ward_event(event);
         match event {
             Event::Spawned { run } => self.spawned(*run),
             Event::SpawnFailed { run, .. } | Event::HookDone { run, .. } => self.gone(*run, None),
@@ -202,6 +206,7 @@ impl Court {
         if self.halted {
             self.accuse(24, format!("{effect:?} after the end"));
         }
+        self.ward_effect(effect);
         match effect {
             Effect::Spawn { run, .. } => self.spawn(*run),
             Effect::SpawnHelper { run, .. } | Effect::RunHook { run, .. } => {
@@ -211,7 +216,7 @@ impl Court {
             Effect::Reply { id, outcome } => self.reply(*id, outcome),
             Effect::Record(record) => self.record(record),
             Effect::Halt { halt } => self.halt(halt),
-            Effect::Probe { .. } | Effect::CancelProbe { .. } => {}
+            Effect::Probe { .. } | Effect::CancelProbe { .. } | Effect::Answered { .. } => {}
         }
     }
 
@@ -219,6 +224,7 @@ impl Court {
     pub(crate) fn adjourn(&mut self) {
         self.count_tokens();
         self.helpers_in_time();
+        self.ward_adjourn();
         if let Some((live, _)) = self.told.take() {
             self.accuse(12, format!("the end of {} left no record", live.run));
         }
@@ -231,14 +237,12 @@ impl Court {
     fn record(&mut self, record: &Record) {
         self.numbered(record);
         let Some(id) = record.node else { return };
-        let Some(fact) = record
-            .name
-            .as_deref()
-            .and_then(|name| self.truth.find(name))
-        else {
+        let name = record.name.as_deref();
+        let Some(fact) = name.and_then(|name| self.truth.find(name)) else {
             return self.accuse(12, format!("a record of an unknown node: {record:?}"));
         };
         self.ids.insert(id, fact);
+        self.ward_record((fact, id), &record.what);
         self.files[fact].known = true;
         match &record.what {
             What::Starting { run, why, .. } => {
@@ -294,6 +298,8 @@ impl Court {
             | What::RemedyStep { .. }
             | What::RemedyFinished { .. }
             | What::RemedySkipped { .. }
+            | What::ProbeChanged { .. }
+            | What::LivenessSuspended { .. }
             | What::Changed
             | What::ShuttingDown { .. }
             | What::Health { .. }

@@ -6,10 +6,10 @@ use super::dice::Dice;
 use std::sync::Arc;
 use std::time::Duration;
 use supd::spec::{
-    AutoShutdown, Backoff, BackoffCurve, ChildLines, Command, ExitCodePolicy, Jitter, LogLevel,
-    Node, Policy, Probe, ProbeTarget, Process, Ready, Reload, Restart, Scope, Service, ServiceKind,
-    Settings, Shutdown, Signal, SocketSpec, StartMode, Stop, StopStep, Strategy, Supervisor,
-    SupervisorKind, Then, Tree,
+    AutoShutdown, Backoff, BackoffCurve, ChildLines, Command, ExitCodePolicy, Health, Jitter,
+    LogLevel, Node, Policy, Probe, ProbeTarget, Process, Ready, Reload, Restart, Scope, Service,
+    ServiceKind, Settings, Shutdown, Signal, SocketSpec, StartMode, Stop, StopStep, Strategy,
+    Supervisor, SupervisorKind, Then, Tree,
 };
 
 /// Supervisors nest at most this deep below the root.
@@ -201,6 +201,7 @@ impl<'a> Forester<'a> {
             success_signals: Box::default(),
             ready: if oneshot { Ready::Exec } else { self.ready() },
             start_timeout: Some(ms(100 + self.dice.below(900))),
+            health: Health::default(),
             stop: Arc::new(self.stop()),
             reload: self.reload(),
             remedies: Arc::from([]),

@@ -9,8 +9,9 @@ use supd::tree::{Burden, RunId, Time};
 
 /// The longest time anybody allows a helper: `reload` has 30 s.
 const HELPER_LIMIT: Duration = Duration::from_secs(30);
-/// One service has at most these at a time: a probe, or its commands to stop and to reload.
-const HELPERS_MAX: usize = 2;
+/// One service has at most these at a time: a probe for each question, or its command to stop, and
+/// its command to reload.
+const HELPERS_MAX: usize = 3;
 
 /// A process that works for a service.
 #[derive(Debug)]

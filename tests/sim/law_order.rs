@@ -82,7 +82,8 @@ impl Court {
         }
         let moving = file.live.as_ref().is_some_and(|live| match live.stopping {
             // A stop by hand interrupts: the group goes on without that child.
-            Some(StopWhy::Command(_)) => false,
+            // The end of one that is killed because it does not work is judged later.
+            Some(StopWhy::Command(_) | StopWhy::Unhealthy(_)) => false,
             Some(_) => !live.unkillable,
             None => !live.ready,
         });
@@ -106,7 +107,10 @@ impl Court {
         let group = match why {
             StopWhy::Group(_) => true,
             StopWhy::Supervisor | StopWhy::Shutdown => false,
-            StopWhy::Command(_) | StopWhy::Apply | StopWhy::StartTimeout => return,
+            StopWhy::Command(_)
+            | StopWhy::Apply
+            | StopWhy::StartTimeout
+            | StopWhy::Unhealthy(_) => return,
         };
         let Some((parent, rules)) = self.truth.rules_above(fact) else {
             return;

@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use supd::spec::{ExitFacts, ExitStatus, Service, ServiceKind};
 use supd::tree::{
-    Actor, Class, Command, CommandId, Exit, NodeId, Outcome, Phase, Record, RunId, StopWhy,
+    Actor, Class, Command, CommandId, Condemned, Exit, NodeId, Outcome, Phase, Record, RunId,
+    StopWhy,
 };
 
 /// What a pool's new number of instances asks for.
@@ -84,6 +85,9 @@ impl Court {
             // Somebody may stop by hand what is being killed for its late start.
             Some(StopWhy::StartTimeout) if exit.phase != Phase::Ready => exit.phase,
             Some(StopWhy::StartTimeout) => Phase::Starting,
+            // The same for one that did not work.
+            Some(StopWhy::Unhealthy(_)) if exit.phase != Phase::Starting => exit.phase,
+            Some(StopWhy::Unhealthy(_)) => Phase::Ready,
             Some(_) => Phase::Stopping,
             None if self.files[fact].hold.trial => Phase::Trial,
             None if live.ready => Phase::Ready,
@@ -99,6 +103,16 @@ impl Court {
         let expected = match (exit.phase, exit.class.base) {
             (Phase::Stopping, Class::Requested | Class::StopTimeout)
             | (Phase::Starting | Phase::Trial, Class::StartTimeout) => exit.class.base,
+            (Phase::Ready | Phase::Trial, Class::LivenessFailed)
+                if live.stopping == Some(StopWhy::Unhealthy(Condemned::Liveness)) =>
+            {
+                exit.class.base
+            }
+            (Phase::Ready | Phase::Trial, Class::WatchdogTimeout)
+                if live.stopping == Some(StopWhy::Unhealthy(Condemned::Watchdog)) =>
+            {
+                exit.class.base
+            }
             _ => self.class_of(fact, facts, exit),
         };
         if expected != exit.class.base {
@@ -152,7 +166,7 @@ impl Court {
             .filter(|live| live.run == run);
         match live {
             // A stop by order takes over what began as the end of a start that took too long.
-            Some(live) if matches!(live.stopping, None | Some(StopWhy::StartTimeout)) => {
+            Some(live) if live.stopping.is_none_or(|why| !why.is_asked_for()) => {
                 live.stopping = Some(why);
             }
             other => {

@@ -316,7 +316,8 @@ fn started_with(service: &Service) -> impl PartialEq {
         Ready::Fd(fd) => Some(Some(*fd)),
         Ready::Exec | Ready::After(_) | Ready::Probe(_) => None,
     };
-    (Arc::clone(&service.process), service.kind, handed)
+    let told = (handed, service.health.watchdog);
+    (Arc::clone(&service.process), service.kind, told)
 }
 
 fn kept(view: &NodeView) -> Kept {

@@ -172,7 +172,7 @@ impl Court {
             }
             StopWhy::Command(by) => self.is_ordered(fact, by),
             StopWhy::Apply => self.is_reloaded(fact),
-            StopWhy::StartTimeout => {}
+            StopWhy::StartTimeout | StopWhy::Unhealthy(_) => {}
         }
     }
 

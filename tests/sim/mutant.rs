@@ -3,6 +3,7 @@
 //! specification, so that the whole looks like an engine with one mistake. The simulator is worth
 //! something only if each of them is caught, by the law it breaks.
 
+use super::malady;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,10 +51,16 @@ pub(crate) enum Mutant {
     BearsOneFailureMore,
     CountsTrials,
     FollowsTooSoon,
+    KillsTooSoon,
+    CountsTheUnknown,
+    IsBlindToFailures,
+    ForgetsTheStandstill,
+    KillsAllAtOnce,
+    AsksTwice,
 }
 
 /// Every mutant and the invariant that catches it.
-pub(crate) const MUTANTS: [(Mutant, u8); 31] = [
+pub(crate) const MUTANTS: [(Mutant, u8); 37] = [
     (Mutant::SpawnsTwice, 1),
     (Mutant::ReapsTwice, 2),
     (Mutant::SignalsTheDead, 3),
@@ -85,6 +92,12 @@ pub(crate) const MUTANTS: [(Mutant, u8); 31] = [
     (Mutant::BearsOneFailureMore, 25),
     (Mutant::CountsTrials, 25),
     (Mutant::FollowsTooSoon, 26),
+    (Mutant::KillsTooSoon, 31),
+    (Mutant::CountsTheUnknown, 31),
+    (Mutant::IsBlindToFailures, 31),
+    (Mutant::ForgetsTheStandstill, 32),
+    (Mutant::KillsAllAtOnce, 32),
+    (Mutant::AsksTwice, 33),
 ];
 
 /// Commands and runs from here on are a mutant's own.
@@ -156,7 +169,7 @@ impl Engine {
         for event in self.told(mutant, event) {
             let effects = self.tree.handle(now, event.clone()).0;
             let effects = self.wanted(mutant, &event, effects);
-            let asked = matches!(event, Event::Command { .. });
+            let asked = matches!(event, Event::Command { .. } | Event::ProbeDone { .. });
             turns.push((if asked { meant.clone() } else { event }, effects));
         }
         if mutant == Mutant::HoardsWaiters {
@@ -172,7 +185,8 @@ impl Engine {
     }
 
     fn told(&mut self, mutant: Mutant, event: Event) -> Vec<Event> {
-        match (mutant, event) {
+        match (mutant, malady::told(mutant, event)) {
+            (Mutant::ForgetsTheStandstill, Event::Resumed) => Vec::new(),
             (Mutant::ReapsTwice, event @ Event::Exited { .. }) => vec![event.clone(), event],
             (Mutant::LosesAnExit, Event::Exited { run, .. })
                 if self.count.is_multiple_of(3)
@@ -267,6 +281,7 @@ impl Engine {
     }
 
     fn alter(&mut self, mutant: Mutant, mut effect: Effect, out: &mut Vec<Effect>) {
+        out.extend(malady::altered(mutant, &mut effect, &mut self.hidden));
         match (mutant, &mut effect) {
             (Mutant::SpawnsTwice, Effect::Spawn { run, service }) => {
                 self.hidden += 1;
@@ -459,6 +474,7 @@ fn lie_about(sup: &Supervisor, mutant: Mutant) -> Supervisor {
     match mutant {
         Mutant::StartsAllAtOnce => copy.start = StartMode::Parallel,
         Mutant::AllowsOneRestartMore => copy.max_restarts += 1,
+        Mutant::KillsTooSoon => copy.children.iter_mut().for_each(malady::less_patient),
         Mutant::TouchesTooMany if copy.strategy == Strategy::RestForOne => {
             copy.strategy = Strategy::OneForAll;
         }

@@ -6,6 +6,7 @@
 use super::dice::{Dice, number_of};
 use super::forest::{Forester, variant};
 use super::guard::{guarded, pace};
+use super::ward::{stillness, watched};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,9 @@ pub(crate) struct Plan {
     pub(crate) grain: Duration,
     /// Where the clock begins.
     pub(crate) origin: Duration,
+    /// When everything stands still for a while, and how late deadlines are noticed.
+    pub(crate) stills: Vec<Duration>,
+    pub(crate) lag: Duration,
 }
 
 /// Something somebody does, and when (since the begin of the world).
@@ -84,6 +88,8 @@ pub(crate) struct Temper {
     pub(crate) obeys: Option<(Duration, ExitStatus)>,
     /// From SIGKILL to its end: long when it sits in the kernel.
     pub(crate) killed: Duration,
+    /// From its start to when it stops working without an end.
+    pub(crate) hangs: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -112,7 +118,7 @@ impl Plan {
     pub(crate) fn new(seed: u64) -> Self {
         let mut dice = Dice::about(seed, &[1]);
         let tree = Forester::new(&mut dice).tree();
-        let tree = Arc::new(guarded(tree, seed, 0));
+        let tree = Arc::new(watched(&guarded(tree, seed, 0), seed));
         let mut names = Vec::new();
         let mut supervisors = Vec::new();
         collect(
@@ -147,13 +153,23 @@ impl Plan {
             plain,
             grain: ms(*dice.pick(&[0, 0, 5, 50])),
             origin: Duration::from_secs(1),
+            stills: stillness(seed),
+            lag: ms(if Dice::about(seed, &[12]).percent(10) {
+                400
+            } else {
+                0
+            }),
         }
     }
 
     /// The tree a reload would find.
     pub(crate) fn variant(&self, number: u64) -> Tree {
         let tree = variant(&self.tree, &mut Dice::about(self.seed, &[2, number]));
-        guarded(tree, self.seed, number + 1)
+        // Every other configuration asks other questions.
+        watched(
+            &guarded(tree, self.seed, number + 1),
+            self.seed ^ (number % 2),
+        )
     }
 
     /// How this run of this program behaves.
@@ -163,6 +179,7 @@ impl Plan {
             life: None,
             obeys: Some((ms(1), by_signal(Signal::TERM))),
             killed: Duration::ZERO,
+            hangs: None,
         };
         if self.plain.contains(name) {
             return plain;
@@ -196,7 +213,16 @@ impl Plan {
             } else {
                 ms(0)
             },
+            hangs: self.hangs(name, number),
         }
+    }
+
+    /// In some worlds everything hangs at once.
+    fn hangs(&self, name: &Name, number: u64) -> Option<Duration> {
+        let epidemic = Dice::about(self.seed, &[8]).percent(25);
+        let mut dice = Dice::about(self.seed, &[9, number_of(name), number]);
+        let sick = dice.percent(if epidemic { 90 } else { 20 });
+        sick.then(|| ms(dice.below(1500)))
     }
 }
 

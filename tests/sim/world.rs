@@ -7,7 +7,7 @@ use super::court::{Court, Violation};
 use super::mutant::{Engine, Mutant, Turn};
 use super::plan::{Act, Late, Plan, Start, Temper, Verb};
 use super::truth::Truth;
-use super::{dice::Dice, forest::Forester};
+use super::{dice::Dice, forest::Forester, ward};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +18,8 @@ use supd::spec::{
     ServiceKind, Signal, Tree,
 };
 use supd::tree::{
-    Actor, Command, CommandId, Effect, Event, NodeId, ProbeAnswer, RunId, State, Time,
+    Actor, Command, CommandId, Effect, Event, NodeId, ProbeAnswer, Question, RunId, Said, State,
+    Time,
 };
 
 /// After the last deed everything must have come to its end within this time.
@@ -49,6 +50,10 @@ enum Happening {
     Deed(usize),
     Tell(Event),
     Death(RunId, ExitStatus),
+    /// A watched program gives a sign of life, if it can.
+    Sign(RunId),
+    /// Everything stood still until now.
+    Still,
 }
 
 #[derive(Debug)]
@@ -56,6 +61,9 @@ struct Process {
     name: Option<Name>,
     temper: Temper,
     dying: bool,
+    since: Time,
+    /// From one sign of life to the next.
+    signs: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -113,6 +121,9 @@ impl<'a> World<'a> {
             notes,
             trace: Vec::new(),
         };
+        for still in &plan.stills {
+            world.later(begin + *still, Happening::Still);
+        }
         for (number, deed) in plan.deeds.iter().enumerate() {
             world.later(begin + deed.at, Happening::Deed(number));
         }
@@ -151,7 +162,9 @@ impl<'a> World<'a> {
     }
 
     fn pass(&mut self, due: Time) {
-        self.now = self.now.max(due);
+        let lag = self.plan.lag;
+        let late = !lag.is_zero() && Dice::about(nanos(due.since(self.begin)), &[15]).percent(10);
+        self.now = self.now.max(if late { due + lag } else { due });
         self.give(Event::Deadline);
     }
 
@@ -179,6 +192,11 @@ impl<'a> World<'a> {
             }
             Some(Happening::Tell(event)) => self.give(event),
             Some(Happening::Death(run, status)) => self.reap(at, (run, status)),
+            Some(Happening::Sign(run)) => self.sign(run),
+            Some(Happening::Still) => {
+                self.court.stood_still(self.now);
+                self.give(Event::Resumed);
+            }
             None => {}
         }
     }
@@ -270,6 +288,7 @@ impl<'a> World<'a> {
             Effect::Signal { run, signal, .. } => (3, run.life ^ number(*signal)),
             Effect::Probe { run, .. } => (4, run.life),
             Effect::CancelProbe { run } => (5, run.life),
+            Effect::Answered { node, .. } => (9, u64::from(node.0)),
             Effect::Reply { id, outcome } => (6, id.0 ^ u64::from(Court::outcome_is_done(outcome))),
             Effect::Record(record) => (7, record.seq.0 ^ nanos(record.at.since(self.begin))),
             Effect::Halt { .. } => (8, nanos(self.now.since(self.begin))),
@@ -346,8 +365,25 @@ impl<'a> World<'a> {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Spawn { run, service } => self.spawn(run, &service),
+            Effect::SpawnHelper {
+                run,
+                command,
+                about: Some(about),
+                ..
+            } if ward::is_question(&command) => self.check_by_command(run, about),
             Effect::SpawnHelper { run, .. } | Effect::RunHook { run, .. } => self.spawn_helper(run),
             Effect::Signal { run, signal, .. } => self.signal(run, signal),
+            Effect::Probe {
+                run,
+                about,
+                question: Question::Liveness,
+                ..
+            } => {
+                let found = ward::answer(self.plan.seed, run.life, self.works(about));
+                if let Some((span, answer)) = found {
+                    self.after(span, Happening::Tell(Event::ProbeDone { run, answer }));
+                }
+            }
             Effect::Probe { run, .. } => {
                 let mut dice = Dice::about(self.plan.seed, &[5, run.life]);
                 let answer = *dice.pick(&[
@@ -360,10 +396,63 @@ impl<'a> World<'a> {
                 self.after(span, Happening::Tell(Event::ProbeDone { run, answer }));
             }
             Effect::CancelProbe { .. }
+            | Effect::Answered { .. }
             | Effect::Reply { .. }
             | Effect::Record(_)
             | Effect::Halt { .. } => {}
         }
+    }
+
+    /// Whether a program does what it is for.
+    fn works(&self, run: RunId) -> bool {
+        self.processes.get(&run).is_some_and(|process| {
+            let hangs = process.temper.hangs;
+            hangs.is_none_or(|after| self.now.since(process.since) < after)
+        })
+    }
+
+    /// A question about life that is a process.
+    fn check_by_command(&mut self, run: RunId, about: RunId) {
+        let found = ward::answer(self.plan.seed, run.life, self.works(about));
+        let status = match found {
+            None => None,
+            Some((_, ProbeAnswer::Unknown(_))) => {
+                let failure = supd::spec::SpawnFailure {
+                    stage: supd::spec::Stage::Fork,
+                    errno: 11,
+                };
+                let event = Event::SpawnFailed { run, failure };
+                return self.after(Duration::ZERO, Happening::Tell(event));
+            }
+            Some((span, ProbeAnswer::Success)) => Some((span, 0)),
+            Some((span, ProbeAnswer::Failure(_))) => Some((span, 1)),
+        };
+        self.after(Duration::ZERO, Happening::Tell(Event::Spawned { run }));
+        if let Some((span, code)) = status {
+            self.die_in(run, span, ExitStatus::Code(code));
+        }
+        let process = Process {
+            name: None,
+            temper: patient(Duration::ZERO),
+            dying: false,
+            since: self.now,
+            signs: None,
+        };
+        self.processes.insert(run, process);
+    }
+
+    fn sign(&mut self, run: RunId) {
+        let Some(span) = self.processes.get(&run).and_then(|p| p.signs) else {
+            return;
+        };
+        if self.works(run) {
+            let said = Said::Alive;
+            self.give(Event::Said { run, said });
+        }
+        // Now and then a sign comes too late.
+        let mut dice = Dice::about(self.plan.seed, &[16, run.life]);
+        let pause = if dice.percent(4) { span * 3 } else { span / 2 };
+        self.after(pause, Happening::Sign(run));
     }
 
     fn spawn(&mut self, run: RunId, service: &Arc<Service>) {
@@ -401,24 +490,23 @@ impl<'a> World<'a> {
         if let Some(name) = &name {
             self.by_name.insert(Arc::clone(name), run);
         }
-        self.processes.insert(
-            run,
-            Process {
-                name,
-                temper,
-                dying: false,
-            },
-        );
+        let signs = service.health.watchdog;
+        if let Some(span) = signs {
+            self.after(span / 4, Happening::Sign(run));
+        }
+        let process = Process {
+            name,
+            temper,
+            dying: false,
+            since: self.now,
+            signs,
+        };
+        self.processes.insert(run, process);
     }
 
     fn spawn_helper(&mut self, run: RunId) {
         let mut dice = Dice::about(self.plan.seed, &[6, run.life]);
-        let temper = Temper {
-            start: Start::Never,
-            life: None,
-            obeys: None,
-            killed: Duration::from_millis(dice.below(3)),
-        };
+        let temper = patient(Duration::from_millis(dice.below(3)));
         if dice.percent(8) {
             let failure = supd::spec::SpawnFailure {
                 stage: supd::spec::Stage::Exec,
@@ -439,6 +527,8 @@ impl<'a> World<'a> {
             name: None,
             temper,
             dying: false,
+            since: self.now,
+            signs: None,
         };
         self.processes.insert(run, process);
     }
@@ -621,6 +711,17 @@ impl<'a> World<'a> {
     }
 }
 
+/// A helper: it ends when it is done, or after SIGKILL in this time.
+fn patient(killed: Duration) -> Temper {
+    Temper {
+        start: Start::Never,
+        life: None,
+        obeys: None,
+        killed,
+        hangs: None,
+    }
+}
+
 fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -655,6 +756,7 @@ fn brief(effect: &Effect) -> String {
         | Effect::Reply { .. }
         | Effect::Halt { .. }
         | Effect::Probe { .. }
+        | Effect::Answered { .. }
         | Effect::CancelProbe { .. } => format!("{effect:?}"),
     }
 }

@@ -272,6 +272,8 @@ fn touches(what: &What) -> bool {
         | What::StartFailed { .. }
         | What::Removed => true,
         What::Ready { .. }
+        | What::ProbeChanged { .. }
+        | What::LivenessSuspended { .. }
         | What::Strategy { .. }
         | What::Exhausted { .. }
         | What::Released

@@ -29,6 +29,8 @@ pub(super) enum Due {
     /// The process ends, if it still lives.
     End(RunId, ExitStatus),
     Ready(RunId),
+    /// A watched process says that it works, if it does.
+    Sign(RunId),
     Act(Act, String),
     /// What an act had brought about for a time is over.
     Over(String),
@@ -227,6 +229,7 @@ impl Model {
                     self.give(Event::Ready { run });
                 }
             }
+            Due::Sign(run) => self.sign(run),
             Due::Over(words) => self.tell(Told::Remark(words)),
             Due::Act(act, words) => {
                 if !words.is_empty() {
@@ -244,7 +247,7 @@ impl Model {
         let busy = own.into_iter().any(|due| match due {
             Due::Act(..) | Due::End(..) | Due::Over(_) => true,
             Due::Give(event) => !matches!(event, Event::ProbeDone { .. } | Event::Exited { .. }),
-            Due::Ready(_) => false,
+            Due::Ready(_) | Due::Sign(_) => false,
         });
         let stays = |node: &NodeView| match node.state {
             // Somebody who can answer again is asked again.
@@ -252,12 +255,19 @@ impl Model {
                 let process = node.run.and_then(|run| self.processes.get(&run));
                 process.is_none_or(|process| process.mute || process.frozen)
             }
+            // One that hangs and is watched will be found.
+            State::Ready if self.hangs_watched(node) => false,
             state => is_settled(state),
         };
         !busy && self.tree.snapshot().nodes.iter().all(stays)
     }
 
-    fn give(&mut self, event: Event) {
+    fn hangs_watched(&self, node: &NodeView) -> bool {
+        let process = node.run.and_then(|run| self.processes.get(&run));
+        process.is_some_and(|p| p.frozen && p.service.health.is_watched() && !node.pinned)
+    }
+
+    pub(super) fn give(&mut self, event: Event) {
         self.given += 1;
         if let Event::Exited { run, .. } = &event {
             self.helpers.remove(run);
@@ -280,14 +290,16 @@ impl Model {
             } => self.help(run, (&service, &command), about),
             Effect::RunHook { run, .. } => self.fix(run),
             Effect::Signal { run, signal, .. } => self.signal(run, signal),
-            Effect::Probe { run, about, probe } => {
+            Effect::Probe {
+                run, about, probe, ..
+            } => {
                 let (after, answer) = self.asked(about, &probe);
                 self.later(
                     self.now + after,
                     Due::Give(Event::ProbeDone { run, answer }),
                 );
             }
-            Effect::CancelProbe { .. } | Effect::Reply { .. } => {}
+            Effect::CancelProbe { .. } | Effect::Answered { .. } | Effect::Reply { .. } => {}
             Effect::Record(record) => self.record(record),
             Effect::Halt { halt } => self.halt = Some(halt),
         }

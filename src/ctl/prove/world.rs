@@ -8,7 +8,7 @@ use crate::spec::{
     Command as Line, ExitFacts, ExitStatus, Probe, ProbeFault, ProbeTarget, Ready, Service,
     ServiceKind, Signal, SpawnFailure, Stage,
 };
-use crate::tree::{Event, ProbeAnswer, RunId};
+use crate::tree::{Event, ProbeAnswer, RunId, Said};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,9 +44,26 @@ impl Model {
             waiting: None,
         };
         self.processes.insert(run, process);
+        self.sign_later(run);
         if let Some(status) = stillborn {
             self.end_now(run, status);
         }
+    }
+
+    /// The next sign of life of a process with a watchdog, twice in its time.
+    fn sign_later(&mut self, run: RunId) {
+        let service = self.processes.get(&run).map(|process| &process.service);
+        if let Some(span) = service.and_then(|service| service.health.watchdog) {
+            self.later(self.now + span / 2, Due::Sign(run));
+        }
+    }
+
+    pub(super) fn sign(&mut self, run: RunId) {
+        if self.processes.get(&run).is_some_and(|p| !p.frozen) {
+            let said = Said::Alive;
+            self.give(Event::Said { run, said });
+        }
+        self.sign_later(run);
     }
 
     pub(super) fn help(
@@ -56,15 +73,18 @@ impl Model {
         about: Option<RunId>,
     ) {
         self.soon(Event::Spawned { run });
-        let (after, code) = match probe_of(service) {
-            Some(probe) if matches!(&probe.target, ProbeTarget::Exec(own) if own == line) => {
+        let liveness = service.health.liveness.as_ref().map(|l| &l.probe);
+        let is_it = |probe: &&Probe| matches!(&probe.target, ProbeTarget::Exec(own) if own == line);
+        let probes = probe_of(service).into_iter().chain(liveness);
+        let (after, code) = match probes.into_iter().find(is_it) {
+            Some(probe) => {
                 let about = about.unwrap_or(run);
                 match self.asked(about, probe) {
                     (after, ProbeAnswer::Success) => (after, 0),
                     (after, ProbeAnswer::Failure(_) | ProbeAnswer::Unknown(_)) => (after, 1),
                 }
             }
-            Some(_) | None => (self.pace.command, 0),
+            None => (self.pace.command, 0),
         };
         let status = ExitStatus::Code(code);
         self.helpers.insert(run, Helper { status });

@@ -14,6 +14,7 @@ mod seats;
 pub(crate) mod server;
 
 use super::outbox::Outbox;
+use super::probes::FileMark;
 use crate::tree::{ProbeAnswer, RunId};
 use crate::wire::{ErrorBody, Query, Route};
 use access::Peer;
@@ -41,6 +42,8 @@ pub(crate) enum Message {
         run: RunId,
         /// The answer.
         answer: ProbeAnswer,
+        /// About which run it was, and what its file was like.
+        seen: (RunId, Option<FileMark>),
     },
     /// The writer of log files has something to say.
     LogFile(super::files::News),

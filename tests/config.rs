@@ -113,6 +113,13 @@ impl Source for Cases {
     }
 }
 
+fn with_examples() -> Options<'static> {
+    Options {
+        judge: Some(&supd::tree::named),
+        ..Options::new(&no_env)
+    }
+}
+
 #[test]
 fn every_diagnostic_has_a_place_and_a_way_out() {
     let options = Options::new(&no_env);
@@ -134,7 +141,7 @@ fn every_diagnostic_has_a_place_and_a_way_out() {
 fn every_case_gives_exactly_its_diagnostics() {
     let mut wrong = Vec::new();
     for case in cases() {
-        let outcome = config::load(&case, &Cases, &Options::new(&no_env));
+        let outcome = config::load(&case, &Cases, &with_examples());
         let picture = outcome.render(Style::PLAIN);
         let expected = case.with_extension("txt");
         if std::env::var_os("BLESS").is_some() {
@@ -172,7 +179,7 @@ fn every_code_has_a_case_named_after_it() {
         );
         let Some(case) = case else { continue };
         let path = Path::new("tests/config/cases").join(case);
-        let outcome = config::load(&path, &Cases, &Options::new(&no_env));
+        let outcome = config::load(&path, &Cases, &with_examples());
         assert!(
             codes_of(&outcome).contains(&code),
             "{case} does not show {code}"
@@ -749,7 +756,9 @@ fn the_reference_page_has_every_key_and_every_code_of_lints() {
             continue;
         }
         let row = match parts.as_slice() {
-            ["service" | "supervisor", "NAME", rest @ ..] | ["supd", rest @ ..] => rest.join("."),
+            ["service" | "supervisor" | "class", "NAME", rest @ ..] | ["supd", rest @ ..] => {
+                rest.join(".")
+            }
             _ => key.clone(),
         };
         assert!(

@@ -166,6 +166,17 @@ rules! {
         "A budget is \"10/30s\" or `{ limit = \"10/30s\", then = \"park\" }`: restarts allowed, \
          the time they are counted in, and what follows one more: \"escalate\", \"park\" or \
          `{ hold = \"5m\" }`.";
+    CLASS = "E0157": "a class that cannot be",
+        "`[class.NAME]` gives ends a name. It is none of the base classes, families or triggers; \
+         it is for ends that nobody asked for; and each of its keys asks for something.";
+    PATTERN = "E0158": "a pattern that cannot be used",
+        "Patterns are regular expressions in linear time, without look-around and \
+         back-references; `\\w` and `(?i)` are ASCII, `^` and `$` stand at every line. One that \
+         matches an empty text would match everything.";
+    EXAMPLE = "E0159": "an example that does not hold",
+        "`[[class.NAME.example]]` is an end with a `code` or a `signal` and some output, and says \
+         whether it is of that class (`expect`, true when absent). The first class that holds \
+         is it, so an earlier one may have taken it.";
     BREAKER = "E0165": "a breaker that is none",
         "A breaker is open for some time, `open_for`, which grows to `open_max`. It opens after \
          so many `failures` in a row.";
@@ -246,6 +257,12 @@ const LINTS: &[(&str, &str, &str)] = &[
         "a user or group that is not here",
         "No such name in /etc/passwd or /etc/group, which is where a start looks; it fails with \
          exec_failed until there is one. Numbers need no entry.",
+    ),
+    (
+        "L16",
+        "a class that no end can have",
+        "All keys of a class must hold, and the first class that holds is it. Two keys exclude \
+         each other, an earlier class always holds as well, or a pattern matches no text.",
     ),
     (
         "L14",

@@ -4,6 +4,7 @@
 
 use super::Loaded;
 use super::spell::{self, Place};
+use super::spell_class;
 use super::spelling::{Line, key};
 use crate::spec::{Node, Policy, Service, Supervisor, SupervisorKind};
 use std::sync::Arc;
@@ -15,11 +16,11 @@ const SOME_INSTANCE: &str = "\u{e000}";
 /// A table as it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InForce {
-    /// `service`, `supervisor`, `supd` or `remediation`.
+    /// `service`, `supervisor`, `supd`, `class` or `remediation`.
     pub table: &'static str,
-    /// The node's name; empty for `[supd]` and `[remediation]`.
+    /// The node's or the class's name; empty for `[supd]` and `[remediation]`.
     pub name: String,
-    /// Its supervisor; nothing for `[supd]` and the root.
+    /// Its supervisor; nothing for `[supd]`, the root and classes.
     pub parent: Option<String>,
     /// Every key.
     pub lines: Vec<Line>,
@@ -36,7 +37,7 @@ impl InForce {
 }
 
 impl Loaded {
-    /// `[supd]`, then every node from the top, children in their order.
+    /// `[supd]`, then every node from the top, children in their order, then classes in theirs.
     pub fn in_force(&self) -> Vec<InForce> {
         let mut all = vec![InForce {
             table: "supd",
@@ -60,6 +61,13 @@ impl Loaded {
             lines: spell::supervisor(root, Place::Root),
         });
         self.below(root, &mut all);
+        let classes = &self.tree.classes;
+        all.extend(classes.rules.iter().map(|class| InForce {
+            table: "class",
+            name: class.name.to_string(),
+            parent: None,
+            lines: spell_class::class(class, classes),
+        }));
         all
     }
 

@@ -13,6 +13,8 @@ mod address;
 mod breaker;
 mod budget;
 mod build;
+mod class;
+mod class_check;
 mod codes;
 mod command;
 mod describe;
@@ -30,6 +32,7 @@ mod log;
 mod names;
 mod outline;
 mod page;
+mod pattern;
 mod process;
 mod reader;
 mod remedy;
@@ -40,6 +43,7 @@ mod schema;
 mod service;
 mod settings;
 mod spell;
+mod spell_class;
 mod spell_health;
 mod spell_process;
 mod spell_remedy;
@@ -49,12 +53,14 @@ mod timing;
 mod value;
 mod words;
 
+pub use class_check::Judge;
 pub use codes::{codes, explain};
 pub use describe::{Described, Written};
 pub use diagnostic::{Diagnostic, Label, Severity, Sources};
 pub use disk::Disk;
 pub use in_force::InForce;
 pub use page::{KeyHelp, key_help, keys};
+pub use pattern::Patterns;
 pub use render::{Charset, Color, Style, render};
 pub use schema::accepted_keys;
 pub use spelling::Line;
@@ -73,6 +79,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use value::Table;
@@ -129,6 +136,8 @@ pub struct Options<'a> {
     pub above: Option<&'a spec::Supervisor>,
     /// Whether the outcome tells where each key was written.
     pub describe: Describe,
+    /// Who says which class an example has; without one examples are read and not run.
+    pub judge: Option<Judge<'a>>,
 }
 
 impl<'a> Options<'a> {
@@ -144,6 +153,7 @@ impl<'a> Options<'a> {
             lints: Lints::Warn,
             above: None,
             describe: Describe::No,
+            judge: None,
         }
     }
 }
@@ -228,6 +238,8 @@ pub struct Loaded {
     pub tree: spec::Tree,
     /// Every file that was read, the main one first.
     pub files: Vec<PathBuf>,
+    /// What the output of services is looked at with.
+    pub patterns: Rc<Patterns>,
     plans: BTreeMap<String, PoolPlan>,
     names: Frozen,
     sources: Sources,
@@ -327,7 +339,7 @@ pub fn load(path: &Path, source: &dyn Source, options: &Options<'_>) -> Outcome 
     let mut described = Vec::new();
     let loaded = read.and_then(|(top, names)| {
         let built = assemble(&top, &names, (source, options), (&sink, &sources));
-        let (tree, plans, merged) = built;
+        let (tree, patterns, plans, merged) = built;
         if options.describe == Describe::Yes {
             described = describe::describe(&top, &merged, &sources);
         }
@@ -335,6 +347,7 @@ pub fn load(path: &Path, source: &dyn Source, options: &Options<'_>) -> Outcome 
         (!errors).then(|| Loaded {
             tree,
             files: sources.paths().map(Path::to_path_buf).collect(),
+            patterns: Rc::new(patterns),
             plans,
             names: names.freeze(),
             sources: sources.clone(),
@@ -372,7 +385,7 @@ fn read<'e>(
 }
 
 type Plans = BTreeMap<String, PoolPlan>;
-type Built = (spec::Tree, Plans, Merged);
+type Built = (spec::Tree, Patterns, Plans, Merged);
 
 fn assemble(
     top: &Table,
@@ -415,14 +428,16 @@ fn assemble(
     if !sink.has_errors() {
         builder.lint.tree(top, &settings, &root);
     }
+    let read = class_check::classes(&builder, &root, options);
     let tree = spec::Tree {
         settings: Arc::new(settings),
         root: Arc::new(root),
-        classes: Arc::default(),
+        classes: Arc::new(read.classes),
         remedies,
     };
     (
         tree,
+        read.patterns,
         builder.pools.into_inner(),
         builder.merged.into_inner(),
     )

@@ -8,7 +8,8 @@ const PAGE: &str = include_str!("../../docs/reference/configuration.md");
 /// A key of the language, as the reference has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyHelp {
-    /// The table it stands in: `service`, `supervisor`, `supd`, `remediation`; empty at the top.
+    /// The table it stands in: `service`, `supervisor`, `class`, `supd`, `remediation`; empty at
+    /// the top.
     pub table: &'static str,
     /// Dotted: `stop.timeout`.
     pub key: &'static str,
@@ -24,7 +25,13 @@ pub fn keys() -> impl Iterator<Item = KeyHelp> {
     PAGE.lines().filter_map(move |line| {
         if let Some(heading) = line.strip_prefix("## ") {
             let bare = heading.trim_matches(['`', '[', ']']);
-            let known = ["supd", "supervisor.NAME", "service.NAME", "remediation"];
+            let known = [
+                "supd",
+                "supervisor.NAME",
+                "service.NAME",
+                "class.NAME",
+                "remediation",
+            ];
             let found = known.into_iter().find(|name| *name == bare);
             table = found.map_or("", |name| name.trim_end_matches(".NAME"));
             return None;
@@ -46,7 +53,7 @@ pub fn keys() -> impl Iterator<Item = KeyHelp> {
 pub fn key_help(word: &str) -> Vec<KeyHelp> {
     let mut path = word.trim_matches(['[', ']', '`', ' ']);
     let mut wanted = None;
-    for table in ["supd", "supervisor", "service", "remediation"] {
+    for table in ["supd", "supervisor", "service", "class", "remediation"] {
         let rest = path.strip_prefix(table).and_then(|p| p.strip_prefix('.'));
         if let Some(rest) = rest {
             wanted = Some(table);

@@ -119,7 +119,7 @@ pub(super) static FREE: Shape = shape("this table", &[]);
 
 /// The top of a file.
 pub(super) static ROOT: Shape = Shape {
-    later: &["class", "breaker"],
+    later: &["breaker"],
     ..shape(
         "the outermost table",
         &[
@@ -131,6 +131,7 @@ pub(super) static ROOT: Shape = Shape {
             named("template", &TEMPLATES),
             named("supervisor", &SUPERVISORS),
             named("service", &SERVICES),
+            named("class", &CLASSES),
             named("remediation", &REMEDIES),
         ],
     )
@@ -178,6 +179,42 @@ static TEMPLATES: Shape = Shape {
     each: Some(&TEMPLATE),
     ..shape("[template]", &[])
 };
+static CLASSES: Shape = Shape {
+    each: Some(&CLASS),
+    ..shape("[class]", &[])
+};
+static CLASS: Shape = Shape {
+    later: &["blames"],
+    ..shape(
+        "a class",
+        &[
+            value("family"),
+            value("base"),
+            value("codes"),
+            value("signals"),
+            value("stderr"),
+            value("stdout"),
+            value("uptime"),
+            value("phase"),
+            value("early"),
+            value("trust_output"),
+            Key {
+                name: "example",
+                below: Below::Steps(&EXAMPLE, &EXAMPLE),
+            },
+        ],
+    )
+};
+static EXAMPLE: Shape = shape(
+    "an example of a class",
+    &[
+        value("code"),
+        value("signal"),
+        value("stderr"),
+        value("stdout"),
+        value("expect"),
+    ],
+);
 static SUPERVISORS: Shape = Shape {
     each: Some(&SUPERVISOR),
     ..shape("[supervisor]", &[])

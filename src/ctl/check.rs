@@ -49,6 +49,7 @@ pub(crate) fn check(screen: &mut Screen, args: &CheckArgs) -> Result<u8, Failure
     let from_env = |name: &str| env::var(name).ok();
     let mut options = Options::new(&from_env);
     options.vars = &args.vars;
+    options.judge = Some(&crate::tree::named);
     if args.strict {
         options.lints = Lints::Deny;
     }

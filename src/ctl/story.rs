@@ -180,7 +180,8 @@ fn exited(event: &EventLine) -> String {
     if let Some(class) = &event.class {
         text.push_str(&format!("  {}", visible(class)));
     }
-    for qualifier in &event.qualifiers {
+    // How long it ran says that already.
+    for qualifier in event.qualifiers.iter().filter(|word| **word != "early") {
         text.push_str(&format!(", {}", visible(qualifier)));
     }
     if !event.leftovers.is_empty() {

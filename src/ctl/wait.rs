@@ -163,12 +163,10 @@ fn said(goal: Goal, node: &NodeView) -> String {
 }
 
 fn ended_well(node: &NodeView) -> bool {
-    let clean = |exit: &LastExit| matches!(exit.family.as_deref(), Some("clean" | "requested"));
-    node.state == "done"
-        || node
-            .last_exit
-            .as_ref()
-            .is_none_or(|exit| clean(exit) || matches!(&*exit.class, "clean" | "requested"))
+    // A class of the configuration stands beside its base class, whatever its family.
+    let base = |exit: &LastExit| exit.base.clone().unwrap_or_else(|| exit.class.clone());
+    let clean = |exit: &LastExit| matches!(&*base(exit), "clean" | "requested" | "recycled");
+    node.state == "done" || node.last_exit.as_ref().is_none_or(clean)
 }
 
 fn is_down(node: &NodeView) -> bool {

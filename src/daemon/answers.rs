@@ -180,6 +180,11 @@ impl Daemon {
         let at = self.now();
         let mut view = nested(&crate::tree::Snapshot { at, nodes }, 0, self.light())?;
         view.log = self.world.logs.view(node);
+        if let (Some(exit), Some(seen)) = (&mut view.last_exit, self.tree.view(node))
+            && let Some(last) = &seen.last_exit
+        {
+            exit.rules = super::testimony::rules(last);
+        }
         Some(view)
     }
 

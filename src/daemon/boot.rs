@@ -274,6 +274,7 @@ impl Prepared {
             spawner: self.spawner,
             inherited: self.inherited,
             logs,
+            patterns: self.config.patterns(),
             answers: to_loop,
             socket: address,
             boot: press.journal.boot().to_owned(),

@@ -50,6 +50,8 @@ impl Daemon {
         // the named one is replaced first.
         let named = self.turn.hint.take().filter(|_| self.world.count() > MANY);
         match named.and_then(|pid| self.world.reap(Some(pid), now)) {
+            // Whose the count is can be said only when everybody is known.
+            Some((_, Whose::Ours(_))) if self.world.is_in_doubt(now) => self.turn.search_at = None,
             Some((_, Whose::Ours(_))) => {
                 self.close_graves(now);
                 self.settle();
@@ -85,6 +87,7 @@ impl Daemon {
     /// for all of them, after they are gone: the set of descriptors knows without touching each
     /// pipe.
     fn close_graves(&mut self, now: Time) {
+        self.world.weigh(now);
         let over = self.world.take_over(now);
         if !over.is_empty() {
             self.world.logs.ears.ask();

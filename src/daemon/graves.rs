@@ -14,11 +14,12 @@
 //! follows from an end.
 
 use super::ears::Unread;
+use super::oom::is_killed;
 use super::orphans::Whose;
 use super::strays::mark;
 use super::world::{LAST_LINES, Reach, Role, World};
 use crate::spec::limits::UNKILLABLE_AFTER;
-use crate::spec::{ExitStatus, Scope, Signal};
+use crate::spec::{ExitFacts, ExitStatus, Oom, Scope, Signal, Stream};
 use crate::sys::leftovers::{self, Leftover};
 use crate::sys::reap::{self, Reaped};
 use crate::tree::{Event, RunId, Time};
@@ -98,6 +99,20 @@ pub(super) struct Grave {
     look_at: Time,
     pause: Duration,
     until: Time,
+    /// We sent it SIGKILL.
+    killed_by_us: bool,
+    /// Nobody has looked yet at who of those who died with it was killed for want of memory.
+    fresh: bool,
+}
+
+impl Grave {
+    pub(super) fn facts(&self) -> &ExitFacts {
+        &self.reaped.facts
+    }
+
+    pub(super) fn facts_mut(&mut self) -> &mut ExitFacts {
+        &mut self.reaped.facts
+    }
 }
 
 /// How far what is left of a run is pursued.
@@ -127,6 +142,19 @@ impl Graves {
         self.open.sort_by_key(|grave| (key(grave.run), grave.run));
     }
 
+    /// Those who died since the last look and whom SIGKILL ended that was not ours.
+    pub(super) fn fresh_killed(&mut self) -> impl Iterator<Item = &mut Grave> {
+        let open = self.open.iter_mut();
+        open.filter(|grave| grave.fresh && !grave.killed_by_us && is_killed(grave.facts()))
+    }
+
+    /// Everybody was looked at.
+    pub(super) fn age(&mut self) {
+        for grave in &mut self.open {
+            grave.fresh = false;
+        }
+    }
+
     /// Whose session or group this number names: that of a run whose process is reaped.
     fn led_by(&self, leader: i32) -> Option<RunId> {
         let grave = self.open.iter().find(|grave| grave.reaped.pid == leader)?;
@@ -139,11 +167,15 @@ impl World {
     /// run is told when nothing is left of it ([`take_over`](Self::take_over)).
     pub(crate) fn reap(&mut self, hint: Option<i32>, now: Time) -> Option<(Reaped, Whose)> {
         let mut peeked = Peeked::default();
-        let mut at_peek = |dead: &Reaped| peeked = self.at_peek(dead);
-        let reaped = match hint {
+        let mut at_peek = |dead: &Reaped| {
+            peeked = self.at_peek(dead);
+            peeked.oom = self.oom.at_peek(dead, now);
+        };
+        let mut reaped = match hint {
             Some(pid) => reap::one(pid, &mut at_peek),
             None => reap::next(&mut at_peek),
         }?;
+        reaped.facts.oom = peeked.oom;
         let Some(run) = self.procs.take(reaped.pid) else {
             let known = self.strays.reaped(reaped.pid);
             return Some((reaped, Whose::Orphan(peeked.left_by.or(known))));
@@ -161,6 +193,8 @@ impl World {
             look_at: now + FIRST_LOOK,
             pause: FIRST_LOOK,
             until: now + UNKILLABLE_AFTER,
+            killed_by_us: self.running.get(&run.life).is_some_and(|r| r.killed),
+            fresh: true,
         });
         Some((reaped, Whose::Ours(run)))
     }
@@ -290,6 +324,21 @@ impl World {
         }
     }
 
+    /// What a run has written last is tried on the patterns of classes, if there are any.
+    fn match_output(&mut self, run: RunId) {
+        let mut found = Vec::new();
+        for stream in Stream::BOTH {
+            if self.patterns.wants(stream) {
+                let tail = self.logs.tail(run.node, stream);
+                found.extend(self.patterns.find(stream, &tail));
+            }
+        }
+        if !found.is_empty() {
+            let found = found.into();
+            self.events.push_back(Event::Matched { run, found });
+        }
+    }
+
     /// A run has ended: what it said before comes first, then its end.
     pub(super) fn bury(&mut self, grave: Grave, unread: Unread) {
         let Grave {
@@ -325,6 +374,9 @@ impl World {
             };
             self.dead.insert(run, dead);
         }
+        if role == Some(Role::Service) {
+            self.match_output(run);
+        }
         let facts = self.drill.told(run, reaped.facts);
         self.events.push_back(Event::Exited { run, facts });
     }
@@ -337,6 +389,7 @@ struct Peeked {
     left_by: Option<RunId>,
     depth: Depth,
     left: Vec<Leftover>,
+    oom: Oom,
 }
 
 impl Default for Peeked {
@@ -345,6 +398,7 @@ impl Default for Peeked {
             left_by: None,
             depth: Depth::None,
             left: Vec::new(),
+            oom: Oom::None,
         }
     }
 }

@@ -19,7 +19,7 @@ use super::passing::{Counts, Follow, Loud, Passing, Speaker, log_line};
 use super::pipes::{Handles, Pipe, write_end};
 use super::ring::{Ring, Stamp, Stream, Wanted};
 use super::stamp;
-use crate::spec::limits::LOG_LINE_MAX;
+use crate::spec::limits::{self, LOG_LINE_MAX};
 use crate::spec::{LogSink, Logs as Spec, Settings, SpawnFailure, Stage};
 use crate::sys::logpipe::Chunk;
 use crate::tree::NodeId;
@@ -279,6 +279,14 @@ impl Logs {
         let mut words: Vec<String> = newest.collect();
         words.reverse();
         words.into()
+    }
+
+    /// The last bytes that a service's present or last run wrote to a stream. A ring that is
+    /// configured smaller than what is wanted has no more.
+    pub(crate) fn tail(&self, node: NodeId, stream: Stream) -> Vec<u8> {
+        self.heard(node).map_or_else(Vec::new, |(source, heard)| {
+            heard.ring.tail(stream, source.run, limits::TAIL)
+        })
     }
 
     /// The last lines of one service for the protocol, each with the number of its reading.

@@ -32,6 +32,7 @@ mod http_probe;
 mod journal;
 mod logs;
 mod note;
+mod oom;
 mod orphans;
 mod outbox;
 mod outlet;
@@ -63,7 +64,7 @@ mod trace;
 mod view;
 mod world;
 
-use crate::tell::{line, names, words};
+use crate::tell::{line, names, testimony, words};
 pub use args::{Asked, Given, HELP, Usage, find_config, parse};
 pub use boot::{BAD_CONFIG, HELD, INTERNAL, Options, check, run};
 pub use builtin::Builtin;

@@ -19,6 +19,9 @@ use crate::wire::{Because, Change, ConfigRequest, KeyChange, NodeKind, Plan, Wor
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// The table of names for ends.
+const CLASS: &str = "class";
+
 /// Settings that are looked at only when supd starts.
 const AT_START: [&str; 3] = ["socket.path", "socket.group", "socket.read_group"];
 
@@ -160,7 +163,8 @@ impl<'a> Sides<'a> {
     }
 
     fn added(&self, table: &InForce) -> Change {
-        let place = self.after.parent(&table.name).and_then(|sup| {
+        let sup = self.after.parent(&table.name);
+        let place = sup.filter(|_| table.table != CLASS).and_then(|sup| {
             let mut names = sup.children.iter().map(|child| &**child.name());
             let at = names.position(|name| name == table.name)?;
             Some(match at {
@@ -190,9 +194,14 @@ impl<'a> Sides<'a> {
         let gone = op == op::REMOVE;
         let index = if gone { &self.before } else { &self.after };
         let found = index.0.get(&table.name).map(|(node, _)| node);
+        let found = found.filter(|_| table.table != CLASS);
+        let name = match table.table {
+            CLASS => format!("{CLASS}.{}", table.name),
+            _ => table.name.clone(),
+        };
         Change {
             op: Word::Borrowed(op),
-            node: Some(table.name.clone()).filter(|name| !name.is_empty()),
+            node: Some(name).filter(|name| !name.is_empty()),
             kind: found.map_or(NodeKind::Supervisor, node_kind),
             parent: table.parent.clone(),
             ..Change::default()
@@ -201,6 +210,9 @@ impl<'a> Sides<'a> {
 
     /// A table that is there before and after; nothing when nothing happens to it.
     fn changed(&self, before: &InForce, after: &InForce, places: &Places) -> Option<Change> {
+        if after.table == CLASS {
+            return self.changed_class(before, after, places);
+        }
         let mut keys = differing(&before.lines, &after.lines);
         if !self.is_reordered(&after.name) {
             keys.retain(|key| key.key != "children");
@@ -280,8 +292,27 @@ impl<'a> Sides<'a> {
         need
     }
 
+    /// A class is nobody's process: it holds from the next end on.
+    fn changed_class(&self, before: &InForce, after: &InForce, places: &Places) -> Option<Change> {
+        let mut keys = differing(&before.lines, &after.lines);
+        for key in &mut keys {
+            if let Some((file, line)) = places.find((after.table, &after.name), &key.key) {
+                key.file = Some(file);
+                key.line = Some(line);
+            }
+        }
+        (!keys.is_empty()).then(|| Change {
+            keys,
+            effect: Some(Word::Borrowed(effect::IN_PLACE)),
+            ..self.about(after, op::CHANGE)
+        })
+    }
+
     /// What happens to the processes of a table, and to which instances if not to all.
     fn effect_of(&self, table: &InForce) -> (Option<&'static str>, Vec<String>) {
+        if table.table == CLASS {
+            return (Some(effect::IN_PLACE), Vec::new());
+        }
         if table.table == "supervisor" {
             let fate = self.fate(&table.name);
             let found = match (fate.added, fate.removed) {

@@ -8,13 +8,14 @@ use super::control::Answer;
 use super::desk::answer;
 use super::run::Daemon;
 use super::{note, stamp};
-use crate::config::{self, Account, Disk, InForce, Loaded, Options, Source, Style};
+use crate::config::{self, Account, Disk, InForce, Loaded, Options, Patterns, Source, Style};
 use crate::spec::{Name, Node, Service, Supervisor, Tree as Spec};
 use crate::tree::Actor;
 use crate::wire::{ConfigRequest, ConfigView, ReloadReply, code};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::oneshot::Sender;
 
@@ -64,6 +65,7 @@ fn read_below(
     let options = Options {
         vars: &origin.vars,
         above,
+        judge: Some(&crate::tree::named),
         ..Options::new(&env)
     };
     let outcome = config::load(&origin.path, source, &options);
@@ -151,6 +153,11 @@ impl Config {
     /// What the engine is given.
     pub(crate) fn tree(&self) -> Arc<Spec> {
         Arc::clone(&self.tree)
+    }
+
+    /// What the output of services is looked at with.
+    pub(crate) fn patterns(&self) -> Rc<Patterns> {
+        Rc::clone(&self.loaded.patterns)
     }
 
     /// Names it.
@@ -331,6 +338,7 @@ impl Daemon {
         let tree = self.desk.config.tree();
         let settings = &tree.settings;
         self.world.logs.set(settings);
+        self.world.patterns = self.desk.config.patterns();
         self.press.set(settings, super::boot::format_of(settings));
         self.follow_scrapers();
         let hash = self.desk.config.hash();

@@ -8,39 +8,10 @@
 //! first byte. It never reads, writes or waits, and knows no clock: time is an argument.
 
 use super::cut::piece_length;
+pub(crate) use crate::spec::Stream;
 use crate::spec::limits::LOG_LINE_MAX;
 use memchr::memrchr;
 use std::collections::VecDeque;
-
-/// One of a process's two output streams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stream {
-    /// Standard output.
-    Out,
-    /// Standard error.
-    Err,
-}
-
-impl Stream {
-    /// Both.
-    pub(crate) const BOTH: [Self; 2] = [Self::Out, Self::Err];
-
-    /// The word for it in the protocol.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Out => "stdout",
-            Self::Err => "stderr",
-        }
-    }
-
-    /// Its place in a pair of things.
-    pub(crate) fn place(self) -> usize {
-        match self {
-            Self::Out => 0,
-            Self::Err => 1,
-        }
-    }
-}
 
 /// Whose output it is and when it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,6 +124,16 @@ impl Ring {
                 self.push(stream, stamp, b"\n");
             }
         }
+    }
+
+    /// The last bytes that a run wrote to a stream, at most so many.
+    pub(crate) fn tail(&self, stream: Stream, run: u32, most: usize) -> Vec<u8> {
+        let kept = &self.kept[stream.place()];
+        let of_others = kept.marks.iter().rev().find(|mark| mark.stamp.run != run);
+        let from = of_others.map_or(kept.from, |mark| mark.upto.max(kept.from));
+        let begin = usize::try_from(from - kept.from).unwrap_or(usize::MAX);
+        let begin = begin.max(kept.bytes.len().saturating_sub(most));
+        kept.bytes.iter().skip(begin).copied().collect()
     }
 
     /// The newest lines that are wanted, oldest first.
@@ -393,6 +374,18 @@ mod tests {
         ring.push(Stream::Out, stamp(2, 4), b"next\n");
         assert_eq!(texts(&ring, 10, Some(1)), ["no newline"]);
         assert_eq!(texts(&ring, 10, Some(2)), ["next"]);
+    }
+
+    #[test]
+    fn the_tail_of_a_stream_is_that_of_one_run() {
+        let mut ring = Ring::new(1000);
+        ring.push(Stream::Err, stamp(1, 1), b"of the first\n");
+        ring.push(Stream::Err, stamp(2, 2), b"of the second\n");
+        ring.push(Stream::Out, stamp(2, 3), b"elsewhere\n");
+        assert_eq!(ring.tail(Stream::Err, 2, 100), b"of the second\n");
+        assert_eq!(ring.tail(Stream::Err, 2, 7), b"second\n");
+        assert_eq!(ring.tail(Stream::Out, 2, 100), b"elsewhere\n");
+        assert_eq!(ring.tail(Stream::Err, 3, 100), b"");
     }
 
     #[test]

@@ -227,14 +227,15 @@ fn exited(exit: &Exit, names: &Names) -> String {
     format!("{how}{probe}{}", next(exit.decision, exit.budget, names))
 }
 
-/// `database_lost, exit_code, early`: its class, its base class where that is another one, and what
-/// else is to be said about it.
+/// `database_lost, exit_code, flapping`: its class, its base class where that is another one, and
+/// what else is to be said about it.
 fn class(exit: &Exit) -> String {
     let mut words = vec![exit.class.as_str()];
     if exit.class.user.is_some() {
         words.push(exit.class.base.as_str());
     }
-    for word in exit.qualifiers.words() {
+    // How long it ran says that it was early.
+    for word in exit.qualifiers.words().filter(|word| *word != "early") {
         words.push(word);
     }
     words.join(", ")
@@ -364,6 +365,7 @@ mod tests {
             failure: None,
             attempted: None,
             probe: None,
+            testimony: None,
             decision: Decision::Restart {
                 delay: Duration::ZERO,
             },

@@ -7,7 +7,7 @@
 use super::line::millis;
 use super::press::Press;
 use super::world::World;
-use super::{stamp, words};
+use super::{stamp, testimony, words};
 use crate::spec::{Node, ProbeFault, Restart, Service, ServiceKind, SupervisorKind};
 use crate::sys::{leftovers, reap};
 use crate::tree::{Actor, NodeView as Seen, Snapshot, State, Time, Unready};
@@ -185,6 +185,11 @@ fn last_exit(seen: &Seen, at: Time, light: Light<'_>) -> Option<LastExit> {
             exit.core = core;
         }
         None => {}
+    }
+    exit.certainty = testimony::certainty(&last.class, last.facts.as_ref());
+    if let Some(told) = &last.testimony {
+        exit.matched = testimony::matched(&last.class, told);
+        exit.said = testimony::said(told);
     }
     exit.probe = last.probe.map(words::fault);
     let process = match &seen.spec {

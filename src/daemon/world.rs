@@ -10,11 +10,13 @@ use super::drill::Drill;
 use super::graves::{Dead, Graves, Runaway};
 use super::hook_run::Written;
 use super::logs::Logs;
+use super::oom::Oomed;
 use super::pipes::Handles;
 use super::probes::{FileMark, Probes};
 use super::start::Slow;
 use super::strays::{Strays, mark};
 use super::token::Token;
+use crate::config::Patterns;
 use crate::spec::{Command, HandOver, Probe, Scope, Service, Signal, SpawnFailure};
 use crate::sys::block::Block;
 use crate::sys::epoll::{Interest, Poller};
@@ -59,6 +61,8 @@ pub(super) struct Running {
     pub scope: Scope,
     /// How far its stop has reached.
     pub reach: Reach,
+    /// It was sent SIGKILL by us.
+    pub killed: bool,
     notify: Option<Box<NotifySocket>>,
     ready: Option<LogReader>,
     said: Option<Box<str>>,
@@ -78,6 +82,7 @@ impl Running {
             role,
             scope,
             reach: Reach::Group,
+            killed: false,
             notify: None,
             ready: None,
             said: None,
@@ -139,6 +144,10 @@ pub(crate) struct World {
     pub drill: Drill,
     /// Who was left behind, to be told.
     pub runaways: Vec<Runaway>,
+    /// What the output of services is looked at with.
+    pub patterns: Rc<Patterns>,
+    /// Who was killed for want of memory.
+    pub(super) oom: Oomed,
     looking: Looking,
     pub(super) slow: Slow,
     pub(super) socket: Option<String>,
@@ -170,6 +179,8 @@ pub(crate) struct Parts {
     pub socket: Option<String>,
     /// The life of the daemon: with it a run's mark is unlike that of another daemon.
     pub boot: String,
+    /// What the output of services is looked at with.
+    pub patterns: Rc<Patterns>,
 }
 
 impl World {
@@ -191,6 +202,8 @@ impl World {
             events: VecDeque::new(),
             drill: Drill::default(),
             runaways: Vec::new(),
+            patterns: parts.patterns,
+            oom: Oomed::new(),
             looking: Looking::Yes,
             slow: Slow::default(),
             socket: parts.socket,
@@ -330,6 +343,9 @@ impl World {
             running.reach = Reach::Tree;
             self.remember_kin(run);
         }
+        if let Some(running) = self.running.get_mut(&run.life) {
+            running.killed |= signal == Signal::KILL;
+        }
         let signal = self.slow.instead_of(signal, run);
         let _gone = self.procs.signal(run, signal, scope);
     }
@@ -419,13 +435,24 @@ impl World {
                         running.said = Some(text.into());
                         continue;
                     }
+                    Field::Class(name) => Event::Said {
+                        run,
+                        said: Said::Class(name.into()),
+                    },
+                    Field::RetryAfterSec(seconds) => Event::Said {
+                        run,
+                        said: Said::RetryAfter(Duration::from_secs(seconds)),
+                    },
+                    Field::Errno(number) => Event::Said {
+                        run,
+                        said: Said::Errno(number),
+                    },
+                    Field::BusError(name) => Event::Said {
+                        run,
+                        said: Said::BusError(name.into()),
+                    },
                     // Whom we supervise is who we started. The rest has no meaning here yet.
-                    Field::MainPid(_)
-                    | Field::Reloading
-                    | Field::Errno(_)
-                    | Field::Barrier
-                    | Field::Class(_)
-                    | Field::RetryAfterSec(_) => continue,
+                    Field::MainPid(_) | Field::Reloading | Field::Barrier => continue,
                 };
                 self.events.push_back(said);
             }

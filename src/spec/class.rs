@@ -4,7 +4,7 @@
 //!
 //! Which class an end has is derived in the engine; here are the words and the conditions only.
 
-use super::{Family, Name, Phase, Signal};
+use super::{ExitStatus, Family, Name, Phase, Signal, Testimony};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -185,6 +185,19 @@ pub enum Uptime {
     Above(Duration),
     /// `"<1s"`
     Below(Duration),
+}
+
+/// An end as somebody imagines it, to see which class it would have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// The wait status.
+    pub status: ExitStatus,
+    /// What the service was doing.
+    pub phase: Phase,
+    /// How long it ran.
+    pub uptime: Duration,
+    /// What it said and wrote.
+    pub testimony: Testimony,
 }
 
 impl When {

@@ -2,7 +2,8 @@
 //! What the kernel says about processes: the words in which `sys` reports and by which `tree`
 //! decides. They live here because neither of the two may import the other.
 
-use super::Signal;
+use super::{PatternId, Signal};
+use std::time::Duration;
 
 /// What is known about the end of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,81 @@ pub struct ExitFacts {
     /// Processes of the run that were still alive at its end. After a clean end everybody is
     /// looked for, after a stop those that had left the process group, else nobody.
     pub left_behind: u32,
+    /// What the counters of processes killed for want of memory say.
+    pub oom: Oom,
+    /// The hard limit of its CPU time, seconds (RLIMIT_CPU), where SIGKILL ended it.
+    pub cpu_limit_s: Option<u64>,
+}
+
+/// What the counters of processes that the kernel killed for want of memory say about an end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Oom {
+    /// None has risen, or there is none to look at.
+    #[default]
+    None,
+    /// One that it shares with others has, and it is among the largest of those who were killed in
+    /// the same pass: as many as it has risen by.
+    Shared,
+    /// That of its own control group has.
+    Own,
+}
+
+/// What a service has said and written about its end itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Testimony {
+    /// The class it says it ends with (`X_SUPD_CLASS`).
+    pub class: Option<Box<str>>,
+    /// The delay it asks for before it is started again (`X_SUPD_RETRY_AFTER_SEC`).
+    pub retry_after: Option<Duration>,
+    /// Its error number (`ERRNO`, sd_notify(3)).
+    pub errno: Option<i32>,
+    /// Its D-Bus error (`BUSERROR`).
+    pub bus_error: Option<Box<str>>,
+    /// The patterns that its last output matches, each with the last place.
+    pub found: Box<[Found]>,
+}
+
+/// A pattern that the last output of a run matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Which one.
+    pub pattern: PatternId,
+    /// Where.
+    pub stream: Stream,
+    /// The line, cut to what people can read. Not to be trusted by a terminal.
+    pub line: Box<str>,
+    /// What its named groups have matched.
+    pub captures: Box<[(Box<str>, Box<str>)]>,
+}
+
+/// One of the two streams that a service writes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stream {
+    /// Standard output.
+    Out,
+    /// Standard error.
+    Err,
+}
+
+impl Stream {
+    /// Both.
+    pub const BOTH: [Self; 2] = [Self::Out, Self::Err];
+
+    /// Its place in a pair of things.
+    pub fn place(self) -> usize {
+        match self {
+            Self::Out => 0,
+            Self::Err => 1,
+        }
+    }
+
+    /// The word for it in records and files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Out => "stdout",
+            Self::Err => "stderr",
+        }
+    }
 }
 
 impl ExitFacts {
@@ -29,6 +105,8 @@ impl ExitFacts {
             system_us: 0,
             maxrss_kb: 0,
             left_behind: 0,
+            oom: Oom::None,
+            cpu_limit_s: None,
         }
     }
 }

@@ -51,6 +51,22 @@ pub const RESUME_GRACE: Duration = Duration::from_secs(5);
 /// The shortest time between two signs of life that a service may ask to be held to; a bug that
 /// asks for less would kill it.
 pub const WATCHDOG_MIN: Duration = Duration::from_millis(10);
+/// Bytes at the end of each stream that patterns of classes are tried on.
+pub const TAIL: usize = 8 << 10;
+/// Classes of a configuration. Each is looked at in turn at an end.
+pub const CLASSES_MAX: usize = 256;
+/// Patterns of all classes: they are tried together on every end.
+pub const PATTERNS_MAX: usize = 512;
+/// Bytes of a pattern.
+pub const PATTERN_MAX: usize = 1 << 10;
+/// Bytes of a matched line, or of what a group has matched, that are kept.
+pub const MATCH_MAX: usize = 256;
+/// Named groups of one pattern.
+pub const GROUPS_MAX: usize = 8;
+/// Early ends in a row that are called flapping.
+pub const FLAPPING: u32 = 3;
+/// Who has ended before that was ready, or within this time, has ended early.
+pub const EARLY: Duration = Duration::from_secs(1);
 /// Records the daemon keeps for `events` and `history` when `events_kept` is absent.
 pub const EVENTS_KEPT: usize = 4096;
 /// Bytes of the ring of a captured stream when `log.ring` is absent.
@@ -88,7 +104,7 @@ pub const REMEDY_STEPS_MAX: usize = 16;
 pub const HOOK_OUTPUT_MAX: usize = 64 << 10;
 /// Bytes of it that a record keeps, the last ones: there are thousands of records.
 pub const HOOK_TAIL_MAX: usize = 4 << 10;
-/// A hook that asks for a longer wait gets this one.
+/// A hook, or a service, that asks for a longer wait before the restart gets this one.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Failures in a row that switch a remedy off, and for how long (SEMANTICS §6).
 pub const REMEDY_FAILURES: u32 = 3;

@@ -24,8 +24,10 @@ mod signal;
 
 pub use breaker::HoldAfter;
 pub use budget::{Budget, Family, Then};
-pub use class::{Class, Classes, PatternId, Uptime, UserClass, When};
-pub use facts::{ExitFacts, ExitStatus, Phase, ProbeFault, SpawnFailure, Stage};
+pub use class::{Class, Classes, PatternId, Sample, Uptime, UserClass, When};
+pub use facts::{
+    ExitFacts, ExitStatus, Found, Oom, Phase, ProbeFault, SpawnFailure, Stage, Stream, Testimony,
+};
 pub use health::{Health, Liveness};
 pub use node::{
     AutoShutdown, Node, Policy, Restart, Shutdown, StartMode, Strategy, Supervisor, SupervisorKind,

@@ -33,6 +33,7 @@ pub mod machine;
 pub mod memfd;
 pub mod memory;
 pub mod notify;
+pub mod oom;
 pub mod output;
 pub mod own;
 pub mod peer;

@@ -58,6 +58,8 @@ pub enum Field {
     Status(String),
     /// `ERRNO=…`.
     Errno(i32),
+    /// `BUSERROR=…`: the name of a D-Bus error.
+    BusError(String),
     /// `MAINPID=…`.
     MainPid(i32),
     /// `EXTEND_TIMEOUT_USEC=…`.
@@ -177,6 +179,7 @@ fn field(name: &str, value: &str) -> Option<Field> {
         "BARRIER" => on().map(|()| Field::Barrier),
         "STATUS" => Some(Field::Status(printable(value))),
         "ERRNO" => value.parse().ok().map(Field::Errno),
+        "BUSERROR" => Some(Field::BusError(printable(value))),
         "MAINPID" => value
             .parse()
             .ok()

@@ -11,7 +11,7 @@
 )]
 
 use super::raw::{arg, syscall};
-use crate::spec::{ExitFacts, ExitStatus, Signal};
+use crate::spec::{ExitFacts, ExitStatus, Oom, Signal};
 use std::mem::zeroed;
 
 /// A process that is gone.
@@ -35,7 +35,7 @@ enum Whom {
 pub fn next(at_peek: &mut dyn FnMut(&Reaped)) -> Option<Reaped> {
     let seen = peek(Whom::Anybody)?;
     at_peek(&seen);
-    reap(seen.pid)
+    reap(seen)
 }
 
 /// Like [`next`] for one child, a hint that came with SIGCHLD: with thousands of children much
@@ -46,14 +46,14 @@ pub fn one(pid: i32, at_peek: &mut dyn FnMut(&Reaped)) -> Option<Reaped> {
     }
     let seen = peek(Whom::Pid(pid))?;
     at_peek(&seen);
-    reap(pid)
+    reap(seen)
 }
 
 /// Like [`one`], waiting for the end of this child: for who has nothing else to do.
 pub fn wait_for(pid: i32, at_peek: &mut dyn FnMut(&Reaped)) -> Option<Reaped> {
     let seen = wait(Whom::Pid(pid), libc::WEXITED | libc::WNOWAIT)?;
     at_peek(&seen);
-    reap(pid)
+    reap(seen)
 }
 
 /// Whether this child of ours is stopped (SIGSTOP, SIGTSTP) and was not continued.
@@ -63,11 +63,34 @@ pub fn is_stopped(pid: i32) -> bool {
 }
 
 fn peek(whom: Whom) -> Option<Reaped> {
-    wait(whom, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)
+    let mut seen = wait(whom, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)?;
+    if let ExitStatus::Signal { signal, .. } = seen.facts.status
+        && signal == Signal::KILL
+    {
+        seen.facts.cpu_limit_s = cpu_limit_s(seen.pid);
+    }
+    Some(seen)
 }
 
-fn reap(pid: i32) -> Option<Reaped> {
-    wait(Whom::Pid(pid), libc::WEXITED | libc::WNOHANG)
+/// What was seen of the zombie is kept: afterwards there is nobody to look at.
+fn reap(seen: Reaped) -> Option<Reaped> {
+    let mut reaped = wait(Whom::Pid(seen.pid), libc::WEXITED | libc::WNOHANG)?;
+    reaped.facts.cpu_limit_s = seen.facts.cpu_limit_s;
+    Some(reaped)
+}
+
+/// The hard limit of a process's CPU time: beyond it the kernel sends SIGKILL (setrlimit(2)).
+/// A zombie has its limits still; another user's are not shown to everybody.
+fn cpu_limit_s(pid: i32) -> Option<u64> {
+    let mut limit = libc::rlimit64 {
+        rlim_cur: 0,
+        rlim_max: libc::RLIM64_INFINITY,
+    };
+    let at = std::ptr::from_mut(&mut limit).expose_provenance();
+    let cpu = usize::try_from(libc::RLIMIT_CPU).unwrap_or(0);
+    // SAFETY: nothing is set, and the kernel writes a limit into a structure of ours.
+    unsafe { syscall(libc::SYS_prlimit64, [arg(pid), cpu, 0, at, 0]) }.ok()?;
+    Some(limit.rlim_max).filter(|limit| *limit != libc::RLIM64_INFINITY)
 }
 
 fn wait(whom: Whom, options: i32) -> Option<Reaped> {
@@ -99,6 +122,8 @@ fn wait(whom: Whom, options: i32) -> Option<Reaped> {
         system_us: micros(usage.ru_stime),
         maxrss_kb: u64::try_from(usage.ru_maxrss).unwrap_or(0),
         left_behind: 0,
+        oom: Oom::None,
+        cpu_limit_s: None,
     };
     Some(Reaped { pid, facts })
 }

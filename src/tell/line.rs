@@ -5,7 +5,7 @@
 //! nothing, and leaves out what a record does not have.
 
 use super::names::Names;
-use super::{line_remedy, words};
+use super::{line_remedy, testimony, words};
 use crate::spec::{ExitStatus, Name, Strategy};
 use crate::tree::{
     Actor, Argument, Budget, Classification, Culprit, Decision, Exit, Holder, ProbeAnswer,
@@ -254,6 +254,11 @@ fn exited(line: &mut EventLine, exit: &Exit, names: &Names) {
             .as_deref()
             .and_then(|process| words::object(f.stage, process)),
     });
+    line.certainty = testimony::certainty(&exit.class, exit.facts.as_ref());
+    if let Some(told) = &exit.testimony {
+        line.matched = testimony::matched(&exit.class, told);
+        line.said = testimony::said(told);
+    }
     line.probe = exit.probe.map(words::fault);
     judged(line, (exit.decision, exit.budget), names);
 }

@@ -10,6 +10,7 @@ pub mod ends;
 pub mod line;
 mod line_remedy;
 pub mod names;
+pub mod testimony;
 mod tries;
 pub mod why;
 pub mod words;

@@ -61,6 +61,7 @@ pub(super) fn seedling(id: NodeId, parent: Option<NodeId>, spec: spec::Node, now
         spared: false,
         treated: None,
         took: Duration::ZERO,
+        early_ends: 0,
         starved_since: None,
         own: None,
         on_trial: false,

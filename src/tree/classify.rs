@@ -6,7 +6,8 @@
 use super::condemn::Condemned;
 use super::record::Culprit;
 use crate::spec::{
-    Class, ExitStatus, Family, Name, Service, Signal, SpawnFailure, Stage, UserClass,
+    Class, ExitFacts, ExitStatus, Family, Name, Oom, Service, Signal, SpawnFailure, Stage,
+    UserClass,
 };
 use std::sync::Arc;
 
@@ -19,16 +20,20 @@ const EMFILE: i32 = 24;
 const ENOENT: i32 = 2;
 
 impl Class {
-    /// The class of a process that ended while nobody had asked it to.
-    pub(super) fn of_exit(status: ExitStatus, service: &Service) -> Self {
-        match status {
+    /// The class of a process that ended while nobody had asked it to; `sent` is what it had been
+    /// sent before, by order or to make it read its configuration.
+    pub(super) fn of_exit(facts: &ExitFacts, service: Option<&Service>, sent: Sent) -> Self {
+        let shell = service.is_some_and(|service| service.process.command.is_shell());
+        let codes = service.map_or(&[][..], |service| &service.success_codes);
+        let signals = service.map_or(&[][..], |service| &service.success_signals);
+        match facts.status {
+            // The shell's own words for what it could not execute: no code of the program's.
+            ExitStatus::Code(126 | 127) if shell => Self::ExecFailed,
             ExitStatus::Code(0) => Self::Clean,
-            ExitStatus::Code(code) if service.success_codes.contains(&code) => Self::Clean,
-            ExitStatus::Signal { signal, .. } if service.success_signals.contains(&signal) => {
-                Self::Clean
-            }
-            ExitStatus::Signal { signal, .. } => Self::of_signal(signal),
-            ExitStatus::Code(code) => Self::of_code(code, service.process.command.is_shell()),
+            ExitStatus::Code(code) if codes.contains(&code) => Self::Clean,
+            ExitStatus::Signal { signal, .. } if signals.contains(&signal) => Self::Clean,
+            ExitStatus::Signal { signal, .. } => Self::of_signal(signal, facts, sent),
+            ExitStatus::Code(code) => Self::of_code(code, shell),
         }
     }
 
@@ -40,30 +45,30 @@ impl Class {
         }
     }
 
-    fn of_signal(signal: Signal) -> Self {
+    fn of_signal(signal: Signal, facts: &ExitFacts, sent: Sent) -> Self {
+        let ours = sent.contains(signal);
         match signal {
+            Signal::KILL if !ours && facts.oom != Oom::None => Self::OomKill,
+            Signal::KILL if !ours && has_used_up_its_cpu(facts) => Self::Rlimit,
             Signal::XCPU | Signal::XFSZ => Self::Rlimit,
             Signal::SYS => Self::Sandbox,
             Signal::KILL => Self::Killed,
-            Signal::TERM | Signal::INT | Signal::HUP | Signal::PIPE => Self::Terminated,
+            Signal::TERM | Signal::INT | Signal::HUP | Signal::PIPE if !ours => Self::Terminated,
             fault if fault.is_fault() => Self::Crash,
             _other => Self::Signal,
         }
     }
 
-    /// `sh` says 126 and 127 when it could not execute, and 128+n when a signal ended its child.
+    /// `sh` says 128+n when a signal ended its child.
     fn of_code(code: u8, shell: bool) -> Self {
         match code {
-            126 | 127 if shell => Self::ExecFailed,
             68 | 69 => Self::Unavailable,
             75 => Self::Tempfail,
             64 | 78 => Self::Config,
-            129..=192 if shell => {
-                match Signal::from_number(i32::from(code) - 128).map(Self::of_signal) {
-                    Some(Self::Crash) => Self::Crash,
-                    _not_a_fault => Self::ExitCode,
-                }
-            }
+            129..=192 if shell => match Signal::from_number(i32::from(code) - 128) {
+                Some(fault) if fault.is_fault() => Self::Crash,
+                Some(_) | None => Self::ExitCode,
+            },
             _any => Self::ExitCode,
         }
     }
@@ -76,6 +81,32 @@ impl Class {
             Self::SpawnFailed
         } else {
             Self::ExecFailed
+        }
+    }
+
+    /// Whether the program itself chose to end so: only then its own word about the end counts.
+    pub(super) fn is_chosen(self) -> bool {
+        match self {
+            Self::Clean | Self::Unavailable | Self::Tempfail | Self::Config | Self::ExitCode => {
+                true
+            }
+            Self::Requested
+            | Self::StopTimeout
+            | Self::Recycled
+            | Self::Escalated
+            | Self::AutoShutdown
+            | Self::StartTimeout
+            | Self::LivenessFailed
+            | Self::WatchdogTimeout
+            | Self::SpawnFailed
+            | Self::ExecFailed
+            | Self::OomKill
+            | Self::Rlimit
+            | Self::Sandbox
+            | Self::Crash
+            | Self::Killed
+            | Self::Terminated
+            | Self::Signal => false,
         }
     }
 
@@ -103,6 +134,34 @@ impl Class {
             | Self::Config
             | Self::ExitCode => false,
         }
+    }
+}
+
+/// SIGKILL comes from the kernel when the hard limit is reached (setrlimit(2)). What wait(2) says
+/// was used is a little less than what the kernel has counted.
+fn has_used_up_its_cpu(facts: &ExitFacts) -> bool {
+    const SLACK_US: u64 = 100_000;
+    let used = facts.user_us.saturating_add(facts.system_us);
+    let limit = facts.cpu_limit_s.map(|s| s.saturating_mul(1_000_000));
+    limit.is_some_and(|limit| used.saturating_add(SLACK_US) >= limit)
+}
+
+/// The signals that a run was sent, other than to stop it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Sent(u64);
+
+impl Sent {
+    pub(super) fn add(&mut self, signal: Signal) {
+        self.0 |= Self::bit(signal);
+    }
+
+    fn contains(self, signal: Signal) -> bool {
+        self.0 & Self::bit(signal) != 0
+    }
+
+    /// Signals are numbered from 1 to 64 (signal(7)).
+    fn bit(signal: Signal) -> u64 {
+        1 << (signal.number() - 1).clamp(0, 63)
     }
 }
 

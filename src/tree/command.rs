@@ -142,6 +142,7 @@ impl Tree {
                     Some(_) | None => return self.reply(id, Outcome::NotRunning),
                 };
                 let run = RunId { node, life: run };
+                self.note_sent(run, signal);
                 self.effects.push(Effect::Signal {
                     run,
                     signal,

@@ -7,15 +7,27 @@
 use super::Tree;
 use super::classify::{Classification, spawn_failure_code, status_code};
 use super::condemn::Condemned;
-use super::event::{NodeId, RunId};
+use super::event::{NodeId, RunId, Time};
 use super::node::{Body, Ended, LastExit, Life, Rest, Run, Rung, Stopping};
+use super::qualifier::Qualifiers;
 use super::record::{Culprit, Decision, Exit, How, Seq, StopWhy, What};
+use super::refine;
 use super::supervisor::Notice;
 use super::timers::Purpose;
-use crate::spec::{Class, ExitFacts, Phase, Policy, Restart, ServiceKind, SpawnFailure};
+use crate::spec::{
+    Class, ExitFacts, Found, Phase, Policy, Restart, ServiceKind, SpawnFailure, limits,
+};
 use std::sync::Arc;
 
 impl Tree {
+    /// What its last output matches is kept until its end is told.
+    pub(super) fn on_matched(&mut self, run: RunId, found: Box<[Found]>) {
+        match self.run_mut(run) {
+            Some(state) => state.testimony.get_or_insert_default().found = found,
+            None => self.too_late(),
+        }
+    }
+
     pub(super) fn on_spawn_failed(&mut self, run: RunId, failure: SpawnFailure) {
         if self.helpers.contains_key(&run.life) {
             return self.helper_ended(run, Err(failure));
@@ -91,7 +103,7 @@ impl Tree {
         let Some(service) = self.service(id).map(Arc::clone) else {
             return;
         };
-        let class = Class::of_exit(facts.status, &service);
+        let class = Class::of_exit(&facts, Some(&service), run.sent);
         self.end_of_start(id, run);
         let end = End {
             class,
@@ -143,7 +155,7 @@ impl Tree {
         let Some(service) = self.service(id) else {
             return;
         };
-        let class = Class::of_exit(facts.status, service);
+        let class = Class::of_exit(&facts, Some(service), run.sent);
         let end = End {
             class,
             facts: Some(facts),
@@ -229,8 +241,19 @@ impl Tree {
         let on_trial = self.nodes[id].on_trial && phase != Phase::Stopping;
         let phase = if on_trial { Phase::Trial } else { phase };
         self.end_checks(id, run);
-        let qualifiers = self.qualify(id, end.class, end.facts.as_ref());
-        let class = Classification::of_base(end.class);
+        let uptime = self.now.since(run.since);
+        let testimony = run.testimony.clone().map(Arc::from);
+        let rules = Arc::clone(&self.spec.classes);
+        let known = refine::End {
+            base: end.class,
+            status: end.facts.map(|facts| facts.status),
+            phase,
+            uptime,
+            testimony: testimony.as_deref(),
+        };
+        let class = refine::classify(&rules, known);
+        let of_facts = self.qualify(id, end.class, end.facts.as_ref());
+        let qualifiers = of_facts.and(self.count_early(id, known, run.ready_at));
         let attempted = end.failure.and_then(|_| self.service(id));
         let attempted = attempted.map(|service| Arc::clone(&service.process));
         let exit = Exit {
@@ -242,11 +265,12 @@ impl Tree {
             class: class.clone(),
             qualifiers,
             phase,
-            uptime: self.now.since(run.since),
+            uptime,
             facts: end.facts,
             failure: end.failure,
             attempted,
             probe: run.fault,
+            testimony: testimony.clone(),
             decision: Decision::Queued,
             budget: None,
         };
@@ -271,10 +295,42 @@ impl Tree {
             facts: end.facts,
             failure: end.failure,
             probe: run.fault,
+            phase,
+            uptime,
+            testimony,
+            rules,
             seq,
         };
         self.nodes[id].last_exit = Some(Box::new(last));
         seq
+    }
+
+    /// Whether this end was early, and how many were so in a row. One that was asked for says
+    /// nothing about it, unless the service has run well before.
+    fn count_early(
+        &mut self,
+        id: NodeId,
+        end: refine::End<'_>,
+        ready_at: Option<Time>,
+    ) -> Qualifiers {
+        let done = end.base == Class::Clean
+            && self
+                .service(id)
+                .is_some_and(|service| service.kind == ServiceKind::Oneshot);
+        let well = ready_at.is_some() && end.uptime >= limits::EARLY;
+        let node = &mut self.nodes[id];
+        if well || done {
+            node.early_ends = 0;
+        }
+        if done || end.phase == Phase::Stopping || !end.is_early() {
+            return Qualifiers::default();
+        }
+        node.early_ends = node.early_ends.saturating_add(1);
+        if node.early_ends >= limits::FLAPPING {
+            Qualifiers::EARLY.and(Qualifiers::FLAPPING)
+        } else {
+            Qualifiers::EARLY
+        }
     }
 
     /// What a service's last end means as an exit code of supd.

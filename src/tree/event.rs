@@ -7,7 +7,7 @@
 use super::effect::Rehearsal;
 use super::record::Argument;
 use crate::spec::{
-    ExitFacts, ExitStatus, Node, ProbeFault, Service, Signal, SpawnFailure, Supervisor,
+    ExitFacts, ExitStatus, Found, Node, ProbeFault, Service, Signal, SpawnFailure, Supervisor,
     Tree as Spec, Verdict,
 };
 use std::fmt;
@@ -100,6 +100,13 @@ pub enum Event {
         /// What.
         said: Said,
     },
+    /// The last output of this run, which has ended, matches these patterns.
+    Matched {
+        /// Which one.
+        run: RunId,
+        /// What was found; at most one for each pattern and stream.
+        found: Box<[Found]>,
+    },
     /// The process has ended and was reaped.
     Exited {
         /// Which one.
@@ -146,7 +153,7 @@ pub enum Event {
 }
 
 /// What a service says about itself besides that it is ready.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
     /// `STOPPING=1`: it is about to end by itself.
     Stopping,
@@ -158,6 +165,14 @@ pub enum Said {
     Broken,
     /// `WATCHDOG_USEC=…`: it will say that it is alive at least this often.
     Watchdog(Duration),
+    /// `X_SUPD_CLASS=…`: what its end will be called; empty: nothing, after all.
+    Class(Box<str>),
+    /// `X_SUPD_RETRY_AFTER_SEC=…`: when it should be started again after its end.
+    RetryAfter(Duration),
+    /// `ERRNO=…`.
+    Errno(i32),
+    /// `BUSERROR=…`.
+    BusError(Box<str>),
 }
 
 /// How patiently the whole tree is stopped.

@@ -170,6 +170,7 @@ impl Tree {
             None => self.reply(id, Outcome::Unsupported),
             Some(Reload::Signal(signal)) => {
                 let (signal, scope) = (*signal, Scope::Leader);
+                self.note_sent(about, signal);
                 self.effects.push(Effect::Signal {
                     run: about,
                     signal,

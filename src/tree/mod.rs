@@ -47,6 +47,7 @@ mod qualifier;
 mod reconfigure;
 mod record;
 mod recover;
+mod refine;
 mod remedy;
 mod remedy_find;
 mod remedy_off;
@@ -81,6 +82,7 @@ pub use record::{
     Argument, Budget, Culprit, Decision, Exit, Holder, HookEnd, How, Record, Seq, Skip, StartWhy,
     StopWhy, Unready, What,
 };
+pub use refine::{End, Miss, Tried, classify, imagine, named, tried};
 pub use remedy_view::RemedyView;
 pub use snapshot::{HeldBy, NodeView, Snapshot, State};
 #[cfg(any(test, feature = "test-hooks"))]
@@ -210,6 +212,7 @@ impl Tree {
             Event::SpawnFailed { run, failure } => self.on_spawn_failed(run, failure),
             Event::Ready { run } => self.on_ready(run),
             Event::Said { run, said } => self.on_said(run, said),
+            Event::Matched { run, found } => self.on_matched(run, found),
             Event::Exited { run, facts } => self.on_exited(run, facts),
             Event::ProbeDone { run, answer } => self.on_probe_done(run, answer),
             Event::HookDone { run, status, after } => self.on_hook_done(run, status, after),

@@ -17,17 +17,21 @@
 //! supervisor's own end, then a strategy, then a retry or a back-off.
 
 use super::circuit::Circuit;
-use super::classify::Classification;
+use super::classify::{Classification, Sent};
 use super::condemn::Culls;
 use super::event::{Actor, NodeId, Time};
 use super::intensity::Window;
 use super::liveness::Vitals;
 use super::qualifier::Qualifiers;
 use super::record::{Budget, Culprit, Seq, StartWhy, StopWhy, Unready};
+use super::refine::End;
 use super::supervisor::Message;
 use super::task::Task;
-use crate::spec::{self, ExitFacts, Family, Name, ProbeFault, SpawnFailure};
+use crate::spec::{
+    self, Classes, ExitFacts, Family, Name, Phase, ProbeFault, SpawnFailure, Testimony, limits,
+};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A node without a process, and what happens next.
@@ -101,6 +105,10 @@ pub(super) struct Run {
     pub(super) unready: Option<Unready>,
     /// Whether it works.
     pub(super) vitals: Vitals,
+    /// The signals it was sent, other than to stop it.
+    pub(super) sent: Sent,
+    /// What it has said about its end; nothing is kept for who says nothing.
+    pub(super) testimony: Option<Box<Testimony>>,
 }
 
 /// How far the execution of a run has come.
@@ -259,8 +267,53 @@ pub struct LastExit {
     pub failure: Option<SpawnFailure>,
     /// Why it was not ready: its last probe.
     pub probe: Option<ProbeFault>,
+    /// What it was doing.
+    pub phase: Phase,
+    /// From its start to its end.
+    pub uptime: Duration,
+    /// What it said and wrote about its end itself.
+    pub testimony: Option<Arc<Testimony>>,
+    /// The rules its class was derived by.
+    pub rules: Arc<Classes>,
     /// The record of it.
     pub seq: Seq,
+}
+
+impl LastExit {
+    /// A supervisor's own end: there was no process.
+    pub(super) fn of_supervisor(at: Time, class: Classification, seq: Seq) -> Self {
+        Self {
+            at,
+            class,
+            qualifiers: Qualifiers::default(),
+            facts: None,
+            failure: None,
+            probe: None,
+            phase: Phase::Ready,
+            uptime: Duration::ZERO,
+            testimony: None,
+            rules: Arc::default(),
+            seq,
+        }
+    }
+
+    /// What its class was derived from.
+    pub fn end(&self) -> End<'_> {
+        End {
+            base: self.class.base,
+            status: self.facts.map(|facts| facts.status),
+            phase: self.phase,
+            uptime: self.uptime,
+            testimony: self.testimony.as_deref(),
+        }
+    }
+
+    /// When the service wants to be started again, where its word counts.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let asked = self.testimony.as_ref()?.retry_after?;
+        let counts = self.class.base.is_chosen();
+        counts.then(|| asked.min(limits::RETRY_AFTER_MAX))
+    }
 }
 
 /// A node of the tree.
@@ -295,6 +348,8 @@ pub(super) struct Node {
     pub(super) treated: Option<Seq>,
     /// How long the last start took to be ready.
     pub(super) took: Duration,
+    /// Early ends in a row.
+    pub(super) early_ends: u32,
     /// Since when its spawn has failed for want of resources.
     pub(super) starved_since: Option<Time>,
     /// Its own breaker, once it has counted something.

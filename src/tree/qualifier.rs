@@ -6,7 +6,7 @@
 use super::Tree;
 use super::event::NodeId;
 use super::node::{Life, Rung};
-use crate::spec::{Class, ExitFacts, ExitStatus, Service, Signal};
+use crate::spec::{Class, ExitFacts, ExitStatus, Oom, Service, Signal};
 
 /// A set of qualifiers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -18,8 +18,20 @@ impl Qualifiers {
     /// It ended while it was stopped, but neither well nor by what it had been sent.
     pub const UNCLEAN: Self = Self(2);
 
-    const WORDS: [(Self, &'static str); 2] =
-        [(Self::DAEMONIZED, "daemonized"), (Self::UNCLEAN, "unclean")];
+    /// It ended before it was ready, or within a second.
+    pub const EARLY: Self = Self(4);
+    /// The third early end in a row, or one more.
+    pub const FLAPPING: Self = Self(8);
+    /// A process below it was killed for want of memory.
+    pub const DESCENDANT_OOM: Self = Self(16);
+
+    const WORDS: [(Self, &'static str); 5] = [
+        (Self::DAEMONIZED, "daemonized"),
+        (Self::UNCLEAN, "unclean"),
+        (Self::EARLY, "early"),
+        (Self::FLAPPING, "flapping"),
+        (Self::DESCENDANT_OOM, "descendant_oom"),
+    ];
 
     /// The words for them in records.
     pub fn words(self) -> impl Iterator<Item = &'static str> {
@@ -28,15 +40,30 @@ impl Qualifiers {
         all.filter_map(move |(one, word)| has(one).then_some(word))
     }
 
+    /// Whether all of these are said.
+    pub fn has(self, some: Self) -> bool {
+        self.0 & some.0 == some.0
+    }
+
+    /// What both say.
+    pub(super) fn and(self, more: Self) -> Self {
+        Self(self.0 | more.0)
+    }
+
     /// Of the end of a process; `sent` is what it had been sent while it was stopped.
     pub(super) fn of(class: Class, facts: &ExitFacts, service: &Service, sent: &[Signal]) -> Self {
+        let mut all = Self::default();
         if class == Class::Clean && facts.left_behind > 0 {
-            return Self::DAEMONIZED;
+            all = all.and(Self::DAEMONIZED);
         }
         if class == Class::Requested && !is_orderly(facts.status, service, sent) {
-            return Self::UNCLEAN;
+            all = all.and(Self::UNCLEAN);
         }
-        Self::default()
+        // Its own counter has risen, and it was not itself that was killed.
+        if facts.oom == Oom::Own && class != Class::OomKill {
+            all = all.and(Self::DESCENDANT_OOM);
+        }
+        all
     }
 }
 

@@ -11,7 +11,7 @@ use super::liveness::Question;
 use super::qualifier::Qualifiers;
 use crate::spec::{
     ExitFacts, ExitStatus, Family, Name, Phase, ProbeFault, Process, Signal, SpawnFailure,
-    Strategy, Trigger, Verdict,
+    Strategy, Testimony, Trigger, Verdict,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -338,6 +338,8 @@ pub struct Exit {
     pub attempted: Option<Arc<Process>>,
     /// Why it was not ready: its last probe.
     pub probe: Option<ProbeFault>,
+    /// What it said and wrote about its end itself.
+    pub testimony: Option<Arc<Testimony>>,
     /// What is done about it.
     pub decision: Decision,
     /// The budget after it, when it took a token.

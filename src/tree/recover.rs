@@ -7,7 +7,7 @@ use super::backoff;
 use super::classify::Classification;
 use super::event::NodeId;
 use super::intensity::Verdict;
-use super::node::{Body, Ending, Life, Reign, Rest};
+use super::node::{Body, Ending, LastExit, Life, Reign, Rest};
 use super::record::{Budget, Decision, Seq, StartWhy, What};
 use super::remedy_find::Found;
 use super::timers::Purpose;
@@ -234,6 +234,12 @@ impl Tree {
             return Duration::ZERO;
         }
         let node = &self.nodes[child];
+        let asked = node.last_exit.as_deref().and_then(LastExit::retry_after);
+        if let Some(delay) = asked {
+            // The service knows more about it than any curve.
+            self.nodes[child].last_delay = delay;
+            return delay;
+        }
         let (attempts, last) = (node.attempts, node.last_delay);
         let curve = Arc::clone(node.spec.backoff());
         let delay = backoff::delay(&curve, attempts, class, last, &mut self.chance);

@@ -2,7 +2,8 @@
 //! What a service says about itself besides that it is ready (`sd_notify(3)`).
 //!
 //! Decides what follows from it: one that says it is stopping serves no more, one that asks for
-//! more time gets it, but not without end. It never stops or starts anybody.
+//! more time gets it, but not without end. What it says about its end is kept until that comes. It
+//! never stops or starts anybody.
 
 use super::Tree;
 use super::event::{Haste, NodeId, RunId, Said, Time};
@@ -16,6 +17,10 @@ impl Tree {
     pub(super) fn on_said(&mut self, run: RunId, said: Said) {
         let id = run.node;
         match (self.life(id), said) {
+            (
+                _,
+                said @ (Said::Class(_) | Said::RetryAfter(_) | Said::Errno(_) | Said::BusError(_)),
+            ) => self.testify(run, said),
             (Some(Life::Up(state)), Said::Stopping) if state.life == run.life => {
                 self.become_unready(id, Unready::Stopping);
             }
@@ -53,6 +58,22 @@ impl Tree {
                 _,
                 Said::Stopping | Said::Extend(_) | Said::Alive | Said::Broken | Said::Watchdog(_),
             ) => {}
+        }
+    }
+
+    /// What it says about its end is kept until then; its last word counts.
+    fn testify(&mut self, run: RunId, said: Said) {
+        let Some(state) = self.run_mut(run) else {
+            return self.too_late();
+        };
+        let testimony = state.testimony.get_or_insert_default();
+        match said {
+            Said::Class(name) => testimony.class = Some(name).filter(|name| !name.is_empty()),
+            Said::RetryAfter(span) => testimony.retry_after = Some(span),
+            Said::Errno(number) => testimony.errno = Some(number),
+            Said::BusError(name) => testimony.bus_error = Some(name),
+            // Not about its end.
+            Said::Stopping | Said::Extend(_) | Said::Alive | Said::Broken | Said::Watchdog(_) => {}
         }
     }
 

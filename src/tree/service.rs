@@ -5,6 +5,7 @@
 //! and tells its supervisor by a notice. It never decides whether it is restarted.
 
 use super::Tree;
+use super::classify::Sent;
 use super::effect::Effect;
 use super::event::{NodeId, RunId};
 use super::liveness::Vitals;
@@ -12,7 +13,7 @@ use super::node::{Body, Life, Run, Spawned};
 use super::record::{StartWhy, Unready, What};
 use super::supervisor::Notice;
 use super::timers::Purpose;
-use crate::spec::{self, Ready, Service, ServiceKind};
+use crate::spec::{self, Ready, Service, ServiceKind, Signal};
 use std::sync::Arc;
 
 impl Tree {
@@ -27,6 +28,26 @@ impl Tree {
         match &self.nodes.get(id)?.body {
             Body::Service(life) => Some(life),
             Body::Supervisor(_) => None,
+        }
+    }
+
+    /// A run, as long as there is a process of it.
+    pub(super) fn run_mut(&mut self, run: RunId) -> Option<&mut Run> {
+        match &mut self.nodes.get_mut(run.node)?.body {
+            Body::Service(
+                Life::Starting(state)
+                | Life::Up(state)
+                | Life::Stopping(state, _)
+                | Life::Unkillable(state, _),
+            ) => Some(state).filter(|state| state.life == run.life),
+            Body::Service(Life::Rest(_) | Life::Ended(_)) | Body::Supervisor(_) => None,
+        }
+    }
+
+    /// A run is sent a signal, other than to stop it: dying of that is nobody else's doing.
+    pub(super) fn note_sent(&mut self, run: RunId, signal: Signal) {
+        if let Some(state) = self.run_mut(run) {
+            state.sent.add(signal);
         }
     }
 
@@ -72,6 +93,8 @@ impl Tree {
             fault: None,
             unready: None,
             vitals: Vitals::default(),
+            sent: Sent::default(),
+            testimony: None,
         };
         self.set_life(id, Life::Starting(state));
         if room {

@@ -13,7 +13,6 @@ use super::death::calls_for_restart;
 use super::effect::Effect;
 use super::event::NodeId;
 use super::node::{Ended, Ending, LastExit, Node, Reign, Rest};
-use super::qualifier::Qualifiers;
 use super::record::{Budget, Culprit, Decision, Seq, StartWhy, What};
 use super::task::{Stage, TaskKind};
 use super::timers::Purpose;
@@ -346,16 +345,7 @@ impl Tree {
     }
 
     fn remember_end(&mut self, sup: NodeId, class: Classification, seq: Seq) {
-        let at = self.now;
-        let last = LastExit {
-            at,
-            class,
-            qualifiers: Qualifiers::default(),
-            facts: None,
-            failure: None,
-            probe: None,
-            seq,
-        };
+        let last = LastExit::of_supervisor(self.now, class, seq);
         self.nodes[sup].last_exit = Some(Box::new(last));
     }
 

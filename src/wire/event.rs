@@ -126,6 +126,12 @@ pub struct EventLine {
     /// certain or likely, where that is a question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certainty: Option<Word>,
+    /// The pattern of its class that the output matched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matched: Option<MatchLine>,
+    /// What the service said about its end itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<SaidLine>,
     /// What the service was doing: starting, ready, stopping.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Word>,
@@ -163,7 +169,8 @@ pub struct EventLine {
     /// Processes of the run that were alive at its end: `name (pid N)`. They were killed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leftovers: Vec<String>,
-    /// `daemonized`, `unclean`: what else is to be said about an end (SEMANTICS §5).
+    /// `daemonized`, `unclean`, `early`, `flapping`, `descendant_oom`: what else is to be said
+    /// about an end (SEMANTICS §5).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub qualifiers: Vec<Word>,
     /// The `seq` of what caused it.
@@ -246,6 +253,54 @@ pub struct EventLine {
     /// The same for people, in one clause. Not to be trusted by a terminal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+}
+
+/// Output that a pattern of the class matched.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MatchLine {
+    /// `stdout`, `stderr`.
+    pub stream: Word,
+    /// The line. Not to be trusted by a terminal.
+    pub line: String,
+    /// What the named groups of the pattern have matched. Not to be trusted by anybody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub captures: Vec<CaptureLine>,
+}
+
+/// What a named group of a pattern has matched.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptureLine {
+    /// Its name.
+    pub name: String,
+    /// What was there.
+    pub text: String,
+}
+
+/// What a service says about its end over `sd_notify(3)`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SaidLine {
+    /// `X_SUPD_CLASS`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+    /// `X_SUPD_RETRY_AFTER_SEC`: when it wants to be started again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+    /// `ERRNO`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errno: Option<i32>,
+    /// `BUSERROR`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bus_error: Option<String>,
+}
+
+/// A class of the configuration and whether an end fulfilled its conditions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleLine {
+    /// Its name.
+    pub class: String,
+    /// Why it does not hold: the first condition that is not fulfilled. Absent: it is the class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub miss: Option<Word>,
 }
 
 /// A step before exec that failed.

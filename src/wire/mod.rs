@@ -34,7 +34,8 @@ pub use config::{ConfigNode, ConfigRequest, ConfigText, InForceKey, WrittenKey};
 pub use drill::{DrillReply, DrillRequest};
 pub use error::{ErrorBody, ErrorDetail, code};
 pub use event::{
-    BudgetLine, CulpritLine, DecisionLine, EventLine, FailureLine, RusageLine, WhoLine, kind,
+    BudgetLine, CaptureLine, CulpritLine, DecisionLine, EventLine, FailureLine, MatchLine,
+    RuleLine, RusageLine, SaidLine, WhoLine, kind,
 };
 pub use log::{LogCounts, LogFileView, LogLine, LogView};
 pub use paths::{NoRoute, Route, Verb};

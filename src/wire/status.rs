@@ -5,7 +5,7 @@
 //! clock that agrees with the daemon's; stamps are RFC 3339 beside them, for programs.
 
 use super::LogView;
-use super::event::FailureLine;
+use super::event::{FailureLine, MatchLine, RuleLine, SaidLine};
 use super::{Word, is_false, is_zero, seconds};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -211,7 +211,21 @@ pub struct LastExit {
     /// The signal's name without `SIG`, when one ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<Word>,
-    /// `daemonized`, `unclean`: what else is to be said about it.
+    /// certain or likely, where that is a question: `oom_kill`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certainty: Option<Word>,
+    /// The pattern of its class that the output matched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matched: Option<MatchLine>,
+    /// What the service said about its end itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<SaidLine>,
+    /// The classes of the configuration, in their order, and what came of each; only where one
+    /// service is asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RuleLine>,
+    /// `daemonized`, `unclean`, `early`, `flapping`, `descendant_oom`: what else is to be said
+    /// about it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub qualifiers: Vec<Word>,
     /// Whether it left a core.

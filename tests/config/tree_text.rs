@@ -10,6 +10,12 @@ pub(crate) fn tree_text(tree: &Tree) -> String {
     writeln!(out, "{:#?}", tree.settings).expect("a string");
     remedies(&mut out, &tree.remedies, "");
     supervisor(&mut out, &tree.root, 0);
+    for rule in &tree.classes.rules {
+        writeln!(out, "class {rule:?}").expect("a string");
+    }
+    if !tree.classes.patterns.is_empty() {
+        writeln!(out, "patterns {:?}", tree.classes.patterns).expect("a string");
+    }
     out
 }
 

@@ -2,11 +2,15 @@
 //! One line in, a readable trace out: `trace("rest_for_one [a b c]; exit b 1")`.
 //!
 //! ```text
-//! script   = [ "narrow" ] tree { ";" action }      narrow: one start at a time
+//! script   = [ "narrow" | "named" ] tree { ";" action }      narrow: one start at a time
+//!                                           named: with the classes of `parse::classes`
 //! tree     = [ "otp" ] strategy { N/TIME | auto:any | auto:all | parallel | type } [ children ]
 //! child    = name [ (word,word) ] | name:tree      words: see `parse::service`
-//! action   = exit NAME CODE | die NAME SIGNAL | fail NAME N | ready NAME | wait TIME | next
+//! action   = exit NAME CODE [oom] | die NAME SIGNAL [oom|shared|cpu|early-cpu] | fail NAME N
+//!          | ready NAME | wait TIME | next
 //!          | says NAME stopping|alive|broken|TIME (more time)|every=TIME (the watchdog's)
+//!          | says NAME class=C|after=TIME|errno|buserror
+//!          | wrote NAME N TEXT (its last stderr matched pattern N)
 //!          | settle | start stop restart only reset pin unpin delete count which NAME
 //!          | signal NAME SIGNAL | scale POOL N
 //!          | add NAME CHILD | apply TREE | change NAME TREE | shutdown | hurry | kill | boot
@@ -26,8 +30,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use supd::spec::{
-    ExitFacts, ExitStatus, Node, ProbeFault, Service, ServiceKind, Signal, SpawnFailure, Stage,
-    Step,
+    ExitFacts, ExitStatus, Found, Node, Oom, PatternId, ProbeFault, Service, ServiceKind, Signal,
+    SpawnFailure, Stage, Step, Stream,
 };
 use supd::tree::{
     Actor, Command, CommandId, Effect, Event, Haste, NodeId, ProbeAnswer, Question, Rehearsal,
@@ -174,7 +178,7 @@ impl Scene {
     fn is_possible(&self, action: &str) -> bool {
         let words: Vec<&str> = action.split_whitespace().collect();
         match words[..] {
-            ["exit" | "die" | "ready" | "says", name, ..] => {
+            ["exit" | "die" | "ready" | "says" | "wrote", name, ..] => {
                 self.living.values().any(|p| *p.service.name == *name)
             }
             ["spawned" | "unspawned" | "forked", name] => {
@@ -200,11 +204,10 @@ impl Scene {
                 let code = code.parse().expect("an exit code");
                 self.end(name, ExitStatus::Code(code));
             }
-            ["die", name, signal] => {
-                let signal = signal.parse().expect("a signal");
-                let core = false;
-                self.end(name, ExitStatus::Signal { signal, core });
-            }
+            ["die", name, signal] => self.end(name, by_signal(signal)),
+            ["die", name, "KILL", why] => self.end_with(name, killed(why)),
+            ["exit", name, code, "oom"] => self.end_with(name, bereaved(code)),
+            ["wrote", name, number, ref line @ ..] => self.write(name, number, &line.join(" ")),
             ["fail", name, count] => {
                 let count = count.parse().expect("a number");
                 self.fail.insert(name.into(), count);
@@ -258,6 +261,18 @@ impl Scene {
             _ => self.command(&words),
         }
         self.deliver();
+    }
+
+    fn write(&mut self, name: &str, number: &str, line: &str) {
+        let run = self.run(name);
+        let found = Found {
+            pattern: PatternId(number.parse().expect("a pattern")),
+            stream: Stream::Err,
+            line: line.into(),
+            captures: Box::default(),
+        };
+        let found = Box::new([found]);
+        self.give(Event::Matched { run, found });
     }
 
     fn answer_hook(&mut self, name: &str, code: &str, after: &[&str]) {
@@ -322,6 +337,10 @@ impl Scene {
             "alive" => Said::Alive,
             "broken" => Said::Broken,
             every if every.starts_with("every=") => Said::Watchdog(parse::span(&every[6..])),
+            "errno" => Said::Errno(5),
+            "buserror" => Said::BusError("org.example.Lost".into()),
+            word if word.starts_with("class=") => Said::Class(word[6..].into()),
+            word if word.starts_with("after=") => Said::RetryAfter(parse::span(&word[6..])),
             span => Said::Extend(parse::span(span)),
         };
         self.give(Event::Said { run, said });
@@ -417,10 +436,13 @@ impl Scene {
     }
 
     fn end(&mut self, name: &str, status: ExitStatus) {
+        self.end_with(name, ExitFacts::bare(status));
+    }
+
+    fn end_with(&mut self, name: &str, facts: ExitFacts) {
         let run = self.run(name);
         self.living.remove(&run);
         self.former.insert(name.into(), run);
-        let facts = ExitFacts::bare(status);
         self.give(Event::Exited { run, facts });
     }
 
@@ -598,4 +620,34 @@ impl Scene {
         }
         format!("= {}", words.join(", "))
     }
+}
+
+fn by_signal(name: &str) -> ExitStatus {
+    let signal = name.parse().expect("a signal");
+    let core = false;
+    ExitStatus::Signal { signal, core }
+}
+
+/// An exit after a process below it was killed for want of memory.
+fn bereaved(code: &str) -> ExitFacts {
+    let code = code.parse().expect("an exit code");
+    let facts = ExitFacts::bare(ExitStatus::Code(code));
+    ExitFacts {
+        oom: Oom::Own,
+        ..facts
+    }
+}
+
+/// SIGKILL, and what else the kernel knows about it.
+fn killed(why: &str) -> ExitFacts {
+    let (signal, core) = (Signal::KILL, false);
+    let mut facts = ExitFacts::bare(ExitStatus::Signal { signal, core });
+    match why {
+        "oom" => facts.oom = Oom::Own,
+        "shared" => facts.oom = Oom::Shared,
+        "cpu" => (facts.user_us, facts.cpu_limit_s) = (1_970_000, Some(2)),
+        "early-cpu" => (facts.user_us, facts.cpu_limit_s) = (900_000, Some(2)),
+        other => panic!("no such reason: {other}"),
+    }
+    facts
 }

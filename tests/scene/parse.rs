@@ -15,11 +15,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use supd::spec::{
-    AutoShutdown, Backoff, BackoffCurve, Budget, ChildLines, Command, Counts, ExitCodePolicy,
-    Family, Flight, Health, HoldAfter, Jitter, Liveness, LogLevel, Mode, Node, Occasion, Policy,
-    Probe, ProbeTarget, Process, Rate, Ready, Reload, Remedies, Remedy, Restart, RunsAs, Scope,
-    Service, ServiceKind, Settings, Shutdown, Signal, SocketSpec, StartMode, Step, Stop, StopStep,
-    Strategy, Supervisor, SupervisorKind, Then, Tree, Trigger,
+    AutoShutdown, Backoff, BackoffCurve, Budget, ChildLines, Class, Classes, Command, Counts,
+    ExitCodePolicy, Family, Flight, Health, HoldAfter, Jitter, Liveness, LogLevel, Mode, Node,
+    Occasion, PatternId, Phase, Policy, Probe, ProbeTarget, Process, Rate, Ready, Reload, Remedies,
+    Remedy, Restart, RunsAs, Scope, Service, ServiceKind, Settings, Shutdown, Signal, SocketSpec,
+    StartMode, Step, Stop, StopStep, Strategy, Supervisor, SupervisorKind, Then, Tree, Trigger,
+    Uptime, UserClass, When,
 };
 
 /// The whole tree; its root is called `root`.
@@ -27,6 +28,10 @@ pub(super) fn tree(text: &str) -> Tree {
     let (text, parallelism) = match text.trim().strip_prefix("narrow ") {
         Some(rest) => (rest, 1),
         None => (text, 64),
+    };
+    let (text, classes) = match text.trim().strip_prefix("named ") {
+        Some(rest) => (rest, classes()),
+        None => (text, Classes::default()),
     };
     let (mut text, mut registry) = (text, Vec::new());
     while let Some(rest) = text.strip_prefix("registry:") {
@@ -41,8 +46,57 @@ pub(super) fn tree(text: &str) -> Tree {
     Tree {
         settings: Arc::new(settings(parallelism)),
         root: Arc::new(root),
-        classes: Arc::default(),
+        classes: Arc::new(classes),
         remedies: registry.into(),
+    }
+}
+
+/// Names for ends, in their order: `lost` by code and output, `limited` by the service's own word
+/// alone, `young` and `doubtful` by how they came, `talk` by output alone, `leak` whatever it is.
+fn classes() -> Classes {
+    let class = |name: &str, family, when| {
+        Arc::new(UserClass {
+            name: name.into(),
+            family,
+            when,
+            blames: None,
+            trust_output: false,
+        })
+    };
+    let when = When::default;
+    let lost = When {
+        codes: [1, 2].into(),
+        stderr: [PatternId(0)].into(),
+        ..when()
+    };
+    let young = When {
+        codes: [4].into(),
+        early: Some(true),
+        ..when()
+    };
+    let doubtful = When {
+        phase: [Phase::Stopping].into(),
+        ..when()
+    };
+    let talk = When {
+        stderr: [PatternId(1)].into(),
+        ..when()
+    };
+    let leak = When {
+        base: [Class::OomKill].into(),
+        uptime: Some(Uptime::Above(Duration::from_secs(10))),
+        ..when()
+    };
+    Classes {
+        rules: Box::new([
+            class("lost", Some(Family::Transient), lost),
+            class("limited", Some(Family::Transient), when()),
+            class("young", Some(Family::Config), young),
+            class("doubtful", None, doubtful),
+            class("talk", Some(Family::External), talk),
+            class("leak", Some(Family::Fault), leak),
+        ]),
+        patterns: Box::new(["closed".into(), "talk".into()]),
     }
 }
 

@@ -205,9 +205,25 @@ fn exit_text(exit: &Exit) -> Option<String> {
             return (exit.class.base != Class::Requested).then(|| "killed".to_owned());
         }
     };
-    let class = exit.class.as_str();
+    let class = class(exit);
     let then = decided(exit.decision, exit.budget).unwrap_or_default();
     Some(format!("{how}{phase} ({class}): {then}"))
+}
+
+/// Its class, its base class where that is another one, and what people have to be told besides.
+fn class(exit: &Exit) -> String {
+    let mut words = vec![exit.class.as_str()];
+    if exit.class.user.is_some() {
+        words.push(exit.class.base.as_str());
+        words.push(exit.class.family.as_str());
+    }
+    if !exit.class.is_trusted() {
+        words.push("untrusted");
+    }
+    for word in exit.qualifiers.words().filter(|word| *word != "early") {
+        words.push(word);
+    }
+    words.join(", ")
 }
 
 fn status(facts: ExitFacts) -> String {

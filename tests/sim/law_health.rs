@@ -156,21 +156,26 @@ impl Court {
             Event::SpawnFailed { run, .. } => {
                 self.wards.open.remove(run);
             }
-            Event::Said { run, said } => self.ward_says(*run, *said),
+            Event::Said { run, said } => self.ward_says(*run, said),
             _ => {}
         }
     }
 
-    fn ward_says(&mut self, run: RunId, said: Said) {
+    fn ward_says(&mut self, run: RunId, said: &Said) {
         let ward = self.wards.of.entry(run).or_default();
         match said {
             Said::Alive => {
                 ward.sign = self.now;
                 ward.spared &= ward.failed > 0;
             }
-            Said::Watchdog(span) => (ward.sign, ward.span) = (self.now, Some(span)),
+            Said::Watchdog(span) => (ward.sign, ward.span) = (self.now, Some(*span)),
             Said::Broken => ward.broken = true,
-            Said::Stopping | Said::Extend(_) => {}
+            Said::Stopping
+            | Said::Extend(_)
+            | Said::Class(_)
+            | Said::RetryAfter(_)
+            | Said::Errno(_)
+            | Said::BusError(_) => {}
         }
     }
 

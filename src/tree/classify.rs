@@ -23,12 +23,12 @@ impl Class {
     /// The class of a process that ended while nobody had asked it to; `sent` is what it had been
     /// sent before, by order or to make it read its configuration.
     pub(super) fn of_exit(facts: &ExitFacts, service: Option<&Service>, sent: Sent) -> Self {
-        let shell = service.is_some_and(|service| service.process.command.is_shell());
+        let shell = || service.is_some_and(|service| service.process.command.is_shell());
         let codes = service.map_or(&[][..], |service| &service.success_codes);
         let signals = service.map_or(&[][..], |service| &service.success_signals);
         match facts.status {
             // The shell's own words for what it could not execute: no code of the program's.
-            ExitStatus::Code(126 | 127) if shell => Self::ExecFailed,
+            ExitStatus::Code(126 | 127) if shell() => Self::ExecFailed,
             ExitStatus::Code(0) => Self::Clean,
             ExitStatus::Code(code) if codes.contains(&code) => Self::Clean,
             ExitStatus::Signal { signal, .. } if signals.contains(&signal) => Self::Clean,
@@ -60,12 +60,12 @@ impl Class {
     }
 
     /// `sh` says 128+n when a signal ended its child.
-    fn of_code(code: u8, shell: bool) -> Self {
+    fn of_code(code: u8, shell: impl Fn() -> bool) -> Self {
         match code {
             68 | 69 => Self::Unavailable,
             75 => Self::Tempfail,
             64 | 78 => Self::Config,
-            129..=192 if shell => match Signal::from_number(i32::from(code) - 128) {
+            129..=192 if shell() => match Signal::from_number(i32::from(code) - 128) {
                 Some(fault) if fault.is_fault() => Self::Crash,
                 Some(_) | None => Self::ExitCode,
             },

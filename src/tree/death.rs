@@ -301,7 +301,7 @@ impl Tree {
             rules,
             seq,
         };
-        self.nodes[id].last_exit = Some(Box::new(last));
+        self.nodes[id].remember(last);
         seq
     }
 

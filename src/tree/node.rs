@@ -374,6 +374,14 @@ impl Node {
         self.spec.name()
     }
 
+    /// Remembers its last end, in the place of the one before.
+    pub(super) fn remember(&mut self, last: LastExit) {
+        match &mut self.last_exit {
+            Some(place) => **place = last,
+            place @ None => *place = Some(Box::new(last)),
+        }
+    }
+
     /// Why it has no process, if it has none and nothing about it is unsettled.
     pub(super) fn rest(&self) -> Option<Rest> {
         match &self.body {

@@ -346,7 +346,7 @@ impl Tree {
 
     fn remember_end(&mut self, sup: NodeId, class: Classification, seq: Seq) {
         let last = LastExit::of_supervisor(self.now, class, seq);
-        self.nodes[sup].last_exit = Some(Box::new(last));
+        self.nodes[sup].remember(last);
     }
 
     fn ended_by_itself(&mut self, sup: NodeId, base: Class, culprit: Option<Culprit>) {

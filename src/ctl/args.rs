@@ -147,6 +147,8 @@ pub(crate) enum Command {
     Init(InitArgs),
     /// Print a configuration made from that of another supervisor, and account for every entry
     Import(ImportArgs),
+    /// Print the JSON Schema of the configuration, for editors
+    Schema,
     /// Send one request to the daemon and print the answer
     Api(ApiArgs),
     /// Explain a diagnostic, a class, a state, an exit code, an error code or a key

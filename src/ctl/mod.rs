@@ -39,6 +39,7 @@ pub mod picture;
 mod plan;
 pub mod prove;
 mod reference;
+mod schema;
 mod screen;
 pub mod story;
 mod story_remedy;
@@ -129,6 +130,7 @@ fn dispatch(cli: &Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::Test(a) => prove::test(screen, a),
         Command::Drill(a) => drill::drill(&client, screen, a),
         Command::Metrics => api::metrics(&client, screen),
+        Command::Schema => schema::schema(screen),
         Command::Doctor => doctor::doctor(&client, screen),
         Command::Edit(a) => edit::edit(&client, screen, a),
         Command::Plan(a) => plan::plan(&client, screen, a),

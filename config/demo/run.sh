@@ -77,6 +77,31 @@ ctl --timeout 10s wait --ready shaky || failed "shaky did not heal"
 story "$seq"
 shown status shaky
 
+title "A cause that is known: keeper is killed, its lock is removed before it starts again"
+seq=$(last_seq)
+shown signal KILL keeper
+ctl --timeout 10s events --since "$seq" --until service.ready:keeper >/dev/null || failed "keeper is not back"
+story "$seq"
+
+title "A cause that is not: shy fails three times, is held, and tried later; keeper does not notice"
+seq=$(last_seq); keeper=$(pid_of keeper)
+echo 2 >"$DEMO/shy"
+shown signal KILL shy
+ctl --timeout 10s events --since "$seq" --until service.held:shy >/dev/null || failed "shy was not held"
+shown status healing
+shown why shy
+ctl --timeout 10s events --since "$seq" --until service.starting:shy >/dev/null
+ctl --timeout 20s wait --ready shy || failed "shy was not tried again"
+shown status shy
+same "$keeper" "$(pid_of keeper)" "keeper was touched"
+
+title "The same on paper: what would happen if shy failed for ever"
+shown simulate -c "$here/demo.toml" "shy exits 1 x5" --until 20s
+
+title "And on purpose: is the stack renewed as its file says?"
+shown drill cache --yes
+[ "$(ctl --json drill api --exit 3 --yes | grep -c '"verdict":"held"')" = 1 ] || failed "the drill deviated"
+
 title "A service that ignores SIGTERM: killed after its second, with its own child"
 seq=$(last_seq)
 shown --timeout 10s stop mule

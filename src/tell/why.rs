@@ -260,6 +260,11 @@ fn sentence(root: &NodeView, node: &NodeView, (story, day_ms): (&[&EventLine], u
 
 /// Who holds it, as its last event says.
 fn holder(node: &NodeView, story: &[&EventLine]) -> Option<String> {
+    match node.held_by.as_deref() {
+        Some("hold_after") => return Some(" by its hold_after".to_owned()),
+        Some("budget") | None => {}
+        Some(breaker) => return Some(format!(" by the breaker {breaker}")),
+    }
     let event = story.iter().rev().find(|event| {
         let held = matches!(&*event.kind, kind::SERVICE_HELD | kind::SERVICE_PARKED);
         held && event.node.as_ref() == Some(&node.name)
@@ -283,7 +288,9 @@ fn next(root: &NodeView, node: &NodeView, day_ms: u64) -> Option<String> {
         });
         return Some(format!("it waits for {name}{how}"));
     }
+    let trial = node.held_by.as_deref().is_some_and(|by| by != "budget");
     match (&*node.state, node.delay_ms, &node.awaits) {
+        ("held", Some(left), _) if trial => Some(format!("next trial start {}", at(left, day_ms))),
         (_, Some(left), _) => Some(format!("next start {}", at(left, day_ms))),
         (_, None, Some(what)) => Some(format!("it waits for {what}")),
         ("parked", None, None) => Some("nothing starts it until somebody does".to_owned()),

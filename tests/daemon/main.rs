@@ -23,3 +23,4 @@ mod pid1;
 mod readiness;
 mod remedies;
 mod socket;
+mod stories;

@@ -375,3 +375,52 @@ fn what_the_engine_foresees_of_a_misfortune_is_what_happens() {
     }
     assert!(compared > 30, "{compared}");
 }
+
+#[test]
+fn who_hangs_is_found_by_liveness_and_watchdog_on_paper_and_in_foresight() {
+    use supd::tree::Misfortune;
+    let dir = directory("hang");
+    let tree = "[service.web]\ncommand = \"true\"\n\
+        liveness = { tcp = \"127.0.0.1:80\", every = \"2s\", timeout = \"1s\", failures = 2 }\n\
+        [service.db]\ncommand = \"true\"\nready = { notify = true }\nwatchdog = \"5s\"\n\
+        [service.deaf]\ncommand = \"true\"\n";
+    fs::write(dir.join("shop.toml"), tree).expect("a file");
+    let no_env = |_: &str| None;
+    let outcome = config::load(&dir.join("shop.toml"), &Disk, &Options::new(&no_env));
+    let spec = Arc::new(outcome.tree.expect("a valid file").tree);
+    let mut up = Model::new(&spec, 1);
+    up.boot(Time::default() + Duration::from_secs(60));
+    let within = Duration::from_secs(120);
+    for (name, class) in [
+        ("web", Some("liveness_failed")),
+        ("db", Some("watchdog_timeout")),
+        ("deaf", None),
+    ] {
+        let id = up.tree().node(name).expect("a node");
+        let foreseen = up
+            .tree()
+            .foresee_misfortune(id, (Misfortune::Hangs, within));
+        let foreseen = foreseen.expect("it has a process");
+        assert_eq!(
+            foreseen.class.map(supd::spec::Class::as_str),
+            class,
+            "{name}"
+        );
+        let started: Vec<_> = foreseen.started.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            started,
+            class
+                .map(|_| name.to_owned())
+                .into_iter()
+                .collect::<Vec<_>>()
+        );
+        let expected = match class {
+            Some(class) => format!("expect class of {name} {class}; expect {name} restarted"),
+            None => format!("expect {name} untouched"),
+        };
+        let script = format!("{name} hangs; {expected}");
+        let output = run(&dir, &["simulate", "-c", "shop.toml", &script]);
+        assert_eq!(output.status.code(), Some(0), "{}", shown(&script, &output));
+    }
+    fs::remove_dir_all(&dir).expect("the directory is removed");
+}

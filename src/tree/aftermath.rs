@@ -7,11 +7,12 @@
 
 use super::Tree;
 use super::effect::Effect;
-use super::event::{Event, NodeId, ProbeAnswer, RunId, Time};
+use super::event::{Event, NodeId, ProbeAnswer, RunId, Said};
 use super::foresee::Obedient;
+use super::node::{Body, Life};
 use super::record::What;
 use super::snapshot::State;
-use crate::spec::{Class, ExitFacts, ExitStatus, Name, ProbeFault};
+use crate::spec::{self, Class, ExitFacts, ExitStatus, Name, ProbeFault};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -67,15 +68,17 @@ impl Tree {
         let frozen = (what == Misfortune::Hangs).then_some(run);
         let mut left = EVENTS_MAX;
         loop {
-            let event = match next.take().or_else(|| world.next()) {
-                Some(event) => event,
-                None => match copy.next_deadline().filter(|due| *due <= until) {
-                    Some(due) => {
-                        now = now.max(due);
-                        Event::Deadline
-                    }
-                    None => break,
-                },
+            let Some(event) = next.take().or_else(|| world.next()) else {
+                let Some(due) = copy.next_deadline().filter(|due| *due <= until) else {
+                    break;
+                };
+                now = now.max(due);
+                for run in copy.watched().filter(|run| Some(*run) != frozen) {
+                    let said = Said::Alive;
+                    world.give(Event::Said { run, said });
+                }
+                world.give(Event::Deadline);
+                continue;
             };
             left = left.saturating_sub(1);
             if left == 0 {
@@ -83,11 +86,25 @@ impl Tree {
             }
             for effect in copy.handle(now, event) {
                 after.see(&effect, node);
-                respond(&mut world, (effect, frozen), now);
+                respond(&mut world, effect, frozen);
             }
         }
         after.healed = !copy.is_halted() && self.is_as_well(&copy);
         Some(after)
+    }
+
+    /// Runs that have to say from time to time that they are alive, and do.
+    fn watched(&self) -> impl Iterator<Item = RunId> + use<'_> {
+        self.nodes.iter().filter_map(|node| {
+            let (Body::Service(Life::Up(run)), spec::Node::Service(service)) =
+                (&node.body, &node.spec)
+            else {
+                return None;
+            };
+            let (node, life) = (node.id, run.life);
+            let watched = service.health.watchdog.is_some();
+            watched.then_some(RunId { node, life })
+        })
     }
 
     /// Whether everybody who serves here serves there.
@@ -104,7 +121,7 @@ impl Tree {
 }
 
 /// Who hangs answers no question; probes of the others succeed.
-fn respond(world: &mut Obedient, (effect, frozen): (Effect, Option<RunId>), _now: Time) {
+fn respond(world: &mut Obedient, effect: Effect, frozen: Option<RunId>) {
     match effect {
         Effect::Probe { run, about, .. } => {
             let answer = if Some(about) == frozen {

@@ -28,7 +28,9 @@ use watch::{Observed, Watch};
 
 /// How long a fault may take when nobody says.
 const WITHIN: Duration = Duration::from_secs(30);
-/// The same of a hang that nobody will notice.
+/// The same of a hang, for liveness probes and watchdogs take their time.
+const NOTICED: Duration = Duration::from_secs(120);
+/// And of one that nobody will notice.
 const HANG: Duration = Duration::from_secs(5);
 
 /// What came of a step.
@@ -144,7 +146,12 @@ fn one(
     (root, step): (&NodeView, &Step),
     args: &DrillArgs,
 ) -> Result<Report, Failure> {
-    let mut within = args.within.unwrap_or(WITHIN);
+    let usual = if step.fault == Fault::Hang {
+        NOTICED
+    } else {
+        WITHIN
+    };
+    let mut within = args.within.unwrap_or(usual);
     let mut request = DrillRequest {
         node: step.node.clone(),
         kill: match &step.fault {
@@ -160,6 +167,7 @@ fn one(
         dry: true,
     };
     let mut foreseen = ask(client, &request)?;
+    let remarks = remarks((&foreseen, step), within);
     if step.fault == Fault::Hang && args.within.is_none() && foreseen.ended.is_empty() {
         within = HANG;
         request.within_ms = Some(ms(within));
@@ -173,7 +181,7 @@ fn one(
         observed: BTreeSet::new(),
         class: foreseen.class.as_deref().map(str::to_owned),
         healed_ms: None,
-        remarks: remarks(&foreseen, step),
+        remarks,
     };
     if args.dry_run {
         return Ok(report);
@@ -198,10 +206,13 @@ fn ms(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn remarks(foreseen: &DrillReply, step: &Step) -> Vec<String> {
+fn remarks((foreseen, step): (&DrillReply, &Step), within: Duration) -> Vec<String> {
     let mut remarks = Vec::new();
     if step.fault == Fault::Hang && foreseen.ended.is_empty() {
-        remarks.push("nothing will notice: no liveness probe, no watchdog".to_owned());
+        let within = age::precise(ms(within));
+        remarks.push(format!(
+            "no liveness probe and no watchdog notices it within {within}"
+        ));
     }
     for name in &foreseen.gave_up {
         remarks.push(format!("{name} is to give up"));

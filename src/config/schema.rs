@@ -137,24 +137,22 @@ pub(super) static ROOT: Shape = Shape {
     )
 };
 
-static SUPD: Shape = Shape {
-    later: &["state_dir"],
-    ..shape(
-        "[supd]",
-        &[
-            table("socket", &SOCKET),
-            table("metrics", &METRICS),
-            table("log", &SUPD_LOG),
-            value("shutdown_timeout"),
-            value("exit_code"),
-            value("exit_delay"),
-            value("exit_on_term"),
-            value("start_parallelism"),
-            value("hook_parallelism"),
-            value("events_kept"),
-        ],
-    )
-};
+static SUPD: Shape = shape(
+    "[supd]",
+    &[
+        table("socket", &SOCKET),
+        table("metrics", &METRICS),
+        value("state_dir"),
+        table("log", &SUPD_LOG),
+        value("shutdown_timeout"),
+        value("exit_code"),
+        value("exit_delay"),
+        value("exit_on_term"),
+        value("start_parallelism"),
+        value("hook_parallelism"),
+        value("events_kept"),
+    ],
+);
 
 static METRICS: Shape = shape("`metrics`", &[value("listen")]);
 static SOCKET: Shape = shape(

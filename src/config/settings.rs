@@ -31,6 +31,7 @@ pub(super) fn settings(reader: &Reader<'_>, table: &Table, grace: Duration) -> S
             .and_then(|f| socket(reader, f))
             .unwrap_or_default(),
         metrics: table.get("metrics").and_then(|f| metrics(reader, f)),
+        state_dir: table.get("state_dir").and_then(|f| state_dir(reader, f)),
         log_format: log_format(reader, &log),
         log_level: log_level(reader, &log),
         log_children: log_children(reader, &log),
@@ -98,6 +99,12 @@ fn socket(reader: &Reader<'_>, field: Field<'_>) -> Option<SocketSpec> {
         group: table.get("group").and_then(|f| reader.user(f)),
         read_group: table.get("read_group").and_then(|f| reader.user(f)),
     })
+}
+
+/// A directory; the empty string is memory alone.
+fn state_dir(reader: &Reader<'_>, field: Field<'_>) -> Option<PathBuf> {
+    let text = reader.text(field)?;
+    (!text.is_empty()).then(|| reader.path(field)).flatten()
 }
 
 /// The address and the port that scrapers connect to.

@@ -317,6 +317,7 @@ pub(super) fn settings(settings: &Settings) -> Vec<Line> {
     let Settings {
         socket,
         metrics,
+        state_dir,
         log_format,
         log_level,
         log_children,
@@ -344,13 +345,10 @@ pub(super) fn settings(settings: &Settings) -> Vec<Line> {
         }
     }
     if let Some(at) = metrics {
-        // An IPv6 address has colons of its own.
-        let host = if at.host.contains(':') {
-            format!("[{}]", at.host)
-        } else {
-            at.host.to_string()
-        };
-        lines.text("metrics.listen", &format!("{host}:{}", at.port));
+        lines.text("metrics.listen", &at.to_string());
+    }
+    if let Some(dir) = state_dir {
+        lines.put("state_dir", path(dir));
     }
     match log_format {
         None => {}

@@ -298,6 +298,7 @@ impl Prepared {
             #[cfg(feature = "test-hooks")]
             hooks: super::hooks::Hooks::at_start(),
         };
+        daemon.keep_on_disk();
         for remark in degraded {
             daemon.note_at_start(note::SURROUNDINGS, remark);
         }

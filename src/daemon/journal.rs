@@ -9,6 +9,7 @@ use super::line::{Added, event_line, kind_of};
 use super::names::Names;
 use super::outbox::{Inlet, Unit};
 use super::readers::Readers;
+use super::shelf::Shelf;
 use super::{stamp, text, trace};
 use crate::spec::LogFormat;
 use crate::tree::{NodeId, Record, Seq};
@@ -56,6 +57,8 @@ pub(crate) struct Journal {
     seq: Arc<AtomicU64>,
     log: trace::Lines,
     format: LogFormat,
+    /// What is kept on disk.
+    pub shelf: Shelf,
 }
 
 impl Journal {
@@ -69,6 +72,7 @@ impl Journal {
             seq: Arc::new(AtomicU64::new(0)),
             log,
             format: LogFormat::Text,
+            shelf: Shelf::default(),
         }
     }
 
@@ -99,7 +103,7 @@ impl Journal {
         let level = text::level(&kept.record.what);
         let logged = self.log.wants(level);
         let as_json = logged && self.format == LogFormat::Json;
-        let json: Arc<str> = if as_json || !self.readers.is_empty() {
+        let json: Arc<str> = if as_json || !self.readers.is_empty() || self.shelf.is_open() {
             let line = self.line(&kept, names);
             serde_json::to_string(&line).unwrap_or_default().into()
         } else {
@@ -117,6 +121,7 @@ impl Journal {
             };
             trace::emit(level, node, kind, &line, &json);
         }
+        self.shelf.take(&kept.record.what, &json);
         self.readers
             .offer(kept.record.seq.0, Unit::Numbers, |k| k.want(kind), &json);
         self.kept.push_back(kept);

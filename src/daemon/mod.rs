@@ -50,6 +50,7 @@ mod render;
 mod ring;
 mod run;
 mod scrape;
+mod shelf;
 mod signals;
 mod socket;
 mod stamp;

@@ -136,6 +136,7 @@ impl Press {
             self.tally.take(&kept.record, kept.wall_us);
             self.journal.push(kept, &self.names);
         }
+        self.journal.shelf.flush(&mut world.logs.files);
         let (lines, lost) = self.lines.take();
         let err = &mut world.logs.passing.err;
         for line in lines {

@@ -333,6 +333,16 @@ impl Daemon {
         }
     }
 
+    /// Keeps records where the configuration says, and the configuration with them.
+    pub(super) fn keep_on_disk(&mut self) {
+        let config = self.desk.config.tree();
+        let dir = config.settings.state_dir.as_deref();
+        let files = &mut self.world.logs.files;
+        self.press.journal.shelf.follow(dir, files);
+        let loaded = &self.desk.config.loaded;
+        self.press.journal.shelf.keep(loaded, files);
+    }
+
     fn put_in_force(&mut self, loaded: Loaded, warnings: &str) {
         self.desk.config = self.desk.config.followed_by(loaded, self.tree.spec());
         let tree = self.desk.config.tree();
@@ -341,6 +351,7 @@ impl Daemon {
         self.world.patterns = self.desk.config.patterns();
         self.press.set(settings, super::boot::format_of(settings));
         self.follow_scrapers();
+        self.keep_on_disk();
         let hash = self.desk.config.hash();
         let mut detail = format!("configuration {hash} is in force");
         if !warnings.is_empty() {

@@ -307,6 +307,7 @@ impl Daemon {
                     .events
                     .push_back(Event::ProbeDone { run, answer });
             }
+            Message::NotKept(why) => self.note(note::LOG_FAILING, why),
             Message::LogFile(news) => {
                 if let Some((kind, detail, whose)) = self.world.logs.hear(news) {
                     self.note_of(whose, kind, &detail);

@@ -2,6 +2,7 @@
 //! The daemon's own settings: the `[supd]` table.
 
 use super::{Name, UserRef};
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ pub struct Settings {
     pub socket: SocketSpec,
     /// Where metrics and health can be read over TCP; `None`: nowhere.
     pub metrics: Option<Address>,
+    /// Where records and the last good configuration are kept; `None`: in memory only.
+    pub state_dir: Option<PathBuf>,
     /// How records are written; `None`: text on a terminal, JSON otherwise.
     pub log_format: Option<LogFormat>,
     /// Records below it are not written.
@@ -43,6 +46,17 @@ pub struct Address {
     pub host: Box<str>,
     /// 1 to 65535.
     pub port: u16,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // An IPv6 address has colons of its own.
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
 }
 
 /// Where the control socket is and who may use it.

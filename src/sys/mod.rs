@@ -24,6 +24,7 @@ pub mod evidence;
 #[cfg(target_feature = "crt-static")]
 mod frugal;
 pub mod init;
+pub mod keep;
 pub mod leftovers;
 pub mod listen;
 pub mod lock;

@@ -24,3 +24,4 @@ mod readiness;
 mod remedies;
 mod socket;
 mod stories;
+mod state;

@@ -173,6 +173,7 @@ fn settings() -> Settings {
     Settings {
         socket: SocketSpec::default(),
         metrics: None,
+        state_dir: None,
         log_format: None,
         log_level: LogLevel::Info,
         log_children: ChildLines::Prefix,

@@ -448,6 +448,7 @@ pub(crate) fn settings(start_parallelism: u32) -> Settings {
     Settings {
         socket: SocketSpec::default(),
         metrics: None,
+        state_dir: None,
         log_format: None,
         log_level: LogLevel::Info,
         log_children: ChildLines::Prefix,

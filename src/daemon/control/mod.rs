@@ -47,6 +47,8 @@ pub(crate) enum Message {
     },
     /// The writer of log files has something to say.
     LogFile(super::files::News),
+    /// The configuration that was taken up could not be kept on disk, and why.
+    NotKept(String),
 }
 
 /// A question that is allowed and well-formed.

@@ -92,6 +92,8 @@ enum Job {
     Write(FileId, Chunk),
     /// Write this to our own output.
     Own(own::OwnChunk),
+    /// Keep these files of a configuration below this directory.
+    Keep(Arc<Path>, Vec<(String, Arc<str>)>),
     /// Close and open all files: somebody has moved them.
     Reopen,
     /// Write what waits, and say so.
@@ -256,6 +258,12 @@ impl Files {
             counts: feed.counts.now(),
             trouble: known.and_then(|known| known.trouble.clone()),
         }
+    }
+
+    /// Keeps the files of a configuration below this directory, in the place of those before.
+    pub(crate) fn keep(&mut self, dir: Arc<Path>, texts: Vec<(String, Arc<str>)>) {
+        // With nobody to do it the next one is kept.
+        self.ask(Job::Keep(dir, texts));
     }
 
     /// Somebody has moved the files: they are opened anew. How many there are.

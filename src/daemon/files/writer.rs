@@ -9,11 +9,15 @@
 use super::book::Book;
 use super::{Chunk, FileId, Job, News};
 use crate::daemon::control::Message;
+use crate::sys::keep;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
 
+/// The name of the configuration that was taken up last.
+const GOOD: &str = "good";
 /// Bytes written together at most; what else is asked for waits so long.
 const BATCH: usize = 1 << 20;
 
@@ -66,6 +70,7 @@ impl Writer {
                     self.write(id, &batch);
                 }
                 Next::Job(Job::Own(chunk)) => chunk.write(),
+                Next::Job(Job::Keep(dir, texts)) => self.keep(&dir, &texts),
                 Next::Job(Job::Reopen) => self.books.values_mut().for_each(Book::reopen),
                 Next::Job(Job::End(done)) => {
                     self.books.values_mut().for_each(Book::close);
@@ -100,6 +105,20 @@ impl Writer {
             let length = chunk.bytes.len();
             chunk.counts.waiting.fetch_sub(length, Ordering::Relaxed);
             self.queued.fetch_sub(length, Ordering::Relaxed);
+        }
+    }
+
+    fn keep(&mut self, dir: &Path, texts: &[(String, Arc<str>)]) {
+        let texts = texts.iter().map(|(name, text)| (&**name, text.as_bytes()));
+        let files: Vec<_> = texts.collect();
+        if let Err(e) = keep::replace(dir, GOOD, &files) {
+            let place = dir.join(GOOD);
+            let told = format!(
+                "the configuration cannot be kept in `{}`: {e}",
+                place.display()
+            );
+            // In a crowd of messages this one is the least.
+            let _no_room = self.news.try_send(Message::NotKept(told));
         }
     }
 

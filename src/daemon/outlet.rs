@@ -191,6 +191,11 @@ impl Outlet {
         }
     }
 
+    /// Whether there is room for so many bytes; nothing is counted.
+    pub(crate) fn has_room(&mut self, length: usize, room: Room) -> bool {
+        self.makes_room(length, room)
+    }
+
     /// Whether there is room for so many bytes, written out meanwhile if need be.
     fn makes_room(&mut self, length: usize, room: Room) -> bool {
         if self.sink.is_none() {

@@ -172,7 +172,24 @@ impl Passing {
             ChildLines::Prefix => self.frame.prefixed(speaker.name, time, eyes),
             ChildLines::Json => self.frame.json(speaker.name, (stream, stamp), eyes),
         }
-        for piece in Pieces(bytes) {
+        let mut rest = bytes;
+        while let Some(stretch) = self.frame.stretch(rest) {
+            let room = speaker.counts.room(outlet);
+            if !outlet.has_room(stretch.most, room) {
+                break;
+            }
+            let frame = &self.frame;
+            let taken = outlet.append(stretch.most, room, |buffer| {
+                frame.add_all(stretch, buffer);
+            });
+            self.passed += stretch.most as u64;
+            speaker
+                .counts
+                .add(taken, (stretch.bytes.len(), stretch.bytes));
+            rest = &rest[stretch.bytes.len()..];
+        }
+        // Where there is little room, or a long line, each is looked at by itself.
+        for piece in Pieces(rest) {
             let room = speaker.counts.room(outlet);
             let frame = &self.frame;
             self.passed += frame.at_least(piece) as u64;

@@ -10,6 +10,7 @@ use super::cut::{CUT_MARK, Piece};
 use super::ring::{Stamp, Stream};
 use super::stamp;
 use crate::wire::visible;
+use memchr::{memchr_iter, memrchr};
 use std::io::Write;
 
 /// What the lines of a reading look like.
@@ -31,6 +32,19 @@ enum Body {
     Json,
     /// The same without what a terminal would obey.
     VisibleJson,
+}
+
+/// Bytes that are rendered at one go if there is room for them, lines that are dropped together
+/// otherwise: shorter than any line that is cut.
+const STRETCH: usize = 2 << 10;
+
+/// A few whole lines.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stretch<'a> {
+    /// With their newlines.
+    pub bytes: &'a [u8],
+    /// What they take when they are rendered, at most.
+    pub most: usize,
 }
 
 /// Whether a terminal shows what is rendered.
@@ -95,6 +109,39 @@ impl Frame {
     /// Bytes that a line of this length takes at least.
     pub(crate) fn at_least(&self, piece: Piece<'_>) -> usize {
         self.before.len() + piece.bytes.len() + 1
+    }
+
+    /// A stretch of whole lines at the beginning of these, so short that none of them is cut, and
+    /// the bytes that it takes at most.
+    pub(crate) fn stretch<'a>(&self, bytes: &'a [u8]) -> Option<Stretch<'a>> {
+        // What JSON makes of a byte has six at most.
+        let (by_line, by_byte) = match self.body {
+            Body::Raw => (1, 1),
+            Body::Json => (4, 6),
+            Body::Visible | Body::VisibleJson => return None,
+        };
+        let near = &bytes[..bytes.len().min(STRETCH)];
+        let end = memrchr(b'\n', near)? + 1;
+        let lines = memchr_iter(b'\n', &near[..end]).count();
+        Some(Stretch {
+            bytes: &near[..end],
+            most: lines * (self.before.len() + by_line) + end * by_byte,
+        })
+    }
+
+    /// Adds all lines of a stretch.
+    pub(crate) fn add_all(&self, stretch: Stretch<'_>, into: &mut Vec<u8>) {
+        let mut begin = 0;
+        for end in memchr_iter(b'\n', stretch.bytes) {
+            into.extend_from_slice(&self.before);
+            if self.body == Body::Json {
+                push_escaped(into, &stretch.bytes[begin..end]);
+                into.extend_from_slice(b"\"}\n");
+            } else {
+                into.extend_from_slice(&stretch.bytes[begin..=end]);
+            }
+            begin = end + 1;
+        }
     }
 
     /// Adds a line and its newline.
@@ -192,6 +239,7 @@ fn escape(into: &mut Vec<u8>, mut text: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::cut::Pieces;
     use super::*;
     use crate::wire::{LogLine, Word};
     use proptest::prelude::*;
@@ -220,6 +268,37 @@ mod tests {
             ..LogLine::default()
         };
         serde_json::to_string(&line).expect("JSON")
+    }
+
+    proptest! {
+        #[test]
+        fn a_stretch_is_what_its_lines_are_one_by_one(
+            bytes in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..3000),
+                "([a-z\"\t]{0,9}\n){0,500}".prop_map(String::into_bytes),
+            ],
+            as_json in any::<bool>(),
+        ) {
+            let mut frame = Frame::default();
+            let stamp = Stamp { run: 1, wall_us: 0, number: 1 };
+            if as_json {
+                frame.json("web", (Stream::Out, stamp), Eyes::Program);
+            } else {
+                frame.prefixed("web", None, Eyes::Program);
+            }
+            let Some(stretch) = frame.stretch(&bytes) else {
+                prop_assert!(!bytes[..bytes.len().min(STRETCH)].contains(&b'\n'));
+                return Ok(());
+            };
+            let (mut at_once, mut one_by_one) = (Vec::new(), Vec::new());
+            frame.add_all(stretch, &mut at_once);
+            for piece in Pieces(stretch.bytes) {
+                prop_assert!(!piece.cut);
+                frame.add(piece, &mut one_by_one);
+            }
+            prop_assert_eq!(&at_once, &one_by_one);
+            prop_assert!(at_once.len() <= stretch.most);
+        }
     }
 
     #[test]

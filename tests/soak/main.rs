@@ -29,7 +29,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long everything may take to calm down when nobody asks any more.
 const CALM: Duration = Duration::from_secs(30);
 /// Grown by less than this, memory has not grown: pages are given back late.
-const PSS_SLACK_KB: u64 = 768;
+const OWN_SLACK_KB: u64 = 768;
 /// Services that may be between two lives at a look: each has one descriptor more or less.
 const FD_SLACK: u64 = 14;
 
@@ -270,11 +270,11 @@ impl Drop for Soak {
 /// What has grown between two looks at rest.
 fn grown(warm: &Sample, last: &Sample) -> Complaints {
     let mut complaints = Vec::new();
-    let allowed = warm.pss_kb + PSS_SLACK_KB.max(warm.pss_kb / 10);
-    if last.pss_kb > allowed {
+    let allowed = warm.own_kb + OWN_SLACK_KB.max(warm.own_kb / 10);
+    if last.own_kb > allowed {
         complaints.push(format!(
             "memory grew from {} to {} kB",
-            warm.pss_kb, last.pss_kb
+            warm.own_kb, last.own_kb
         ));
     }
     if last.descriptors > warm.descriptors + FD_SLACK {

@@ -13,7 +13,8 @@ const ZOMBIE_LOOKS: u32 = 20;
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Sample {
     pub(crate) rss_kb: u64,
-    pub(crate) pss_kb: u64,
+    /// What is nobody else's and in no file: pages of the program come and go with what is used.
+    pub(crate) own_kb: u64,
     pub(crate) descriptors: u64,
     pub(crate) threads: u64,
     /// Children that are dead and not reaped: pid and start time.
@@ -30,7 +31,7 @@ impl Sample {
         let zombie = |(pid, start): &(i32, u64)| state(*pid) == Some(('Z', *start));
         Some(Self {
             rss_kb: field(&rollup, "Rss:")?,
-            pss_kb: field(&rollup, "Pss:")?,
+            own_kb: field(&rollup, "Pss_Anon:")?,
             descriptors: u64::try_from(descriptors).ok()?,
             threads: field(&status, "Threads:")?,
             zombies: children.iter().copied().filter(zombie).collect(),
@@ -42,7 +43,7 @@ impl Sample {
     pub(crate) fn lower(&self, other: &Self) -> Self {
         Self {
             rss_kb: self.rss_kb.min(other.rss_kb),
-            pss_kb: self.pss_kb.min(other.pss_kb),
+            own_kb: self.own_kb.min(other.own_kb),
             descriptors: self.descriptors.min(other.descriptors),
             threads: self.threads.min(other.threads),
             zombies: Vec::new(),
@@ -55,14 +56,14 @@ impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             rss_kb,
-            pss_kb,
+            own_kb,
             descriptors,
             threads,
             ..
         } = self;
         write!(
             f,
-            "rss {rss_kb} kB, pss {pss_kb} kB, {descriptors} descriptors, {threads} thread(s)"
+            "rss {rss_kb} kB, own {own_kb} kB, {descriptors} descriptors, {threads} thread(s)"
         )
     }
 }
@@ -82,7 +83,7 @@ impl Samples {
     pub(crate) fn add(&mut self, sample: Sample) {
         self.looks += 1;
         self.highest.rss_kb = self.highest.rss_kb.max(sample.rss_kb);
-        self.highest.pss_kb = self.highest.pss_kb.max(sample.pss_kb);
+        self.highest.own_kb = self.highest.own_kb.max(sample.own_kb);
         self.highest.descriptors = self.highest.descriptors.max(sample.descriptors);
         self.highest.threads = self.highest.threads.max(sample.threads);
         let before = std::mem::take(&mut self.zombies);

@@ -62,7 +62,10 @@ pub fn key_help(word: &str) -> Vec<KeyHelp> {
         }
     }
     let is_below = |key: &str| key.strip_prefix(path).is_some_and(|r| r.starts_with('.'));
-    let fits = |help: &KeyHelp| wanted.is_none_or(|table| table == help.table);
+    // Services and supervisors have the same table of remedies in them.
+    let remedies = path.starts_with("remediation.");
+    let lent = |help: &KeyHelp| remedies && help.table == "remediation";
+    let fits = |help: &KeyHelp| wanted.is_none_or(|table| table == help.table) || lent(help);
     let same = |help: &KeyHelp| help.key == path || is_below(help.key);
     keys().filter(|help| fits(help) && same(help)).collect()
 }

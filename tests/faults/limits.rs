@@ -57,7 +57,7 @@ const CULPRITS: [(&str, i32, &str); 9] = [
     (
         "command = \"CHILD exit 0\"\nworkdir = \"/does/not/exist\"",
         127,
-        "bad: cannot enter its working directory: No such file or directory (ENOENT)",
+        "bad: cannot enter its working directory /does/not/exist: No such file or directory (ENOENT)",
     ),
     (
         "command = \"CHILD sleep forever\"\nready = { notify = true }\nstart_timeout = \"50ms\"",

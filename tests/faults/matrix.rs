@@ -194,6 +194,16 @@ const ROWS: &[Row] = &[
         "no more than `start_parallelism` start at a time, and the second time not in step",
     ),
     (
+        42,
+        "a hook hangs, goes into the background, writes without end, or orders its own service",
+        "its whole group is killed at its timeout, what it writes is bounded, nobody waits for it",
+    ),
+    (
+        44,
+        "a command in the name of a service or in what it wrote",
+        "it is data in the environment and on standard input of a hook, and never executed",
+    ),
+    (
         48,
         "nobody reads supd's output while a service writes",
         "the service is not blocked; lines are dropped whole, and counted",
@@ -290,6 +300,11 @@ const ROWS: &[Row] = &[
         67,
         "the file is absent, a directory, a FIFO, endless, half-written, too deep, no UTF-8",
         "exit 65 with place and reason and nothing started; a running tree is not touched",
+    ),
+    (
+        71,
+        "a secret in the configuration of a service with a hook",
+        "only the environment of the processes that it is for has it",
     ),
     (
         74,

@@ -370,6 +370,7 @@ impl Builder<'_> {
         self.count(&frame, 1)?;
         let service = service::service(self.reader, &table, &frame, None)?;
         self.lint.program(&service, &table);
+        self.lint.liveness(&service, &table);
         self.lint.accounts(&service, &table);
         Some(Node::Service(Arc::new(service)))
     }
@@ -408,6 +409,7 @@ impl Builder<'_> {
         let instances = plan.render(self.reader, count)?;
         let first = first.into_iter().next()?;
         self.lint.program(&first, table);
+        self.lint.liveness(&first, table);
         self.lint.accounts(&first, table);
         if let [one, other, ..] = instances.as_slice() {
             self.lint.fixed_port(table, &one.ready, &other.ready);

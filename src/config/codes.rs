@@ -213,6 +213,12 @@ const LINTS: &[(&str, &str, &str)] = &[
          which cuts them off. Only times that were written count.",
     ),
     (
+        "L4",
+        "killed while it starts",
+        "Without `ready` a service counts as ready once it was executed, and its liveness probe \
+         may fail often enough to kill it before `start_timeout` is over.",
+    ),
+    (
         "L6",
         "a secret in the file",
         "A literal in `env` whose name says password, secret, token or key. `{ file = … }` is \
@@ -239,6 +245,13 @@ const LINTS: &[(&str, &str, &str)] = &[
         "a breaker that opens too late",
         "Every failure but the one that opens the breaker takes a restart. When these are more than \
          the supervisor allows, it gives up first, and nobody is ever held.",
+    ),
+    (
+        "L11",
+        "killed for what is far away",
+        "A liveness probe of an address that is not this machine's: when that does not answer, the \
+         service is restarted, which does not help. Ask the service itself; for what it depends \
+         on there are breakers.",
     ),
     (
         "L12",

@@ -61,9 +61,18 @@ impl<'a> Lint<'a> {
         }
     }
 
-    fn push(&self, code: &'static str, message: String, (at, text): (At, String)) -> Report {
+    pub(super) fn push(
+        &self,
+        code: &'static str,
+        message: String,
+        (at, text): (At, String),
+    ) -> Report {
         let _ = self;
         Report::new(code, message).at(at, text)
+    }
+
+    pub(super) fn say(&self, report: Report) {
+        self.sink.push(report);
     }
 
     /// L1, L2, L9, L10, L12, L13 of one supervisor.

@@ -29,6 +29,7 @@ mod json_schema;
 mod keys;
 mod lint;
 mod lint_breakers;
+mod lint_health;
 mod log;
 mod names;
 mod outline;

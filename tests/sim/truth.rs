@@ -163,6 +163,15 @@ impl Truth {
         }
     }
 
+    /// A node of a name that was there before: what is said of it now holds.
+    pub(crate) fn renew(&mut self, service: &Arc<Service>) {
+        if let Some(fact) = self.find(&service.name)
+            && let Kind::Service(known) = &mut self.entries[fact].kind
+        {
+            *known = Arc::clone(service);
+        }
+    }
+
     fn move_below(&mut self, fact: Fact, sup: Fact) {
         let before = self.entries[fact].parent.replace(sup);
         for (at, here) in [(before, false), (Some(sup), true)] {

@@ -686,9 +686,15 @@ impl<'a> World<'a> {
         let made: Vec<_> = made.collect();
         if let Some(fact) = self.court.truth.find(pool) {
             for service in &made {
-                self.court
-                    .truth
-                    .learn(fact, &Node::Service(Arc::clone(service)));
+                let truth = &mut self.court.truth;
+                truth.learn(fact, &Node::Service(Arc::clone(service)));
+                // One that is there goes on as it is.
+                let there = truth
+                    .find(&service.name)
+                    .and_then(|at| self.court.files.get(at));
+                if there.is_none_or(|file| file.live.is_none()) {
+                    truth.renew(service);
+                }
             }
             self.court.open_files();
         }

@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::names::resolve;
 use super::screen::{Screen, Style, visible};
 use super::{DONE, story};
-use crate::wire::{EventLine, FailuresLine, Route, Why, kind};
+use crate::wire::{EventLine, FailuresLine, Route, RuleLine, Why, kind};
 
 /// Events that are told. Of a longer story the steps of stops are left out first, then its middle:
 /// the beginning is the cause, the end is how things are.
@@ -54,6 +54,13 @@ fn tell(screen: &mut Screen, why: &Why) -> Result<(), Failure> {
             screen.line(&format!("  last words{who}: {}", visible(line)))?;
         }
     }
+    let rules = why.node.last_exit.iter().flat_map(|exit| &exit.rules);
+    let rules: Vec<String> = rules.map(tried).collect();
+    if !rules.is_empty() {
+        for line in wrapped(&format!("classes tried: {}", rules.join(", "))) {
+            screen.line(&format!("  {line}"))?;
+        }
+    }
     if let Some(advice) = &why.advice {
         for line in wrapped(&visible(advice)) {
             screen.line(&format!("  {line}"))?;
@@ -67,6 +74,15 @@ fn tell(screen: &mut Screen, why: &Why) -> Result<(), Failure> {
         screen.line(&tries(&why.tries, screen.style))?;
     }
     Ok(())
+}
+
+/// `lost (another exit code)`; the one that holds says so.
+fn tried(rule: &RuleLine) -> String {
+    let class = visible(&rule.class);
+    match &rule.miss {
+        Some(miss) => format!("{class} ({})", visible(miss)),
+        None => format!("{class} (this one)"),
+    }
 }
 
 fn tries(tries: &[String], style: Style) -> String {

@@ -229,7 +229,11 @@ impl Daemon {
         let (_, events) = self.press.journal.since(0, &Kinds::default(), names);
         let wall_us = self.press.wall_of(self.now());
         let day_ms = u64::try_from(wall_us / 1000).unwrap_or_default() % 86_400_000;
-        let why = crate::tell::why::why(&root, &seen, (&events, day_ms));
+        let mut why = crate::tell::why::why(&root, &seen, (&events, day_ms));
+        let last = self.tree.view(node).and_then(|view| view.last_exit);
+        if let (Some(exit), Some(last)) = (&mut why.node.last_exit, last) {
+            exit.rules = super::testimony::rules(&last);
+        }
         Answer::json(200, &why)
     }
 

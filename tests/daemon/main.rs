@@ -10,6 +10,7 @@
 mod bounds;
 mod breakers;
 mod change;
+mod classes;
 mod control;
 mod drill;
 mod harness;

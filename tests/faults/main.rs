@@ -25,6 +25,7 @@ mod limits;
 mod load;
 mod logs;
 mod matrix;
+mod memory;
 mod places;
 mod play;
 mod rig;

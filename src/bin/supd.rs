@@ -37,6 +37,7 @@ fn obey(asked: Asked) -> ExitCode {
             code
         }
         Asked::Run(given) => options(given).map_or_else(|code| code, daemon::run),
+        Asked::Single(single) => daemon::run_single(&single),
         Asked::Check(given) => options(given).map_or_else(|code| code, |o| check(&o)),
         Asked::DryRun(given) => match options(given).and_then(|o| daemon::check(&o)) {
             Ok(loaded) => tell(&plan(&loaded)),

@@ -5,6 +5,7 @@
 //! see which of the usual places has a configuration.
 
 use super::builtin::Builtin;
+use super::single::words::{self, Single};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,8 @@ pub enum Asked {
     DryRun(Given),
     /// Do a step of a remedy: what supd executes of itself, and nobody else.
     Step(Builtin),
+    /// Run one command.
+    Single(Single),
     /// Print the version.
     Version,
     /// Print the help.
@@ -48,6 +51,14 @@ pub enum Usage {
     /// A file without `-c`: the likeliest slip.
     #[error("`{word}` is no command\n\nhint: supd -c {word}")]
     File {
+        /// The word.
+        word: String,
+    },
+    /// Options of a single command, and no `--`.
+    #[error(
+        "`{word}` is no option of a single command\n\nhint: supd [-gswv] [-p SIG] [-e CODE] -- {word}"
+    )]
+    NoDashes {
         /// The word.
         word: String,
     },
@@ -82,6 +93,8 @@ supd: supervision trees for ordinary processes
 
 Usage: supd [run] [OPTIONS]        start the tree and supervise it
        supd check [FILE]           read a configuration and say what is wrong with it
+       supd [-gswv] [-p SIG] [-e CODE] -- COMMAND [ARGS]
+                                   run one command: pass signals on, reap, end as it ends
 
 Options:
   -c, --config FILE   the configuration; else $SUPD_CONFIG, /etc/supd/supd.toml,
@@ -90,10 +103,16 @@ Options:
       --var NAME=VAL  a variable for ${NAME}, may stand several times
       --check         the same as `supd check`
       --dry-run       say what would be started, and end
+  -g                  with `--`: signals reach the command's whole process group
+  -p SIG              with `--`: pass this signal on when supd's parent dies
+  -e CODE             with `--`: end with 0 where the command ends with CODE; several times
+  -w, -v              with `--`: say who is reaped; say what is done
+  -s                  with `--`: accepted for tini's sake; orphans always come to supd
   -V, --version       print the version
   -h, --help          print this
 
 Exit codes: 0 after an ordered stop; the culprit's code when the root gives up;
+  with `--` the command's, 128 and the signal's number, 127 not found, 126 not executable;
   64 usage; 65 bad configuration; 70 internal error; 75 another supd holds the socket.
 ";
 
@@ -102,6 +121,9 @@ pub fn parse(words: impl Iterator<Item = OsString>) -> Result<Asked, Usage> {
     let mut given = Given::default();
     let mut verb = Verb::Run;
     let mut words = words.peekable();
+    if words.peek().is_some_and(|word| words::begins(word)) {
+        return words::read(words).map(Asked::Single);
+    }
     match words.peek().and_then(|w| w.to_str()) {
         Some("run") => drop(words.next()),
         Some("check") => {
@@ -142,12 +164,6 @@ pub fn parse(words: impl Iterator<Item = OsString>) -> Result<Asked, Usage> {
             "--var" => given.vars.push(var(&value("NAME=VALUE")?)?),
             "--check" => verb = Verb::Check,
             "--dry-run" => verb = Verb::DryRun,
-            "--" => {
-                return Err(Usage::Later {
-                    what: "-- COMMAND",
-                    hint: "write the command into a file: [service.main] and command = \"…\"",
-                });
-            }
             _ => {
                 if option.starts_with('-') || given.config.is_some() {
                     return Err(Usage::Unknown { word: option });
@@ -253,7 +269,7 @@ mod tests {
             "--socket",
             "--var A",
             "--var =x",
-            "-- true",
+            "-c file -- true",
         ] {
             let error = parsed(text).expect_err(text);
             assert!(error.to_string().contains("\n\nhint: "), "{error}");

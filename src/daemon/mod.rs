@@ -52,6 +52,7 @@ mod run;
 mod scrape;
 mod shelf;
 mod signals;
+mod single;
 mod socket;
 mod stamp;
 mod start;
@@ -71,3 +72,4 @@ pub use boot::{BAD_CONFIG, HELD, INTERNAL, Options, check, run};
 pub use builtin::Builtin;
 #[cfg(feature = "test-hooks")]
 pub use control::head::head_in_pieces;
+pub use single::{Single, run as run_single};

@@ -49,11 +49,20 @@ impl Block {
     /// Of a name that stands there twice the first counts, as in getenv(3). One that is no name
     /// cannot be handed on.
     pub fn new(env: &[(OsString, OsString)]) -> Self {
+        Self::of(env, is_of_outer_manager)
+    }
+
+    /// The same for a child that stands in our place: an outer manager speaks to it.
+    pub fn whole(env: &[(OsString, OsString)]) -> Self {
+        Self::of(env, |_| false)
+    }
+
+    fn of(env: &[(OsString, OsString)], apart: impl Fn(&[u8]) -> bool) -> Self {
         let (told, plain): (Vec<_>, Vec<_>) = env
             .iter()
             .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
             .filter(|(name, value)| is_name(name) && !value.contains(&0))
-            .partition(|(name, _)| is_of_outer_manager(name));
+            .partition(|(name, _)| apart(name));
         let mut bytes: Vec<u8> = Vec::new();
         let mut entries: Vec<Entry> = Vec::new();
         lay_out(plain, &mut bytes, &mut entries);

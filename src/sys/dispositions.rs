@@ -49,6 +49,12 @@ impl SignalSet {
         Self(self.0 | bit(signal))
     }
 
+    /// The set with one member less.
+    #[must_use]
+    pub fn without(self, signal: Signal) -> Self {
+        Self(self.0 & !bit(signal))
+    }
+
     /// Whether nothing is in it.
     pub fn is_empty(self) -> bool {
         self.0 == 0

@@ -27,6 +27,11 @@ impl OwnNamespace {
         (space.st_ino() != INITIAL).then_some(Self(()))
     }
 
+    /// Whether anybody is left but ourselves, the dead who are not reaped included.
+    pub fn has_anybody(&self) -> bool {
+        nix::sys::signal::kill(Pid::from_raw(-1), None) != Err(Errno::ESRCH)
+    }
+
     /// Signals everybody but ourselves; `false` when nobody is left.
     pub fn signal(&self, signal: Signal) -> bool {
         let Ok(signal) = nix::sys::signal::Signal::try_from(signal.number()) else {

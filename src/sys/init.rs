@@ -22,6 +22,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 /// Where the marking of inherited descriptors ends when close_range(2) is missing.
 const DESCRIPTORS_LOOKED_AT: i32 = 65_536;
 
+/// Where the search for inherited descriptors ends when there is no /proc.
+const DESCRIPTORS_TRIED: i32 = 1024;
+
 /// A reader that went away is an error where we write; and a terminal in whose background we are
 /// must not stop us.
 const IGNORED_BY_US: [i32; 3] = [libc::SIGPIPE, libc::SIGTTIN, libc::SIGTTOU];
@@ -195,6 +198,27 @@ fn stand_on_descriptors(degraded: &mut Vec<Degraded>) -> Result<(), InitError> {
         }
     }
     Ok(())
+}
+
+/// What is open above 2 and would survive an exec. To be asked before [`take_over`], which marks
+/// all of it.
+pub fn descriptors_left_open() -> Vec<i32> {
+    let listed = std::fs::read_dir("/proc/self/fd").map(|entries| {
+        let names = entries.filter_map(Result::ok).map(|e| e.file_name());
+        names
+            .filter_map(|name| name.to_str()?.parse().ok())
+            .collect()
+    });
+    let mut numbers: Vec<i32> = listed.unwrap_or_else(|_| (3..DESCRIPTORS_TRIED).collect());
+    numbers.sort_unstable();
+    numbers.retain(|number| *number > 2 && survives_exec(*number));
+    numbers
+}
+
+fn survives_exec(number: i32) -> bool {
+    // SAFETY: the descriptor is only asked about, and only during this call.
+    let fd = unsafe { BorrowedFd::borrow_raw(number) };
+    fcntl(fd, FcntlArg::F_GETFD).is_ok_and(|flags| flags & libc::FD_CLOEXEC == 0)
 }
 
 fn is_open(number: i32) -> bool {

@@ -23,6 +23,7 @@ pub mod everybody;
 pub mod evidence;
 #[cfg(target_feature = "crt-static")]
 mod frugal;
+pub mod inbox;
 pub mod init;
 pub mod keep;
 pub mod leftovers;
@@ -45,6 +46,7 @@ pub mod reap;
 pub mod signals;
 pub mod spawn;
 pub mod stale;
+pub mod terminal;
 pub mod thread;
 pub mod usage;
 pub mod users;

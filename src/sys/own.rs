@@ -37,6 +37,15 @@ pub fn die_by(signal: Signal) -> io::Result<()> {
         .map_err(io_error)
 }
 
+/// Asks for a signal to ourselves when our parent dies (prctl(2)).
+pub fn die_with_parent(signal: Signal) -> io::Result<()> {
+    let args = [arg(libc::PR_SET_PDEATHSIG), arg(signal.number()), 0, 0, 0];
+    // SAFETY: no pointer is passed.
+    unsafe { syscall(libc::SYS_prctl, args) }
+        .map(drop)
+        .map_err(io_error)
+}
+
 /// Writes to a descriptor by its number, as a program does that was handed one.
 pub fn write_to(number: i32, bytes: &[u8]) -> io::Result<usize> {
     // SAFETY: the buffer has as many bytes as is said; a closed number is EBADF.

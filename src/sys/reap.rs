@@ -62,6 +62,16 @@ pub fn is_stopped(pid: i32) -> bool {
     wait(Whom::Pid(pid), seen).is_some()
 }
 
+/// The signal that has stopped this child of ours; told once for each stop.
+pub fn take_stop(pid: i32) -> Option<Signal> {
+    let told = wait(Whom::Pid(pid), libc::WSTOPPED | libc::WNOHANG)?;
+    match told.facts.status {
+        // For a stop, too, the status is the signal (waitid(2)).
+        ExitStatus::Code(number) => Signal::from_number(i32::from(number)),
+        ExitStatus::Signal { signal, .. } => Some(signal),
+    }
+}
+
 fn peek(whom: Whom) -> Option<Reaped> {
     let mut seen = wait(whom, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)?;
     if let ExitStatus::Signal { signal, .. } = seen.facts.status

@@ -88,7 +88,7 @@ fn run(order: &Order, left: &AtomicU32) -> Done {
     // SAFETY: as for the order itself.
     let plan = unsafe { &*prepared };
     return_to_cwd(order, plan)?;
-    arrange_descriptors(order)?;
+    arrange_descriptors(order, plan)?;
     begin_session(plan)?;
     reset_dispositions(order, plan);
     set_limits(plan)?;
@@ -100,7 +100,7 @@ fn run(order: &Order, left: &AtomicU32) -> Done {
     change_user(plan)?;
     change_directory(plan)?;
     last_words(order, plan)?;
-    set_mask(0);
+    set_mask(plan.blocked);
     execute(plan)
 }
 
@@ -142,12 +142,15 @@ fn return_to_cwd(order: &Order, plan: &Prepared) -> Done {
 
 /// 0, 1, 2 and the readiness descriptor, in this order: the slots are above 2, so that none is
 /// overwritten before it is used. All else is closed, but for the one that exec closes.
-fn arrange_descriptors(order: &Order) -> Done {
+fn arrange_descriptors(order: &Order, plan: &Prepared) -> Done {
     let stage = Stage::Descriptors;
     let [input, output, error] = order.slots.standard;
     call(stage, libc::SYS_dup3, [arg(input), 0, 0, 0, 0])?;
     call(stage, libc::SYS_dup3, [arg(output), 1, 0, 0, 0])?;
     call(stage, libc::SYS_dup3, [arg(error), 2, 0, 0, 0])?;
+    if !plan.kept.is_empty() {
+        return keep(&plan.kept);
+    }
     let mut news = order.slots.news;
     let Some(number) = order.ready_number else {
         close_between(2, news);
@@ -174,6 +177,15 @@ fn arrange_descriptors(order: &Order) -> Done {
     Ok(())
 }
 
+/// Takes the marks off that `init` has put on what was open at our start; exec closes the rest.
+fn keep(kept: &[i32]) -> Done {
+    for number in kept {
+        let args = [arg(*number), arg(libc::F_SETFD), 0, 0, 0];
+        call(Stage::Descriptors, libc::SYS_fcntl, args)?;
+    }
+    Ok(())
+}
+
 /// Where the call is missing or forbidden, the marks of `init` and of every descriptor of ours
 /// close them at exec.
 fn close_between(low: i32, high: i32) {
@@ -188,14 +200,19 @@ fn close_between(low: i32, high: i32) {
 fn begin_session(plan: &Prepared) -> Done {
     match plan.session {
         Session::Own => call(Stage::Session, libc::SYS_setsid, [0; 5]).map(drop),
+        Session::Group => call(Stage::Session, libc::SYS_setpgid, [0; 5]).map(drop),
         Session::Foreground => {
             call(Stage::Session, libc::SYS_setpgid, [0; 5])?;
             let pid = call(Stage::Session, libc::SYS_getpid, [0; 5])?;
             let pid = u32::try_from(pid).unwrap_or(0);
             let at = std::ptr::from_ref(&pid).expose_provenance();
             // Without a terminal there is no foreground. TTOU is blocked: it cannot stop us.
-            let args = [0, TIOCSPGRP, at, 0, 0];
-            let _ = call(Stage::Session, libc::SYS_ioctl, args);
+            for number in 0..3 {
+                let args = [number, TIOCSPGRP, at, 0, 0];
+                if call(Stage::Session, libc::SYS_ioctl, args).is_ok() {
+                    break;
+                }
+            }
             Ok(())
         }
     }

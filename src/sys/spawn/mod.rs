@@ -372,8 +372,15 @@ impl Spawner {
         plan: Option<&Plan>,
         ready_number: Option<i32>,
     ) -> Result<(i32, Option<OwnedFd>), SpawnFailure> {
+        // What is kept may have any number, and leaving a shared table closes the high ones.
+        let keeps = plan.is_some_and(|plan| !plan.prepared.kept.is_empty());
+        let rung = if keeps {
+            self.rung.max(Rung::OwnTable)
+        } else {
+            self.rung
+        };
         let order = Order {
-            table: self.rung.table(),
+            table: rung.table(),
             slots: self.slots(),
             ready_number,
             reset: noted(),
@@ -382,10 +389,10 @@ impl Spawner {
         };
         self.room.prepare(Some(order));
         let mut pidfd: i32 = -1;
-        let stand = self.rung.stand(plan);
+        let stand = rung.stand(plan);
         let flags = match self.pidfds {
-            Pidfds::Opened => self.rung.flags(stand),
-            Pidfds::None => self.rung.flags(stand) & !libc::CLONE_PIDFD,
+            Pidfds::Opened => rung.flags(stand),
+            Pidfds::None => rung.flags(stand) & !libc::CLONE_PIDFD,
         };
         let mask = set_mask(u64::MAX);
         // SAFETY: stack, page and plan are the child's as long as it uses them: we wait for its

@@ -14,7 +14,7 @@ use crate::spec::{Command, Limits, Process, Resource, SpawnFailure, Stage, Stdin
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::sys::stat::Mode;
 use nix::unistd::{getresgid, getresuid};
-use std::ffi::{CString, c_char};
+use std::ffi::{CString, OsString, c_char};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::ptr::null;
@@ -34,12 +34,18 @@ pub struct Surroundings<'a> {
     pub env: &'a [(&'a str, &'a str)],
     /// Executed instead of the service's own command, in the same context.
     pub command: Option<&'a Command>,
+    /// The same, in bytes of any kind; never empty.
+    pub words: Option<&'a [OsString]>,
     /// Where users are looked up; `None`: /etc.
     pub users: Option<&'a Users>,
     /// Session and process group of the child.
     pub session: Session,
     /// Signals that the child ignores; all others are at their default.
     pub ignored: SignalSet,
+    /// Signals that are blocked in the child.
+    pub blocked: SignalSet,
+    /// Descriptors above 2 that the child keeps under their numbers; all others are closed.
+    pub kept: &'a [i32],
 }
 
 impl<'a> Surroundings<'a> {
@@ -50,9 +56,12 @@ impl<'a> Surroundings<'a> {
             block: None,
             env: &[],
             command: None,
+            words: None,
             users: None,
             session: Session::Own,
             ignored: SignalSet::EMPTY,
+            blocked: SignalSet::EMPTY,
+            kept: &[],
         }
     }
 }
@@ -62,8 +71,9 @@ impl<'a> Surroundings<'a> {
 pub enum Session {
     /// A session of its own, without a terminal.
     Own,
-    /// Our session, a group of its own, in the foreground of the terminal on descriptor 0 if that
-    /// is one.
+    /// Our session, a group of its own.
+    Group,
+    /// The same, in the foreground of the terminal on descriptor 0, 1 or 2, if one of them is ours.
     Foreground,
 }
 
@@ -94,6 +104,8 @@ pub(super) struct Prepared {
     pub(super) searched: bool,
     pub(super) session: Session,
     pub(super) ignored: u64,
+    pub(super) blocked: u64,
+    pub(super) kept: Box<[i32]>,
     pub(super) limits: Vec<RawLimit>,
     pub(super) nice: Option<i32>,
     pub(super) oom_score: Option<String>,
@@ -197,7 +209,10 @@ impl Plan {
             .map_err(|error| fail(Stage::Env, error.errno()))?;
         let ids = Ids::of(process, around, who.as_ref())?;
         let command = around.command.unwrap_or(&process.command);
-        let words = words(command);
+        let words = match around.words {
+            Some(words) => words.iter().map(|word| word.as_bytes()).collect(),
+            None => words(command),
+        };
         let program = words.first().copied().unwrap_or_default();
         let searched = !program.contains(&b'/') && !program.is_empty();
         let workdir = match &process.workdir {
@@ -218,6 +233,8 @@ impl Plan {
             searched,
             session: around.session,
             ignored: around.ignored.bits(),
+            blocked: around.blocked.bits(),
+            kept: around.kept.into(),
             limits: limits(&process.limits, around.inherited.nofile),
             nice: process.nice.map(i32::from),
             oom_score: process.oom_score_adj.map(|score| score.to_string()),

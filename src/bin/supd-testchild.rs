@@ -11,6 +11,7 @@
 //! in-thread [ … ]                          a second thread does it, the first one ends
 //! await-dead | exec WORD …                 a dead child, left unreaped; become another program
 //! exec-bare PATH                           the same without any argument, not even a name
+//! serve                                    HTTP over the socket handed over, for ever
 //! print TEXT | print-err TEXT | write MB   output
 //! eat MB | touch PATH | append PATH TEXT   memory, files
 //! await PATH | lock PATH                   until it exists; flock(2) until the end, held: exit 73
@@ -22,6 +23,9 @@
 //! A mistake in the script is exit code 64, an error of the system 71. The Rust runtime ignores
 //! SIGPIPE and catches SIGSEGV and SIGBUS before `main`: a report shows these three as it left
 //! them, whatever they were before.
+
+#[path = "supd-testchild/serve.rs"]
+mod serve;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -197,6 +201,7 @@ fn speak(verb: &str, script: &mut Script<'_>, reactions: &Reactions) -> Done {
         "await" => await_file(script.word()?, reactions),
         "lock" => lock(script.word()?),
         "counter-file" => count_down(script.word()?),
+        "serve" => Ok(serve::serve()?),
         "report" => report(script.word()?),
         _ => Err(End::Mistake(verb.to_owned())),
     }
@@ -481,16 +486,9 @@ fn descriptors() -> Value {
 /// The lines of /proc/self/status that tests ask about.
 fn status() -> Value {
     let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let wanted = [
-        "SigBlk",
-        "SigIgn",
-        "SigCgt",
-        "NoNewPrivs",
-        "CapEff",
-        "Threads",
-    ];
+    let wanted = "SigBlk SigIgn SigCgt NoNewPrivs CapEff CapBnd CapAmb Cpus_allowed_list Threads";
     let lines = text.lines().filter_map(|line| line.split_once(':'));
-    let kept = lines.filter(|(name, _)| wanted.contains(name));
+    let kept = lines.filter(|(name, _)| wanted.split(' ').any(|w| w == *name));
     Value::Object(
         kept.map(|(name, value)| (name.to_owned(), json!(value.trim())))
             .collect(),

@@ -188,6 +188,20 @@ rules! {
         "The keys of `remediation` are classes (base classes such as `oom_kill`, and those of \
          `[class.NAME]`), `family:NAME`, `*` for every end, and the triggers `flapping`, \
          `exhausted`, `unhealthy`, `held` and `recovered`.";
+    CAPABILITY = "E0161": "a capability that is none",
+        "`capabilities` has names of capabilities(7), with or without `CAP_`: `bounding` is what \
+         the service may have at most, `ambient` what it has from the start although it is not \
+         root, and whatever is ambient is in `bounding` as well.";
+    LISTEN = "E0162": "a `listen` that cannot be followed",
+        "A socket is `tcp:ADDRESS:PORT` or `unix:PATH`, or a table with `tcp` or `unix`, `name`, \
+         `backlog` and `mode`. The address is a number or `localhost`: nothing is resolved in \
+         PID 1. The descriptors begin with 3, so that `ready.fd` is a number behind them.";
+    TTY = "E0163": "a terminal that is shared",
+        "With `tty = true` a service's standard descriptors are supd's terminal, and it is in \
+         the foreground there: one service can have that, no pool, and nothing else names its \
+         `stdin` or `log.to`.";
+    CPUS = "E0164": "processors that are none",
+        "`cpu_affinity` is numbers of processors and ranges of them, `\"0-3,8\"` or `[0, 1]`.";
 }
 
 /// Lints are named where they are found.

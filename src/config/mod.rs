@@ -30,11 +30,13 @@ mod keys;
 mod lint;
 mod lint_breakers;
 mod lint_health;
+mod listen;
 mod log;
 mod names;
 mod outline;
 mod page;
 mod pattern;
+mod privileges;
 mod process;
 mod reader;
 mod remedy;
@@ -427,6 +429,7 @@ fn assemble(
     let remedies = builder.registry();
     let root = builder.root();
     builder.unused_templates();
+    privileges::check_terminal(&reader, &outline, &root);
     // What is wrong is left out of the tree: sums over it would mislead.
     if !sink.has_errors() {
         builder.lint.tree(top, &settings, &root);

@@ -4,11 +4,12 @@
 use super::diagnostic::Report;
 use super::interpolate::Found;
 use super::reader::{Own, Reader};
-use super::{codes, log};
+use super::{codes, listen, log, privileges};
 
 use super::value::{At, Field, Item, Table};
 use crate::spec::{
-    Command, EnvFile, EnvInherit, EnvValue, Limit, Limits, Process, Resource, Signal, Stdin,
+    Command, EnvFile, EnvInherit, EnvValue, Limit, Limits, LogSink, Logs, Process, Resource,
+    Signal, Stdin,
 };
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ pub(super) fn process(
 ) -> Arc<Process> {
     let get = |key| table.get(key);
     let small = |key, low: i64, high: i64| get(key).and_then(|f| reader.integer(f, low..=high));
+    let tty = has_terminal(reader, table);
     let process = Process {
         command,
         env,
@@ -33,16 +35,21 @@ pub(super) fn process(
         groups: get("groups")
             .and_then(|f| reader.list(f, "[\"adm\"]", |f| reader.user(f)))
             .map(Vec::into_boxed_slice),
-        umask: get("umask").and_then(|f| umask(reader, f)),
+        umask: get("umask").and_then(|f| octal(reader, f)),
         workdir: get("workdir").and_then(|f| reader.path(f)),
+        chroot: get("chroot").and_then(|f| reader.path(f)),
         limits: reader.pools.limits.share(rlimits(reader, table)),
         nice: small("nice", -20, 19).and_then(|n| i8::try_from(n).ok()),
         oom_score_adj: small("oom_score_adj", -1000, 1000).and_then(|n| i16::try_from(n).ok()),
+        cpu_affinity: get("cpu_affinity").and_then(|f| privileges::cpu_affinity(reader, f)),
+        capabilities: privileges::capabilities(reader, table),
         no_new_privileges: flag(reader, table, "no_new_privileges"),
         stdin: get("stdin")
             .and_then(|f| stdin(reader, f))
-            .unwrap_or(Stdin::Null),
-        logs: reader.pools.logs.share(log::logs(reader, table)),
+            .unwrap_or(if tty { Stdin::Inherit } else { Stdin::Null }),
+        tty,
+        listen: listen::listen(reader, table),
+        logs: reader.pools.logs.share(logs(reader, table, tty)),
         pdeathsig: match get("pdeathsig") {
             None => Some(Signal::KILL),
             Some(field) if is_word(field, "none") => None,
@@ -51,6 +58,35 @@ pub(super) fn process(
         control: flag(reader, table, "control"),
     };
     reader.pools.processes.share(process)
+}
+
+/// `tty`: the service's three descriptors are the terminal, and nothing else says what they are.
+fn has_terminal(reader: &Reader<'_>, table: &Table) -> bool {
+    let tty = flag(reader, table, "tty");
+    let to = table.table("log").and_then(|log| log.get("to"));
+    let others = table.get("stdin").filter(|f| !is_word(*f, "inherit"));
+    let others = others.or(to.filter(|f| !is_word(*f, "inherit")));
+    if let Some(field) = others.filter(|_| tty) {
+        let message = format!(
+            "`tty` and `{}` name two things for one descriptor",
+            field.key
+        );
+        let report = Report::new(codes::TTY, message).at(field.at(), "");
+        reader.report(report.help(format!("leave out `{}`, or write \"inherit\"", field.key)));
+    }
+    tty
+}
+
+fn logs(reader: &Reader<'_>, table: &Table, tty: bool) -> Logs {
+    let logs = log::logs(reader, table);
+    if !tty {
+        return logs;
+    }
+    Logs {
+        to: LogSink::Inherit,
+        aloud: false,
+        ..logs
+    }
 }
 
 type Env = Box<[(Box<str>, EnvValue)]>;
@@ -154,7 +190,7 @@ fn env_files(reader: &Reader<'_>, table: &Table) -> Arc<[EnvFile]> {
 }
 
 /// Octal digits in a string: TOML has no octal like C's, and 22 would not be 022.
-fn umask(reader: &Reader<'_>, field: Field<'_>) -> Option<u16> {
+pub(super) fn octal(reader: &Reader<'_>, field: Field<'_>) -> Option<u16> {
     let mask = match &field.value.item {
         Item::Text(_) => {
             let text = reader.text(field)?;
@@ -166,11 +202,12 @@ fn umask(reader: &Reader<'_>, field: Field<'_>) -> Option<u16> {
     if let Some(mask) = mask.filter(|mask| *mask <= 0o777) {
         return Some(mask);
     }
-    let report = Report::new(codes::UMASK, "`umask` is octal digits in a string");
+    let message = format!("`{}` is octal digits in a string", field.key);
+    let report = Report::new(codes::UMASK, message);
     reader.report(
         report
             .at(field.at(), "")
-            .help("write it as `umask = \"022\"`"),
+            .help(format!("write it as `{} = \"022\"`", field.key)),
     );
     None
 }

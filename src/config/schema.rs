@@ -218,15 +218,7 @@ static SUPERVISORS: Shape = Shape {
     ..shape("[supervisor]", &[])
 };
 
-const SERVICE_LATER: &[&str] = &[
-    "breakers",
-    "recycle",
-    "chroot",
-    "listen",
-    "tty",
-    "capabilities",
-    "cpu_affinity",
-];
+const SERVICE_LATER: &[&str] = &["breakers", "recycle"];
 /// What is run: two ways to say it.
 const PROGRAM: &[&str] = &["command", "shell"];
 
@@ -251,7 +243,7 @@ pub(super) static DEFAULTS: Shape = Shape {
     ..shape("defaults", SERVICE_KEYS.split_at(SERVICE_KEYS.len() - 5).0)
 };
 
-static SERVICE_KEYS: [Key; 41] = [
+static SERVICE_KEYS: [Key; 46] = [
     value("command"),
     value("shell"),
     value("type"),
@@ -280,14 +272,19 @@ static SERVICE_KEYS: [Key; 41] = [
     value("groups"),
     value("umask"),
     value("workdir"),
+    value("chroot"),
     free("env"),
     value("env_inherit"),
     value("env_file"),
     table("limits", &LIMITS),
     value("nice"),
     value("oom_score_adj"),
+    value("cpu_affinity"),
+    table("capabilities", &CAPABILITIES),
     value("no_new_privileges"),
     value("stdin"),
+    value("tty"),
+    value("listen"),
     value("pdeathsig"),
     value("control"),
     table("log", &LOG),
@@ -391,6 +388,7 @@ static LIMITS: Shape = Shape {
         ],
     )
 };
+static CAPABILITIES: Shape = shape("`capabilities`", &[value("bounding"), value("ambient")]);
 static LOG: Shape = shape(
     "`log`",
     &[value("to"), value("ring"), table("rotate", &ROTATE)],

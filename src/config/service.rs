@@ -100,6 +100,7 @@ pub(super) fn service(
         remedies: remedies(&reader, table, frame),
         process,
     };
+    check_descriptors(&reader, table, &service);
     (!broken).then_some(service)
 }
 
@@ -110,6 +111,23 @@ fn remedies(reader: &Reader<'_>, table: &Table, frame: &Frame) -> Remedies {
         known: &frame.known,
     };
     remedy::of_node(reader, table, owner)
+}
+
+/// The sockets have the first numbers.
+fn check_descriptors(reader: &Reader<'_>, table: &Table, service: &Service) {
+    let sockets = service.process.listen.len();
+    let first = 3 + u32::try_from(sockets).unwrap_or(0);
+    let Ready::Fd(number) = service.ready else {
+        return;
+    };
+    if sockets > 0
+        && number < first
+        && let Some(field) = table.get("ready")
+    {
+        let message = format!("descriptor {number} is one of its {sockets} sockets");
+        let report = Report::new(codes::LISTEN, message).at(field.at(), "");
+        reader.report(report.help(format!("write `ready = {{ fd = {first} }}`")));
+    }
 }
 
 fn text(name: &str, value: &str) -> Own {

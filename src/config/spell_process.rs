@@ -5,8 +5,8 @@ use super::process::{RESOURCES, Unit, looks_secret};
 use super::spelling::{Flag, Lines, array, key, literal, path, quoted, size, spell};
 use super::split;
 use crate::spec::{
-    Command, EnvFile, EnvInherit, EnvValue, Limit, LogSink, Logs, Process, Rotate, Signal, Stdin,
-    UserRef,
+    Capabilities, CapabilitySet, Command, EnvFile, EnvInherit, EnvValue, Limit, Listen,
+    ListenAddress, LogSink, Logs, Process, Rotate, Signal, Stdin, UserRef,
 };
 use std::time::Duration;
 
@@ -60,16 +60,61 @@ pub(super) fn surroundings(lines: &mut Lines, process: &Process) {
         groups,
         umask,
         workdir,
+        chroot,
         limits,
         nice,
         oom_score_adj,
+        cpu_affinity,
+        capabilities,
         no_new_privileges,
         stdin,
+        tty,
+        listen,
         logs,
         pdeathsig,
         control,
     } = process;
-    for (name, who) in [("user", runs_as), ("group", group)] {
+    identity(lines, [runs_as.as_ref(), group.as_ref()], groups.as_deref());
+    if let Some(umask) = umask {
+        lines.put("umask", format!("\"{umask:03o}\""));
+    }
+    if let Some(workdir) = workdir {
+        lines.put("workdir", path(workdir));
+    }
+    if let Some(chroot) = chroot {
+        lines.put("chroot", path(chroot));
+    }
+    environment(lines, env);
+    inherited(lines, env_inherit, env_files);
+    for limit in &limits.0 {
+        rlimit(lines, *limit);
+    }
+    let number = |n: Option<i32>| n.map(|n| n.to_string());
+    for (name, value) in [
+        ("nice", number(nice.map(i32::from))),
+        ("oom_score_adj", number(oom_score_adj.map(i32::from))),
+    ] {
+        if let Some(value) = value {
+            lines.put(name, value);
+        }
+    }
+    privileges(lines, capabilities, cpu_affinity.as_deref());
+    lines.put("no_new_privileges", no_new_privileges.to_string());
+    match stdin {
+        Stdin::Null => lines.text("stdin", "null"),
+        Stdin::Inherit => lines.text("stdin", "inherit"),
+        Stdin::Path(at) => lines.put("stdin", path(at)),
+    }
+    lines.put("tty", tty.to_string());
+    sockets(lines, listen);
+    spell_logs(lines, logs);
+    let signal = pdeathsig.map(|s: Signal| s.to_string());
+    lines.text("pdeathsig", signal.as_deref().unwrap_or("none"));
+    lines.put("control", control.to_string());
+}
+
+fn identity(lines: &mut Lines, who: [Option<&UserRef>; 2], groups: Option<&[UserRef]>) {
+    for (name, who) in ["user", "group"].into_iter().zip(who) {
         if let Some(who) = who {
             lines.put(name, user(who));
         }
@@ -77,13 +122,9 @@ pub(super) fn surroundings(lines: &mut Lines, process: &Process) {
     if let Some(groups) = groups {
         lines.put("groups", array(groups.iter().map(user)));
     }
-    if let Some(umask) = umask {
-        lines.put("umask", format!("\"{umask:03o}\""));
-    }
-    if let Some(workdir) = workdir {
-        lines.put("workdir", path(workdir));
-    }
-    environment(lines, env);
+}
+
+fn inherited(lines: &mut Lines, env_inherit: &EnvInherit, env_files: &[EnvFile]) {
     match env_inherit {
         EnvInherit::All => lines.put("env_inherit", "true"),
         EnvInherit::Only(names) if names.is_empty() => lines.put("env_inherit", "false"),
@@ -98,28 +139,41 @@ pub(super) fn surroundings(lines: &mut Lines, process: &Process) {
         });
         lines.put("env_file", array(files));
     }
-    for limit in &limits.0 {
-        rlimit(lines, *limit);
+}
+
+fn privileges(lines: &mut Lines, capabilities: &Capabilities, cpus: Option<&[u16]>) {
+    if let Some(cpus) = cpus {
+        lines.put("cpu_affinity", array(cpus.iter().map(u16::to_string)));
     }
-    let number = |n: Option<i32>| n.map(|n| n.to_string());
-    for (name, value) in [
-        ("nice", number(nice.map(i32::from))),
-        ("oom_score_adj", number(oom_score_adj.map(i32::from))),
-    ] {
-        if let Some(value) = value {
-            lines.put(name, value);
-        }
+    let Capabilities { bounding, ambient } = capabilities;
+    let names = |set: &CapabilitySet| array(set.iter().map(|c| quoted(&c.to_string())));
+    if let Some(bounding) = bounding {
+        lines.put("capabilities.bounding", names(bounding));
     }
-    lines.put("no_new_privileges", no_new_privileges.to_string());
-    match stdin {
-        Stdin::Null => lines.text("stdin", "null"),
-        Stdin::Inherit => lines.text("stdin", "inherit"),
-        Stdin::Path(at) => lines.put("stdin", path(at)),
+    if *ambient != CapabilitySet::default() {
+        lines.put("capabilities.ambient", names(ambient));
     }
-    spell_logs(lines, logs);
-    let signal = pdeathsig.map(|s: Signal| s.to_string());
-    lines.text("pdeathsig", signal.as_deref().unwrap_or("none"));
-    lines.put("control", control.to_string());
+}
+
+fn sockets(lines: &mut Lines, listen: &[Listen]) {
+    if listen.is_empty() {
+        return;
+    }
+    let all = listen.iter().map(|one| {
+        let Listen {
+            name,
+            address,
+            backlog,
+            mode,
+        } = one;
+        let (key, at, mode) = match address {
+            ListenAddress::Tcp(at) => ("tcp", quoted(at), String::new()),
+            ListenAddress::Unix(at) => ("unix", path(at), format!(", mode = \"{mode:03o}\"")),
+        };
+        let name = quoted(name);
+        format!("{{ {key} = {at}, name = {name}, backlog = {backlog}{mode} }}")
+    });
+    lines.put("listen", array(all));
 }
 
 fn environment(lines: &mut Lines, env: &[(Box<str>, EnvValue)]) {

@@ -20,6 +20,7 @@ use super::reload::{Config, Origin, Refused, Texts, read};
 use super::run::{Daemon, Turn};
 use super::signals::{Orders, listened};
 use super::socket::{Listening, NoSocket, open};
+use super::sockets::Sockets;
 use super::token::Token;
 use super::world::{Parts, World};
 use super::{end, note, panics, stamp, trace};
@@ -151,6 +152,7 @@ pub(super) fn format_of(settings: &Settings) -> LogFormat {
 /// Everything that is needed, before the first program.
 struct Prepared {
     inherited: Inherited,
+    sockets: Sockets,
     signals: Signals,
     ends: Option<Ends>,
     spawner: Spawner,
@@ -164,6 +166,7 @@ struct Prepared {
 fn prepare(options: Options) -> Result<Prepared, Failure> {
     let system = |doing| move |source| Failure::System { doing, source };
     let mut inherited = init::take_over()?;
+    let given = crate::sys::bound::handed_over(&inherited.env);
     // What an outer supd has told us is not for our services: its controls are not theirs.
     inherited
         .env
@@ -204,6 +207,7 @@ fn prepare(options: Options) -> Result<Prepared, Failure> {
         .map_err(system("wait for output of services"))?;
     Ok(Prepared {
         inherited,
+        sockets: Sockets::new(given),
         signals,
         ends,
         spawner,
@@ -277,6 +281,7 @@ impl Prepared {
             patterns: self.config.patterns(),
             answers: to_loop,
             socket: address,
+            sockets: self.sockets,
             boot: press.journal.boot().to_owned(),
         });
         let mut daemon = Daemon {

@@ -54,6 +54,7 @@ mod shelf;
 mod signals;
 mod single;
 mod socket;
+mod sockets;
 mod stamp;
 mod start;
 mod strays;

@@ -349,6 +349,7 @@ impl Daemon {
         let settings = &tree.settings;
         self.world.logs.set(settings);
         self.world.patterns = self.desk.config.patterns();
+        self.world.sockets.review();
         self.press.set(settings, super::boot::format_of(settings));
         self.follow_scrapers();
         self.keep_on_disk();

@@ -247,6 +247,7 @@ impl Daemon {
 
     /// Publishes what has changed, then answers who asked for it.
     fn finish_turn(&mut self) {
+        self.world.sockets.keep_for(&self.tree.spec().root);
         self.press.publish(&self.tree, &mut self.world);
         self.answer_replies();
         if self.effects.is_empty() && self.world.events.is_empty() {

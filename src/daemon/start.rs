@@ -6,13 +6,18 @@
 //! counts as failed when its process is reaped, so that there are never two of one service. It
 //! decides nothing.
 
+use super::pipes::Handles;
+use super::sockets::told;
+use super::strays::mark;
 use super::token::Token;
-use super::world::{Order, World};
-use crate::spec::{Signal, SpawnFailure, Stage};
+use super::world::{Order, Running, World};
+use crate::spec::{HandOver, Signal, SpawnFailure, Stage};
 use crate::sys::epoll::{Interest, Poller};
-use crate::sys::spawn::{Pending, Started};
+use crate::sys::spawn::{Pending, Plan, Session, Started, Stdio, Surroundings};
 use crate::tree::{Event, RunId};
 use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// Starts that are not done, by life.
 #[derive(Debug, Default)]
@@ -57,6 +62,15 @@ impl Slow {
             Ok(()) => Event::Spawned { run },
             Err(failure) => Event::SpawnFailed { run, failure },
         })
+    }
+}
+
+/// Who has the terminal stays in our session: there it can be in the foreground.
+fn session(order: Order<'_>) -> Session {
+    if order.service.process.tty && order.helper.is_none() {
+        Session::Foreground
+    } else {
+        Session::Own
     }
 }
 
@@ -106,6 +120,88 @@ impl World {
                 Event::Forked { run }
             }
         })
+    }
+
+    pub(super) fn execute(
+        &mut self,
+        order: Order<'_>,
+        running: &Running,
+        ready_end: Option<&OwnedFd>,
+    ) -> Result<Started, SpawnFailure> {
+        let service = order.service;
+        let name = &*service.name;
+        let (mark, pid) = (mark(&self.boot, order.run), self.about(order));
+        let run = mark.strip_prefix("SUPD_RUN=").unwrap_or_default();
+        let instance = name.rsplit_once('.').map_or("1", |(_, number)| number);
+        let mut env = vec![
+            ("SUPD_NAME", name),
+            ("SUPD_PATH", order.path),
+            ("SUPD_INSTANCE", instance),
+            ("SUPD_RUN", run),
+        ];
+        if let Some(socket) = &running.notify {
+            env.push(("NOTIFY_SOCKET", socket.address()));
+        }
+        let watchdog = service.health.watchdog.filter(|_| order.helper.is_none());
+        let watchdog = watchdog.map(|span| span.as_micros().to_string());
+        if let Some(span) = &watchdog {
+            env.push(("WATCHDOG_USEC", span));
+        }
+        if let Some(pid) = &pid {
+            env.push(("SUPD_PID", pid));
+        }
+        if let Some(socket) = self.socket.as_deref().filter(|_| service.process.control) {
+            env.push(("SUPD_SOCKET", socket));
+        }
+        let listen: &[_] = match order.helper {
+            None => &service.process.listen,
+            Some(_) => &[],
+        };
+        self.sockets.open(listen)?;
+        let (count, names) = told(listen);
+        if !listen.is_empty() {
+            env.extend([("LISTEN_FDS", &*count), ("LISTEN_FDNAMES", &*names)]);
+        }
+        let sockets = self.sockets.get(listen);
+        let around = Surroundings {
+            listen: &sockets,
+            session: session(order),
+            env: &env,
+            block: Some(&self.block),
+            command: order.helper.map(|(command, _)| command),
+            ..Surroundings::new(&self.inherited)
+        };
+        let plan = Plan::prepare(&service.process, &around)?;
+        let (stdout, stderr) = (io::stdout(), io::stderr());
+        let (node, logs) = (order.run.node, &service.process.logs);
+        let handles = match order.helper {
+            Some(_) => self.logs.helper_handles(node, logs),
+            None => self.logs.handles(node, logs)?,
+        };
+        let (out, err) = match &handles {
+            Handles::Pipes(out, err) => (Some(out.as_fd()), Some(err.as_fd())),
+            Handles::Inherit => (Some(stdout.as_fd()), Some(stderr.as_fd())),
+            Handles::Null => (None, None),
+        };
+        let ready = match service.ready.hands_over() {
+            HandOver::Descriptor(number) => ready_end.map(|fd| (number, fd.as_fd())),
+            HandOver::Nothing | HandOver::NotifySocket => None,
+        };
+        let stdio = Stdio {
+            stdin: None,
+            stdout: out,
+            stderr: err,
+            ready,
+        };
+        self.spawner.start(plan, stdio)
+    }
+
+    /// The number of the process a helper works for.
+    fn about(&self, order: Order<'_>) -> Option<String> {
+        let (_, about) = order.helper?;
+        about
+            .and_then(|run| self.procs.pid_of(run))
+            .map(|pid| pid.to_string())
     }
 
     /// Something has come of a start that took its time.

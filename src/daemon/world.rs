@@ -11,13 +11,13 @@ use super::graves::{Dead, Graves, Runaway};
 use super::hook_run::Written;
 use super::logs::Logs;
 use super::oom::Oomed;
-use super::pipes::Handles;
 use super::probes::{FileMark, Probes};
+use super::sockets::Sockets;
 use super::start::Slow;
 use super::strays::{Strays, mark};
 use super::token::Token;
 use crate::config::Patterns;
-use crate::spec::{Command, HandOver, Probe, Scope, Service, Signal, SpawnFailure};
+use crate::spec::{Command, HandOver, Probe, Scope, Service, Signal};
 use crate::sys::block::Block;
 use crate::sys::epoll::{Interest, Poller};
 use crate::sys::init::Inherited;
@@ -25,11 +25,11 @@ use crate::sys::leftovers::may_speak;
 use crate::sys::logpipe::{Chunk, LogReader, pair};
 use crate::sys::notify::{Field, NotifySocket};
 use crate::sys::procs::Procs;
-use crate::sys::spawn::{Plan, Spawner, Started, Stdio, Surroundings};
+use crate::sys::spawn::Spawner;
 use crate::tree::{Event, NodeId, Question, RunId, Said};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,7 +63,7 @@ pub(super) struct Running {
     pub reach: Reach,
     /// It was sent SIGKILL by us.
     pub killed: bool,
-    notify: Option<Box<NotifySocket>>,
+    pub(super) notify: Option<Box<NotifySocket>>,
     ready: Option<LogReader>,
     said: Option<Box<str>>,
     /// The file that says it is ready, as it was before its start.
@@ -151,6 +151,8 @@ pub(crate) struct World {
     looking: Looking,
     pub(super) slow: Slow,
     pub(super) socket: Option<String>,
+    /// Sockets held for services.
+    pub sockets: Sockets,
     /// The life of the daemon.
     pub(super) boot: String,
 }
@@ -175,6 +177,8 @@ pub(crate) struct Parts {
     pub logs: Logs,
     /// To the loop, for probes.
     pub answers: Sender<Message>,
+    /// Sockets for services.
+    pub sockets: Sockets,
     /// The control socket, for services that may use it.
     pub socket: Option<String>,
     /// The life of the daemon: with it a run's mark is unlike that of another daemon.
@@ -206,6 +210,7 @@ impl World {
             oom: Oomed::new(),
             looking: Looking::Yes,
             slow: Slow::default(),
+            sockets: parts.sockets,
             socket: parts.socket,
             boot: parts.boot,
         }
@@ -261,76 +266,6 @@ impl World {
         if let (Some(running), Some(_)) = (self.running.get_mut(&about.life), mark) {
             running.seen = mark;
         }
-    }
-
-    pub(super) fn execute(
-        &mut self,
-        order: Order<'_>,
-        running: &Running,
-        ready_end: Option<&OwnedFd>,
-    ) -> Result<Started, SpawnFailure> {
-        let service = order.service;
-        let name = &*service.name;
-        let (mark, pid) = (mark(&self.boot, order.run), self.about(order));
-        let run = mark.strip_prefix("SUPD_RUN=").unwrap_or_default();
-        let instance = name.rsplit_once('.').map_or("1", |(_, number)| number);
-        let mut env = vec![
-            ("SUPD_NAME", name),
-            ("SUPD_PATH", order.path),
-            ("SUPD_INSTANCE", instance),
-            ("SUPD_RUN", run),
-        ];
-        if let Some(socket) = &running.notify {
-            env.push(("NOTIFY_SOCKET", socket.address()));
-        }
-        let watchdog = service.health.watchdog.filter(|_| order.helper.is_none());
-        let watchdog = watchdog.map(|span| span.as_micros().to_string());
-        if let Some(span) = &watchdog {
-            env.push(("WATCHDOG_USEC", span));
-        }
-        if let Some(pid) = &pid {
-            env.push(("SUPD_PID", pid));
-        }
-        if let Some(socket) = self.socket.as_deref().filter(|_| service.process.control) {
-            env.push(("SUPD_SOCKET", socket));
-        }
-        let around = Surroundings {
-            env: &env,
-            block: Some(&self.block),
-            command: order.helper.map(|(command, _)| command),
-            ..Surroundings::new(&self.inherited)
-        };
-        let plan = Plan::prepare(&service.process, &around)?;
-        let (stdout, stderr) = (io::stdout(), io::stderr());
-        let (node, logs) = (order.run.node, &service.process.logs);
-        let handles = match order.helper {
-            Some(_) => self.logs.helper_handles(node, logs),
-            None => self.logs.handles(node, logs)?,
-        };
-        let (out, err) = match &handles {
-            Handles::Pipes(out, err) => (Some(out.as_fd()), Some(err.as_fd())),
-            Handles::Inherit => (Some(stdout.as_fd()), Some(stderr.as_fd())),
-            Handles::Null => (None, None),
-        };
-        let ready = match service.ready.hands_over() {
-            HandOver::Descriptor(number) => ready_end.map(|fd| (number, fd.as_fd())),
-            HandOver::Nothing | HandOver::NotifySocket => None,
-        };
-        let stdio = Stdio {
-            stdin: None,
-            stdout: out,
-            stderr: err,
-            ready,
-        };
-        self.spawner.start(plan, stdio)
-    }
-
-    /// The number of the process a helper works for.
-    fn about(&self, order: Order<'_>) -> Option<String> {
-        let (_, about) = order.helper?;
-        about
-            .and_then(|run| self.procs.pid_of(run))
-            .map(|pid| pid.to_string())
     }
 
     /// Sends a signal. A run that is gone is no error, and any other failure shows in that the

@@ -217,6 +217,8 @@ pub enum Stage {
     Pipe,
     /// Opening its standard input.
     Stdin,
+    /// Listening on its sockets.
+    Listen,
     /// clone(2), vfork(2) or fork(2).
     Fork,
     /// Arranging its descriptors.
@@ -227,14 +229,20 @@ pub enum Stage {
     Limits,
     /// setpriority(2).
     Nice,
+    /// sched_setaffinity(2).
+    Affinity,
     /// Writing /`proc/self/oom_score_adj`.
     OomScore,
+    /// chroot(2).
+    Chroot,
     /// setgroups(2).
     Groups,
     /// setresgid(2).
     Gid,
     /// setresuid(2), and reading back what it did.
     Uid,
+    /// prctl(2) and capset(2) for its capabilities.
+    Capabilities,
     /// chdir(2).
     Workdir,
     /// prctl(2).
@@ -252,15 +260,19 @@ impl Stage {
             Self::Lookup => "lookup",
             Self::Pipe => "pipe",
             Self::Stdin => "stdin",
+            Self::Listen => "listen",
             Self::Fork => "fork",
             Self::Descriptors => "descriptors",
             Self::Session => "session",
             Self::Limits => "limits",
             Self::Nice => "nice",
+            Self::Affinity => "cpu_affinity",
             Self::OomScore => "oom_score_adj",
+            Self::Chroot => "chroot",
             Self::Groups => "groups",
             Self::Gid => "gid",
             Self::Uid => "uid",
+            Self::Capabilities => "capabilities",
             Self::Workdir => "workdir",
             Self::Prctl => "prctl",
             Self::Exec => "exec",

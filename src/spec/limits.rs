@@ -15,6 +15,12 @@ pub const CONFIG_FILE_MAX: usize = 4 << 20;
 pub const INCLUDES_MAX: usize = 64;
 /// Bytes of a node's name; it stands in paths, columns and socket addresses.
 pub const NAME_MAX: usize = 64;
+/// Sockets that are held for one service: their descriptors are moved on the stack of a child.
+pub const LISTEN_MAX: usize = 32;
+/// Bytes of a Unix socket's path (unix(7), `sun_path` and its NUL).
+pub const SOCKET_PATH_MAX: usize = 107;
+/// The highest number of a processor (`CPU_SETSIZE`).
+pub const CPU_MAX: u16 = 1023;
 /// Bytes of one string in a configuration.
 pub const STRING_MAX: usize = 1 << 20;
 /// Diagnostics shown for one configuration; more would hide the first cause.

@@ -10,11 +10,13 @@
 
 mod breaker;
 mod budget;
+mod capability;
 mod class;
 pub mod diff;
 mod facts;
 mod health;
 pub mod limits;
+mod listen;
 mod node;
 mod process;
 mod remedy;
@@ -24,11 +26,13 @@ mod signal;
 
 pub use breaker::HoldAfter;
 pub use budget::{Budget, Family, Then};
+pub use capability::{Capabilities, Capability, CapabilitySet};
 pub use class::{Class, Classes, PatternId, Sample, Uptime, UserClass, When};
 pub use facts::{
     ExitFacts, ExitStatus, Found, Oom, Phase, ProbeFault, SpawnFailure, Stage, Stream, Testimony,
 };
 pub use health::{Health, Liveness};
+pub use listen::{Listen, ListenAddress};
 pub use node::{
     AutoShutdown, Node, Policy, Restart, Shutdown, StartMode, Strategy, Supervisor, SupervisorKind,
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is executed and in which surroundings.
 
-use super::Signal;
+use super::{Capabilities, Listen, Signal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -51,16 +51,26 @@ pub struct Process {
     pub umask: Option<u16>,
     /// Working directory; `None`: supd's own at start.
     pub workdir: Option<PathBuf>,
+    /// What it sees as `/`; the program and the working directory are looked for in there.
+    pub chroot: Option<PathBuf>,
     /// Resource limits, each set only when given.
     pub limits: Arc<Limits>,
     /// -20 to 19; `None`: unchanged.
     pub nice: Option<i8>,
     /// -1000 to 1000; `None`: what supd was started with.
     pub oom_score_adj: Option<i16>,
+    /// Processors it runs on, in order; `None`: unchanged.
+    pub cpu_affinity: Option<Box<[u16]>>,
+    /// What it may do beyond its user.
+    pub capabilities: Capabilities,
     /// prctl(2), `PR_SET_NO_NEW_PRIVS`.
     pub no_new_privileges: bool,
     /// Standard input.
     pub stdin: Stdin,
+    /// Whether it has our terminal, and the foreground there.
+    pub tty: bool,
+    /// Sockets that supd holds for it.
+    pub listen: Arc<[Listen]>,
     /// Standard output and error.
     pub logs: Arc<Logs>,
     /// Sent to it when supd dies (`PR_SET_PDEATHSIG`); `None`: it lives on.
@@ -83,11 +93,16 @@ impl Process {
             groups: None,
             umask: None,
             workdir: None,
+            chroot: None,
             limits: Arc::default(),
             nice: None,
             oom_score_adj: None,
+            cpu_affinity: None,
+            capabilities: Capabilities::default(),
             no_new_privileges: false,
             stdin: Stdin::Null,
+            tty: false,
+            listen: Arc::from([]),
             logs: Arc::new(Logs::captured(0)),
             pdeathsig: None,
             control: false,

@@ -13,6 +13,7 @@
 
 pub mod bell;
 pub mod block;
+pub mod bound;
 pub mod clock;
 mod dispositions;
 pub mod ends;

@@ -157,6 +157,15 @@ pub fn object(stage: Stage, process: &Process) -> Option<String> {
     };
     match stage {
         Stage::Lookup | Stage::Exec => Some(process.command.program().to_owned()),
+        Stage::Chroot => process.chroot.as_ref().map(|dir| dir.display().to_string()),
+        Stage::Listen => {
+            let all: Vec<_> = process
+                .listen
+                .iter()
+                .map(|one| one.address.to_string())
+                .collect();
+            Some(all.join(", "))
+        }
         Stage::Workdir => process
             .workdir
             .as_ref()
@@ -174,6 +183,8 @@ pub fn object(stage: Stage, process: &Process) -> Option<String> {
         | Stage::Session
         | Stage::Limits
         | Stage::Nice
+        | Stage::Affinity
+        | Stage::Capabilities
         | Stage::OomScore
         | Stage::Groups
         | Stage::Prctl => None,
@@ -200,6 +211,10 @@ fn step(stage: Stage, object: Option<&str>) -> String {
         Stage::Stdin => "open its standard input",
         Stage::Fork => "fork",
         Stage::Descriptors => "arrange its descriptors",
+        Stage::Listen => "listen on",
+        Stage::Affinity => "choose its processors",
+        Stage::Chroot => "change its root directory to",
+        Stage::Capabilities => "set its capabilities",
         Stage::Session => "begin its session",
         Stage::Limits => "set its limits",
         Stage::Nice => "set its nice value",

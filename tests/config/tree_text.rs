@@ -89,6 +89,10 @@ fn service(out: &mut String, s: &Service, depth: usize) {
     ));
     line(format!("  reload {:?}", s.reload));
     let p = &s.process;
+    line(format!(
+        "  chroot {:?} cpus {:?} bounding {:?} ambient {:?} tty {} listen {:?}",
+        p.chroot, p.cpu_affinity, p.capabilities.bounding, p.capabilities.ambient, p.tty, p.listen
+    ));
     for (name, value) in &p.env {
         match value {
             EnvValue::Plain(text) => line(format!("  env {name}={text}")),

@@ -112,11 +112,13 @@ impl Supd {
 
     /// Starts whatever this command is.
     pub(crate) fn start_as(dir: Dir, mut command: Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("supd starts");
+        command.stdin(Stdio::piped());
+        Self::start_with_input(dir, command)
+    }
+
+    /// The same with an input of its own.
+    pub(crate) fn start_with_input(dir: Dir, mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("supd starts");
         let lines = follow(child.stderr.take().expect("its standard error"));
         let out = child.stdout.take().map(follow);
         let input = child.stdin.take();

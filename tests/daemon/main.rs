@@ -27,4 +27,6 @@ mod single;
 mod socket;
 mod state;
 mod stories;
+mod sockets;
+mod surroundings;
 mod terminal;

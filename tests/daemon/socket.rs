@@ -85,7 +85,7 @@ fn the_command_line_has_the_usual_exit_codes() {
         (&["--version"], 0, env!("CARGO_PKG_VERSION")),
         (&["--help"], 0, "Usage: supd"),
         (&["--nonsense"], 64, "--nonsense"),
-        (&["--", "true"], 64, "not in this version"),
+        (&["-g", "true"], 64, "supd [-gswv]"),
         (&["-c"], 64, "needs a file"),
     ];
     for (words, code, wanted) in cases {

@@ -31,6 +31,7 @@ impl Screen {
             .args(words)
             .env("PS1", "$ ")
             .env("SUPD", SUPD)
+            .env("CHILD", CHILD)
             .env_remove("PROMPT_COMMAND")
             .stdin(input())
             .stdout(input())
@@ -135,11 +136,11 @@ fn pid1_23_a_shell_below_has_job_control() {
     screen.press("echo flags=$-\r");
     screen.wait_for("flags=himBH");
     assert!(!screen.text.contains("no job control"), "{}", screen.text);
-    screen.press("sh -c 'echo $((40 + 2)); sleep 1000'\r");
-    screen.wait_for("42");
+    screen.press("$CHILD print job=$((40 + 2)) sleep forever\r");
+    screen.wait_for("job=42");
     screen.press("\x1a");
     screen.wait_for("Stopped");
-    screen.press("kill %1; exit 7\r");
+    screen.press("kill -9 %1; wait; exit 7\r");
 }
 
 #[test]
@@ -195,4 +196,23 @@ fn pid1_12_a_new_size_of_the_window_is_told_to_the_command() {
         .status();
     assert!(stty.expect("stty runs").success());
     screen.wait_for("resized");
+}
+
+#[test]
+fn pid1_23_a_service_with_the_terminal_has_job_control() {
+    let dir = Dir::new();
+    let config = dir.write(
+        "supd.toml",
+        "[supervisor.root]\nauto_shutdown = \"any_significant\"\nchildren = [\"shell\"]\n\
+         [service.shell]\ntty = true\nrestart = \"temporary\"\nsignificant = true\n\
+         command = \"bash --norc --noprofile --noediting -i\"",
+    );
+    let config = config.display().to_string();
+    let socket = dir.path("s").display().to_string();
+    let mut screen = Screen::open(&[SUPD, "-c", &config, "--socket", &socket]);
+    screen.wait_for("$ ");
+    screen.press("$CHILD print job=$((40 + 2)) sleep forever\r");
+    screen.wait_for("job=42");
+    screen.press("\x1a");
+    screen.wait_for("Stopped");
 }

@@ -14,6 +14,7 @@ use super::super::dispositions::{DEFAULT, IGNORE, set, set_mask};
 use super::super::raw::{arg, syscall};
 use super::plan::{Prepared, Session};
 use super::room::{Page, YES};
+use crate::spec::limits::LISTEN_MAX;
 use crate::spec::{SpawnFailure, Stage};
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -93,11 +94,15 @@ fn run(order: &Order, left: &AtomicU32) -> Done {
     reset_dispositions(order, plan);
     set_limits(plan)?;
     set_nice(plan)?;
+    plan.privileges.set_affinity()?;
     set_oom_score(plan)?;
     // SAFETY: no pointer is passed; umask(2) cannot fail.
     let _ = unsafe { syscall(libc::SYS_umask, [plan.umask as usize, 0, 0, 0, 0]) };
+    plan.privileges.set_root()?;
     change_groups(plan)?;
+    plan.privileges.set_bounds()?;
     change_user(plan)?;
+    plan.privileges.set_ambient()?;
     change_directory(plan)?;
     last_words(order, plan)?;
     set_mask(plan.blocked);
@@ -123,6 +128,8 @@ fn leave_shared_table(order: &Order) -> Done {
     }
 }
 
+/// `SD_LISTEN_FDS_START` (sd_listen_fds(3)).
+const FIRST_SOCKET: i32 = 3;
 const MAX_FD: usize = u32::MAX as usize;
 #[expect(
     clippy::cast_possible_truncation,
@@ -133,7 +140,7 @@ const TIOCSPGRP: usize = libc::TIOCSPGRP as usize;
 /// To where supd was started, as supd: the service's user need not be able to walk there.
 fn return_to_cwd(order: &Order, plan: &Prepared) -> Done {
     match order.slots.cwd {
-        Some(fd) if !plan.workdir_is_absolute => {
+        Some(fd) if !plan.workdir_is_absolute && !plan.privileges.has_root() => {
             call(Stage::Workdir, libc::SYS_fchdir, [arg(fd), 0, 0, 0, 0]).map(drop)
         }
         Some(_) | None => Ok(()),
@@ -150,6 +157,9 @@ fn arrange_descriptors(order: &Order, plan: &Prepared) -> Done {
     call(stage, libc::SYS_dup3, [arg(error), 2, 0, 0, 0])?;
     if !plan.kept.is_empty() {
         return keep(&plan.kept);
+    }
+    if !plan.listen.is_empty() {
+        return hand_over(order, plan);
     }
     let mut news = order.slots.news;
     let Some(number) = order.ready_number else {
@@ -182,6 +192,45 @@ fn keep(kept: &[i32]) -> Done {
     for number in kept {
         let args = [arg(*number), arg(libc::F_SETFD), 0, 0, 0];
         call(Stage::Descriptors, libc::SYS_fcntl, args)?;
+    }
+    Ok(())
+}
+
+/// The sockets from 3 on, and the readiness descriptor. Whatever stands at those numbers is moved
+/// away first; exec closes all that is not put there now.
+fn hand_over(order: &Order, plan: &Prepared) -> Done {
+    let stage = Stage::Descriptors;
+    let count = i32::try_from(plan.listen.len()).unwrap_or(0);
+    let first = FIRST_SOCKET.wrapping_add(count);
+    let above = order
+        .slots
+        .top
+        .max(first)
+        .max(order.ready_number.unwrap_or(0));
+    let above = arg(above.wrapping_add(1));
+    let up = |fd: i32| {
+        let args = [arg(fd), arg(libc::F_DUPFD_CLOEXEC), above, 0, 0];
+        call(stage, libc::SYS_fcntl, args)
+    };
+    let mut moved = [0_usize; LISTEN_MAX];
+    for (place, socket) in moved.iter_mut().zip(&plan.listen) {
+        *place = up(*socket)?;
+    }
+    // Who waits for our exec must not see the end of this one when its number is taken.
+    up(order.slots.news)?;
+    let ready = up(order.slots.ready)?;
+    let marks = libc::CLOSE_RANGE_CLOEXEC as usize;
+    let _ = call(stage, libc::SYS_close_range, [3, MAX_FD, marks, 0, 0]);
+    let mut number = arg(FIRST_SOCKET);
+    for (from, _) in moved.iter().zip(&plan.listen) {
+        call(stage, libc::SYS_dup3, [*from, number, 0, 0, 0])?;
+        number = number.wrapping_add(1);
+    }
+    if let Some(number) = order.ready_number {
+        call(stage, libc::SYS_dup3, [ready, arg(number), 0, 0, 0])?;
+    }
+    if let Some(text) = &plan.listen_pid {
+        text.write(call(stage, libc::SYS_getpid, [0; 5])?);
     }
     Ok(())
 }

@@ -23,6 +23,7 @@
 
 mod child;
 mod plan;
+mod privileges;
 mod room;
 
 pub use plan::{Plan, Session, Surroundings};
@@ -373,7 +374,7 @@ impl Spawner {
         ready_number: Option<i32>,
     ) -> Result<(i32, Option<OwnedFd>), SpawnFailure> {
         // What is kept may have any number, and leaving a shared table closes the high ones.
-        let keeps = plan.is_some_and(|plan| !plan.prepared.kept.is_empty());
+        let keeps = plan.is_some_and(|plan| plan.prepared.keeps());
         let rung = if keeps {
             self.rung.max(Rung::OwnTable)
         } else {

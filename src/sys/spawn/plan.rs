@@ -10,12 +10,13 @@ use super::super::dispositions::SignalSet;
 use super::super::env::{self, Environment};
 use super::super::init::Inherited;
 use super::super::users::{Identity, Users};
+use super::privileges::{PidText, Privileges};
 use crate::spec::{Command, Limits, Process, Resource, SpawnFailure, Stage, Stdin};
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::sys::stat::Mode;
 use nix::unistd::{getresgid, getresuid};
 use std::ffi::{CString, OsString, c_char};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr::null;
 use std::rc::Rc;
@@ -46,6 +47,8 @@ pub struct Surroundings<'a> {
     pub blocked: SignalSet,
     /// Descriptors above 2 that the child keeps under their numbers; all others are closed.
     pub kept: &'a [i32],
+    /// Sockets that the child gets from descriptor 3 on.
+    pub listen: &'a [BorrowedFd<'a>],
 }
 
 impl<'a> Surroundings<'a> {
@@ -62,6 +65,7 @@ impl<'a> Surroundings<'a> {
             ignored: SignalSet::EMPTY,
             blocked: SignalSet::EMPTY,
             kept: &[],
+            listen: &[],
         }
     }
 }
@@ -106,6 +110,10 @@ pub(super) struct Prepared {
     pub(super) ignored: u64,
     pub(super) blocked: u64,
     pub(super) kept: Box<[i32]>,
+    pub(super) privileges: Privileges,
+    pub(super) listen: Box<[i32]>,
+    /// `LISTEN_PID=` and room for a number that only the child knows.
+    pub(super) listen_pid: Option<Box<PidText>>,
     pub(super) limits: Vec<RawLimit>,
     pub(super) nice: Option<i32>,
     pub(super) oom_score: Option<String>,
@@ -117,6 +125,13 @@ pub(super) struct Prepared {
     pub(super) workdir_is_absolute: bool,
     pub(super) no_new_privileges: bool,
     pub(super) pdeathsig: Option<i32>,
+}
+
+impl Prepared {
+    /// Whether the child keeps descriptors with numbers of their own.
+    pub(super) fn keeps(&self) -> bool {
+        !self.kept.is_empty() || !self.listen.is_empty()
+    }
 }
 
 /// A resource limit as prlimit(2) wants it.
@@ -189,6 +204,12 @@ impl CArray {
         }
     }
 
+    /// One more string, which lives as long as the array.
+    fn push(&mut self, string: *const c_char) {
+        let end = self.pointers.len().saturating_sub(1);
+        self.pointers.insert(end, string);
+    }
+
     pub(super) fn pointers(&self) -> *const *const c_char {
         self.pointers.as_ptr()
     }
@@ -226,15 +247,23 @@ impl Plan {
         let bad_word = || fail(Stage::Exec, libc::EINVAL);
         let argv: Vec<_> = words.iter().map(|word| [*word]).collect();
         let umask = process.umask.map_or(around.inherited.umask, u32::from);
+        let mut envp = envp(&env).ok_or_else(|| fail(Stage::Env, libc::EINVAL))?;
+        let listen_pid = (!around.listen.is_empty()).then(|| Box::new(PidText::new()));
+        if let Some(text) = &listen_pid {
+            envp.push(text.pointer());
+        }
         let prepared = Prepared {
             argv: CArray::new(&argv).ok_or_else(bad_word)?,
-            envp: envp(&env).ok_or_else(|| fail(Stage::Env, libc::EINVAL))?,
+            envp,
             candidates: candidates(program, &env).ok_or_else(bad_word)?,
             searched,
             session: around.session,
             ignored: around.ignored.bits(),
             blocked: around.blocked.bits(),
             kept: around.kept.into(),
+            privileges: Privileges::of(process)?,
+            listen: around.listen.iter().map(AsRawFd::as_raw_fd).collect(),
+            listen_pid,
             limits: limits(&process.limits, around.inherited.nofile),
             nice: process.nice.map(i32::from),
             oom_score: process.oom_score_adj.map(|score| score.to_string()),

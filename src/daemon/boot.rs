@@ -22,6 +22,7 @@ use super::signals::{Orders, listened};
 use super::socket::{Listening, NoSocket, open};
 use super::sockets::Sockets;
 use super::token::Token;
+use super::upward::Upward;
 use super::world::{Parts, World};
 use super::{end, note, panics, stamp, trace};
 use crate::config::{Charset, Color, Disk, Style};
@@ -273,6 +274,7 @@ impl Prepared {
         let mut logs = Logs::new(self.ears, ways_out(&to_loop), &settings);
         logs.allow(self.inherited.descriptors());
         logs.share_out(press.names.all().count());
+        let manager = crate::sys::upward::Manager::of(&self.inherited.env);
         let world = World::new(Parts {
             poller: Rc::clone(&poller),
             spawner: self.spawner,
@@ -296,6 +298,7 @@ impl Prepared {
             poller,
             effects: VecDeque::new(),
             replies: Vec::new(),
+            upward: Upward::to(manager, now()),
             halt: None,
             refusals: super::refusals::Refusals::default(),
             turn: Turn::default(),

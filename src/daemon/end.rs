@@ -41,6 +41,7 @@ fn our_children() -> Vec<Leftover> {
 /// Ends; the exit code.
 pub(super) async fn end(mut daemon: Daemon, ready: &AsyncFd<Rc<Poller>>) -> u8 {
     let halt = daemon.halt.take().unwrap_or(Halt::Requested);
+    daemon.upward.stopping();
     if let Halt::GaveUp { .. } = halt {
         daemon.exit_delay(ready).await;
     }

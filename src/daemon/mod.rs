@@ -64,6 +64,7 @@ mod text_remedy;
 mod token;
 mod told;
 mod trace;
+mod upward;
 mod view;
 mod world;
 

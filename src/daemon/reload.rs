@@ -358,6 +358,7 @@ impl Daemon {
         if !warnings.is_empty() {
             detail = format!("{detail}, with warnings:\n{warnings}");
         }
+        self.upward.reloaded(self.now(), &hash);
         self.note(crate::wire::kind::DAEMON_RELOADED, detail);
         self.turn.read = super::run::Read::Lately;
     }

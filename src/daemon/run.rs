@@ -22,6 +22,7 @@ use super::press::Press;
 use super::pulse::{self, now};
 use super::refusals::Refusals;
 use super::signals::Orders;
+use super::upward::Upward;
 use super::world::{Order, World};
 use super::{note, stamp, words};
 use crate::sys::ends::Ends;
@@ -70,6 +71,8 @@ pub(crate) struct Daemon {
     pub effects: VecDeque<Effect>,
     /// Answers that go out when the records are.
     pub replies: Vec<(CommandId, Outcome)>,
+    /// What the manager above is told.
+    pub upward: Upward,
     /// How it ends.
     pub halt: Option<Halt>,
     /// Clients that were refused.
@@ -226,6 +229,7 @@ impl Daemon {
         }
         self.take_deadline();
         self.settle();
+        self.upward.beat(self.turn.now);
         self.say_whom_we_wait_for();
         self.look_in_time();
         self.turn.panics = 0;
@@ -292,6 +296,7 @@ impl Daemon {
             self.turn.say_at,
             self.next_search(),
             self.door.look_at,
+            self.upward.due,
         ];
         ours.into_iter().chain(looks).flatten().min()
     }
@@ -404,7 +409,13 @@ impl Daemon {
         if let (What::Starting { run, number, .. }, Some(name)) = (&record.what, &record.name) {
             self.world.begin_run(run.node, &Arc::clone(name), *number);
         }
+        if matches!(record.what, What::Ready { run: None, .. })
+            && record.node == Some(self.tree.root())
+        {
+            self.upward.ready();
+        }
         if let What::ShuttingDown { .. } = record.what {
+            self.upward.stopping();
             let next = self.turn.now + SAY_EVERY;
             self.turn.say_at = Some(self.turn.say_at.unwrap_or(next));
         }
@@ -455,6 +466,7 @@ impl Daemon {
         if let Some(name) = self.tree.waiting_for() {
             let count = self.world.count();
             let detail = format!("still stopping: waiting for {name} ({count} processes left)");
+            self.upward.status(&detail);
             self.note(crate::wire::kind::DAEMON_STOPPING, detail);
         }
     }

@@ -49,6 +49,7 @@ pub mod spawn;
 pub mod stale;
 pub mod terminal;
 pub mod thread;
+pub mod upward;
 pub mod usage;
 pub mod users;
 pub mod watch;

@@ -30,3 +30,4 @@ mod stories;
 mod sockets;
 mod surroundings;
 mod terminal;
+mod upward;

@@ -4,6 +4,7 @@
 
 mod sim;
 
+use sim::cure::CURED;
 use sim::guard::GUARDED;
 use sim::mutant::MUTANTS;
 
@@ -46,6 +47,17 @@ fn no_world_breaks_an_invariant() {
     );
 }
 
+/// The same with remedies here and there.
+#[test]
+fn no_world_with_remedies_breaks_an_invariant() {
+    for seed in seeds().map(|seed| seed | CURED) {
+        let verdict = sim::judge(seed, None);
+        if let Some(violation) = verdict.violations.first() {
+            panic!("{}", sim::tell(seed, violation.law));
+        }
+    }
+}
+
 #[test]
 fn every_planted_bug_is_caught_by_the_law_it_breaks() {
     let mut blind = Vec::new();
@@ -54,7 +66,7 @@ fn every_planted_bug_is_caught_by_the_law_it_breaks() {
         let mut alone = false;
         // Whatever is wrong with breakers shows only where there are some.
         let bit = if law > 24 { GUARDED } else { 0 };
-        for seed in (0..MUTANT_WORLDS).map(|seed| seed | bit) {
+        for seed in (0..MUTANT_WORLDS).map(|seed| mutant.world(seed | bit)) {
             let broken = sim::judge(seed, Some(mutant)).violations;
             if let Some(first) = broken.first() {
                 *laws.entry(first.law).or_insert(0) += 1;

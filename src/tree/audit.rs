@@ -258,7 +258,7 @@ impl Tree {
         if unkillable.count() != self.unkillable {
             return Err(format!("{} unkillables are counted", self.unkillable));
         }
-        let most = self.nodes.iter().count() * 4;
+        let most = self.nodes.iter().count() * 5;
         if self.timers.len() > most {
             return Err(format!("{} deadlines for {most}", self.timers.len()));
         }

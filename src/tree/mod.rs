@@ -26,6 +26,7 @@ mod boot;
 mod children;
 mod circuit;
 mod classify;
+mod code_change;
 mod command;
 mod condemn;
 mod death;

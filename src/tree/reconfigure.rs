@@ -7,8 +7,6 @@
 //! OTP's `code_change` hold: nothing is started or stopped.
 
 use super::Tree;
-use super::boot::as_child;
-use super::children::significance_holds;
 use super::event::{CommandId, NodeId, Outcome};
 use super::node::{Origin, Rest};
 use super::record::{StartWhy, StopWhy, What};
@@ -368,6 +366,7 @@ impl Tree {
             // Nothing for it to do: what it is in the middle of goes on as what it is.
             return;
         }
+        let work_is_same = work.same_group;
         let mut task = Task::new(TaskKind::Apply, StopWhy::Apply, StartWhy::Apply);
         task.stop.clone_from(&restarted);
         task.stop.extend(work.gone);
@@ -392,89 +391,19 @@ impl Tree {
             }
             task.until = old.until;
         }
+        if !work_is_same {
+            // Whoever waits for one that is put aside may not have to under this strategy.
+            let waits = |id: &NodeId| matches!(self.nodes[*id].rest(), Some(Rest::Waiting { .. }));
+            let free = |id: &NodeId| waits(id) && self.nodes[*id].again.is_none();
+            let also = self.children(sup).into_iter().filter(free);
+            task.start.extend(also);
+        }
         if task.stop.is_empty() && task.start.is_empty() && task.waiting.is_empty() {
             return;
         }
         self.begin(sup, task);
         if let Some(child) = clear {
             self.post(sup, Message::Clear(child));
-        }
-    }
-
-    /// OTP's `code_change`: an invalid specification changes nothing at all.
-    pub(super) fn code_change(&mut self, id: CommandId, sup: NodeId, new: &Arc<Supervisor>) {
-        let valid = new
-            .children
-            .iter()
-            .all(|child| significance_holds(child, new.auto_shutdown));
-        if !valid {
-            return self.reply(id, Outcome::InvalidSpec);
-        }
-        self.change_code(sup, new);
-        self.nodes[sup].replaced = true;
-        self.reply(id, Outcome::Done);
-    }
-
-    /// Flags and specifications are replaced, histories and processes are not. New children are
-    /// added stopped; those that are not named any more are kept, after the others, until
-    /// somebody deletes them or their supervisor starts again.
-    fn change_code(&mut self, sup: NodeId, new: &Arc<Supervisor>) {
-        let Some(old) = self.sup_spec(sup).cloned() else {
-            return;
-        };
-        let kept = Supervisor {
-            name: Arc::clone(&old.name),
-            ..as_child(new, &old)
-        };
-        self.nodes[sup].spec = Node::Supervisor(Arc::new(kept));
-        self.record(sup, What::Changed);
-        let before = self.children(sup);
-        let mut order = Vec::new();
-        for spec in &new.children {
-            let known = before
-                .iter()
-                .copied()
-                .find(|id| self.nodes[*id].name() == spec.name());
-            let child = match known {
-                Some(child) => {
-                    self.change_child(child, spec);
-                    child
-                }
-                None => self.plant(Some(sup), spec.clone()),
-            };
-            self.nodes[child].origin = Origin::Configured;
-            order.push(child);
-        }
-        for child in before {
-            if !order.contains(&child) {
-                self.nodes[child].origin = Origin::Dynamic;
-                order.push(child);
-            }
-        }
-        if let Some(state) = self.nodes[sup].sup_mut() {
-            state.children = order;
-        }
-        self.renumber(sup);
-    }
-}
-
-impl Tree {
-    /// A child that runs goes on as it is. Of a supervisor only what it is to its supervisor
-    /// changes now; the rest holds from its next start.
-    fn change_child(&mut self, child: NodeId, new: &Node) {
-        let spec = match (&self.nodes[child].spec, new) {
-            (Node::Supervisor(own), Node::Supervisor(new)) => {
-                Node::Supervisor(Arc::new(as_child(own, new)))
-            }
-            (Node::Service(_) | Node::Supervisor(_), Node::Service(_))
-            | (Node::Service(_), Node::Supervisor(_)) => new.clone(),
-        };
-        let before = self.service(child).map(Arc::clone);
-        self.nodes[child].spec = spec;
-        if let Some(before) = before {
-            self.climb_anew(child, &before.stop);
-            self.check_anew(child, &before.health);
-            self.ask_anew(child, &before.ready);
         }
     }
 }

@@ -286,6 +286,10 @@ impl Tree {
         self.count_answer(entry, verdict);
         let now = self.now;
         let account = self.account(&entry.id);
+        if verdict == Verdict::Cancelled {
+            // It has said nothing.
+            return;
+        }
         if verdict != Verdict::Failed {
             account.failures = 0;
             return;

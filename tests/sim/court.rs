@@ -6,6 +6,7 @@
 //! mistake of the engine cannot be shared by its judges.
 
 use super::law_bounds::Helper;
+use super::law_cure::Cures;
 use super::law_health::Wards;
 use super::law_hold::Holding;
 use super::law_records::Scale;
@@ -16,8 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use supd::spec::ExitFacts;
 use supd::tree::{
-    Actor, Command, CommandId, Effect, Event, Haste, NodeId, Outcome, Phase, Record, RunId,
-    StartWhy, StopWhy, Time, What,
+    Actor, Command, CommandId, Effect, Event, Haste, HookEnd, NodeId, Outcome, Phase, Record,
+    RunId, StartWhy, StopWhy, Time, What,
 };
 
 /// A law was broken.
@@ -132,6 +133,7 @@ pub(crate) struct Court {
     pub(crate) reload: Reload,
     pub(crate) wards: Wards,
     pub(crate) scales: BTreeMap<CommandId, Scale>,
+    pub(crate) cures: Cures,
     pub(crate) violations: Vec<Violation>,
 }
 
@@ -157,6 +159,7 @@ impl Court {
             reload: Reload::default(),
             wards: Wards::default(),
             scales: BTreeMap::new(),
+            cures: Cures::default(),
             violations: Vec::new(),
         }
     }
@@ -187,7 +190,10 @@ impl Court {
         self.ward_event(event);
         match event {
             Event::Spawned { run } => self.spawned(*run),
-            Event::SpawnFailed { run, .. } | Event::HookDone { run, .. } => self.gone(*run, None),
+            Event::SpawnFailed { run, failure } => self.never_was(*run, *failure),
+            Event::HookDone { run, status, .. } => {
+                self.hook_ends(*run, HookEnd::Status(*status));
+            }
             Event::Exited { run, facts } => self.gone(*run, Some(*facts)),
             Event::Command { id, by, command } => self.command(*id, *by, command),
             Event::Shutdown { haste, by } => {
@@ -209,9 +215,14 @@ impl Court {
         self.ward_effect(effect);
         match effect {
             Effect::Spawn { run, .. } => self.spawn(*run),
-            Effect::SpawnHelper { run, .. } | Effect::RunHook { run, .. } => {
-                self.helper_begins(*run);
-            }
+            Effect::SpawnHelper { run, .. } => self.helper_begins(*run),
+            Effect::RunHook {
+                run,
+                remedy,
+                step,
+                case,
+                ..
+            } => self.hook_begins(*run, remedy, (*step, case)),
             Effect::Signal { run, signal, .. } => self.signal(*run, *signal),
             Effect::Reply { id, outcome } => self.reply(*id, outcome),
             Effect::Record(record) => self.record(record),
@@ -225,6 +236,7 @@ impl Court {
         self.count_tokens();
         self.helpers_in_time();
         self.ward_adjourn();
+        self.hooks_in_time();
         if let Some((live, _)) = self.told.take() {
             self.accuse(12, format!("the end of {} left no record", live.run));
         }
@@ -286,18 +298,18 @@ impl Court {
             What::Exhausted { .. } => self.exhausted(fact),
             What::Escalated { class, .. } => self.escalated(fact, class.base),
             What::StartFailed { .. } => self.start_failed(fact),
-            What::Parked { .. } => self.parked(fact),
+            What::Parked { budget } => self.parked(fact, *budget),
             What::Held { by, .. } => self.held(fact, by),
             What::Released => self.released(fact),
             What::Added => self.succeeded(fact, id),
             What::Removed => self.removed(fact, id),
             What::Command { by, .. } => self.command_recorded(fact, *by),
-            What::Strategy { child, scope, .. } => self.scope_recorded(*child, scope),
-            What::Backoff { .. }
-            | What::RemedyStarted { .. }
+            What::RemedyStarted { .. }
             | What::RemedyStep { .. }
             | What::RemedyFinished { .. }
-            | What::RemedySkipped { .. }
+            | What::RemedySkipped { .. } => self.remedy_recorded(fact, &record.what),
+            What::Strategy { child, scope, .. } => self.scope_recorded(*child, scope),
+            What::Backoff { .. }
             | What::ProbeChanged { .. }
             | What::LivenessSuspended { .. }
             | What::Changed
@@ -355,6 +367,7 @@ impl Court {
     /// Whether the engine has nothing under way that the world would have to answer.
     pub(crate) fn is_quiet(&self) -> bool {
         self.helpers.is_empty()
+            && self.hooks() == 0
             && self.files.iter().all(|file| {
                 let busy = |live: &Live| !live.ready || live.stopping.is_some();
                 !file.live.as_ref().is_some_and(busy)

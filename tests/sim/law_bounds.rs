@@ -59,10 +59,14 @@ impl Court {
         let Burden { nodes, .. } = burden;
         let killed = self.helpers.values().filter(|helper| helper.killed).count();
         let limits = [
-            ("deadlines", burden.timers, 4 * nodes),
+            ("deadlines", burden.timers, 5 * nodes),
             ("messages", burden.messages, 3 * nodes + self.unanswered),
             ("queued starts", burden.queued, 2 * nodes),
-            ("helpers", burden.helpers, HELPERS_MAX * nodes + killed),
+            (
+                "helpers",
+                burden.helpers,
+                HELPERS_MAX * nodes + killed + self.hooks(),
+            ),
             ("waiters", burden.waiters, self.unanswered),
             ("taken names", burden.taken, 2 * nodes),
             ("restarts", burden.restarts, 64 * nodes),

@@ -22,11 +22,6 @@ pub(crate) struct Holding {
 }
 
 impl Court {
-    pub(super) fn parked(&mut self, fact: Fact) {
-        self.files[fact].aside = true;
-        self.files[fact].spent = true;
-    }
-
     pub(super) fn held(&mut self, fact: Fact, by: &Holder) {
         self.files[fact].aside = true;
         self.files[fact].owed = false;

@@ -22,6 +22,7 @@ impl Court {
                 return self.accuse(12, format!("{run} is started, announced was {other:?}"));
             }
         };
+        self.starts_beside_a_hook(run);
         self.may_start(fact, run);
         self.may_start_below(fact);
         self.in_start_order(fact, why);
@@ -81,7 +82,7 @@ impl Court {
         }
         // Effects are performed in order: what was to be executed is there for a later signal,
         // though its start is reported afterwards.
-        let helper = self.helper_signalled(run, signal);
+        let helper = self.helper_signalled(run, signal) || self.hook_killed(run);
         if !helper && self.live_of(run).is_none() {
             self.accuse(3, format!("{signal} goes to {run}, which has no process"));
         }
@@ -101,6 +102,9 @@ impl Court {
         let helper = self.helpers.iter().find(|(_, helper)| !helper.killed);
         if let Some((run, _)) = helper {
             self.accuse(24, format!("{halt:?} while the helper {run} lives"));
+        }
+        if let Some(run) = self.hook_left() {
+            self.accuse(24, format!("{halt:?} while the hook {run} lives"));
         }
         if self.unanswered > 0 {
             let text = format!("halted, never answered: {}", self.open_command());

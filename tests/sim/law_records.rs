@@ -177,6 +177,7 @@ impl Court {
     }
 
     pub(super) fn stopped(&mut self, fact: Fact, why: StopWhy) {
+        self.no_longer_put_off(fact);
         self.files[fact].owed = false;
         self.files[fact].announced = None;
         self.trial_stopped(fact, why);
@@ -338,6 +339,9 @@ impl Court {
                 self.name(fact)
             );
             self.accuse(18, text);
+        }
+        for at in self.below(fact) {
+            self.stop_called_off(at);
         }
         let lasts = self.stop_lasts(fact);
         self.files[fact].owed = false;

@@ -19,6 +19,7 @@ impl Court {
             let text = format!("temporary {} starts again: {why:?}", self.name(fact));
             self.accuse(10, text);
         }
+        self.no_longer_put_off(fact);
         let file = &mut self.files[fact];
         file.owed = false;
         file.grouped = false;
@@ -52,7 +53,10 @@ impl Court {
                     let text = format!("transient {} restarts after {class:?}", self.name(fact));
                     self.accuse(10, text);
                 }
-                self.token(fact, class, budget);
+                let put_off = decision == Decision::Remediate && self.put_off(fact, class, budget);
+                if !put_off {
+                    self.token(fact, class, budget);
+                }
             }
             Decision::Escalate => self.one_too_many(fact),
             // A breaker: no budget has anything to do with that.
@@ -174,6 +178,7 @@ impl Court {
     }
 
     pub(super) fn exhausted(&mut self, sup: Fact) {
+        self.nobody_refunds(sup);
         let reign = &mut self.files[sup].reign;
         let again = reign.exhausted;
         let expected = std::mem::take(&mut reign.to_exhaust);
@@ -186,7 +191,8 @@ impl Court {
     }
 
     pub(super) fn escalated(&mut self, sup: Fact, class: Class) {
-        if class == Class::Escalated && !self.files[sup].reign.exhausted {
+        let told = self.was_told_to(sup);
+        if class == Class::Escalated && !self.files[sup].reign.exhausted && !told {
             let text = format!("{} escalates without having given up", self.name(sup));
             self.accuse(6, text);
         }

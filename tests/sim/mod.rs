@@ -11,10 +11,12 @@
 //! same law is broken; what is left is printed with its trace.
 
 mod court;
+pub(crate) mod cure;
 mod dice;
 mod forest;
 pub(crate) mod guard;
 mod law_bounds;
+mod law_cure;
 mod law_health;
 mod law_hold;
 mod law_order;

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use supd::spec::{
-    ExitFacts, ExitStatus, HoldAfter, Node, Process, Restart, Scope, Service, Signal, StartMode,
-    Strategy, Supervisor, Tree as Spec,
+    Counts, ExitFacts, ExitStatus, HoldAfter, Node, Process, Remedies, Remedy, Restart, Scope,
+    Service, Signal, StartMode, Strategy, Supervisor, Tree as Spec, Verdict,
 };
 use supd::tree::{
-    Actor, Budget, Command, CommandId, Effect, Event, Halt, NodeView, Outcome, Phase, RunId,
-    StartWhy, State, Time, Tree, What,
+    Actor, Budget, Command, CommandId, Effect, Event, Halt, NodeId, NodeView, Outcome, Phase,
+    RunId, StartWhy, State, Time, Tree, What,
 };
 
 /// A planted bug, named by what it does.
@@ -57,10 +57,18 @@ pub(crate) enum Mutant {
     ForgetsTheStandstill,
     KillsAllAtOnce,
     AsksTwice,
+    RunsHooksTwice,
+    LetsHooksRun,
+    RunsAllHooks,
+    StartsBesideHooks,
+    ChangesVerdicts,
+    IgnoresLimits,
+    RestartsForFree,
+    ForgetsHooksAtAStop,
 }
 
 /// Every mutant and the invariant that catches it.
-pub(crate) const MUTANTS: [(Mutant, u8); 37] = [
+pub(crate) const MUTANTS: [(Mutant, u8); 45] = [
     (Mutant::SpawnsTwice, 1),
     (Mutant::ReapsTwice, 2),
     (Mutant::SignalsTheDead, 3),
@@ -81,6 +89,14 @@ pub(crate) const MUTANTS: [(Mutant, u8); 37] = [
     (Mutant::ReloadsTheUntouched, 15),
     (Mutant::ForgetsTheReload, 15),
     (Mutant::LetsHelpersRun, 16),
+    (Mutant::RunsHooksTwice, 16),
+    (Mutant::LetsHooksRun, 16),
+    (Mutant::RunsAllHooks, 16),
+    (Mutant::StartsBesideHooks, 16),
+    (Mutant::ChangesVerdicts, 16),
+    (Mutant::IgnoresLimits, 16),
+    (Mutant::RestartsForFree, 6),
+    (Mutant::ForgetsHooksAtAStop, 8),
     (Mutant::AnswersEarly, 18),
     (Mutant::ScalesInWordsOnly, 18),
     (Mutant::AnswersTwice, 18),
@@ -100,6 +116,23 @@ pub(crate) const MUTANTS: [(Mutant, u8); 37] = [
     (Mutant::AsksTwice, 33),
 ];
 
+impl Mutant {
+    /// A world in which the bug can show.
+    pub(crate) fn world(self, seed: u64) -> u64 {
+        match self {
+            Self::RunsHooksTwice
+            | Self::LetsHooksRun
+            | Self::RunsAllHooks
+            | Self::StartsBesideHooks
+            | Self::ChangesVerdicts
+            | Self::IgnoresLimits
+            | Self::RestartsForFree
+            | Self::ForgetsHooksAtAStop => seed | super::cure::CURED,
+            _ => seed,
+        }
+    }
+}
+
 /// Commands and runs from here on are a mutant's own.
 const HIDDEN: u64 = 1 << 40;
 
@@ -117,6 +150,10 @@ pub(crate) struct Engine {
     silent: Option<CommandId>,
     /// Probes and commands of services.
     helpers: BTreeSet<RunId>,
+    /// Hooks that live.
+    hooks: BTreeSet<RunId>,
+    /// Nodes that somebody stops by this event.
+    stops: BTreeSet<NodeId>,
 }
 
 /// An event as the engine was given it, and what it wants.
@@ -137,6 +174,8 @@ impl Engine {
             hidden: HIDDEN,
             silent: None,
             helpers: BTreeSet::new(),
+            hooks: BTreeSet::new(),
+            stops: BTreeSet::new(),
         }
     }
 
@@ -163,6 +202,14 @@ impl Engine {
             }
             _ => now,
         };
+        self.stops.clear();
+        if let Event::Command {
+            command: Command::Stop(node),
+            ..
+        } = &event
+        {
+            self.stops.insert(*node);
+        }
         let mut turns = Vec::new();
         // What somebody wants is known to the judges, however the engine misunderstands it.
         let meant = event.clone();
@@ -170,7 +217,12 @@ impl Engine {
             let effects = self.tree.handle(now, event.clone()).0;
             let effects = self.wanted(mutant, &event, effects);
             let asked = matches!(event, Event::Command { .. } | Event::ProbeDone { .. });
-            turns.push((if asked { meant.clone() } else { event }, effects));
+            let heard = match mutant {
+                Mutant::StartsBesideHooks => meant.clone(),
+                _ if asked => meant.clone(),
+                _ => event,
+            };
+            turns.push((heard, effects));
         }
         if mutant == Mutant::HoardsWaiters {
             self.ask_behind_the_back(now, &mut turns);
@@ -187,6 +239,12 @@ impl Engine {
     fn told(&mut self, mutant: Mutant, event: Event) -> Vec<Event> {
         match (mutant, malady::told(mutant, event)) {
             (Mutant::ForgetsTheStandstill, Event::Resumed) => Vec::new(),
+            // It takes a hook that has begun for one that is done.
+            (Mutant::StartsBesideHooks, Event::Spawned { run }) if self.hooks.contains(&run) => {
+                let (status, after) = (ExitStatus::Code(0), None);
+                let done = Event::HookDone { run, status, after };
+                vec![Event::Spawned { run }, done]
+            }
             (Mutant::ReapsTwice, event @ Event::Exited { .. }) => vec![event.clone(), event],
             (Mutant::LosesAnExit, Event::Exited { run, .. })
                 if self.count.is_multiple_of(3)
@@ -303,11 +361,13 @@ impl Engine {
                 return;
             }
             (_, Effect::Reply { id, .. }) if id.0 > HIDDEN => return,
+            (_, Effect::RunHook { run, .. }) => {
+                self.hooks.insert(*run);
+                self.twin(mutant, &effect, out);
+            }
+            (_, Effect::Signal { run, .. }) if self.hook_goes_on(mutant, *run) => return,
             (Mutant::LetsHelpersRun, Effect::SpawnHelper { run, .. }) => {
                 self.helpers.insert(*run);
-            }
-            (Mutant::LetsHelpersRun, Effect::Signal { run, .. }) if self.helpers.contains(run) => {
-                return;
             }
             (Mutant::AnswersEarly | Mutant::ScalesInWordsOnly, Effect::Reply { id, .. })
                 if self.silent == Some(*id) =>
@@ -331,6 +391,11 @@ impl Engine {
                     }));
                 }
                 (Mutant::ForgetsWho, What::Command { by, .. }) => *by = Actor::Supd,
+                (Mutant::ChangesVerdicts, What::RemedyFinished { verdict, .. })
+                    if *verdict == Verdict::Retry =>
+                {
+                    *verdict = Verdict::Blame;
+                }
                 (Mutant::IsDownTooSoon, What::Stopping { run: None, why }) => {
                     let why = *why;
                     let mut early = record.clone();
@@ -344,6 +409,26 @@ impl Engine {
             _ => {}
         }
         out.push(effect);
+    }
+
+    fn twin(&mut self, mutant: Mutant, effect: &Effect, out: &mut Vec<Effect>) {
+        let mut twin = effect.clone();
+        if let (Mutant::RunsHooksTwice, Effect::RunHook { run, .. }) = (mutant, &mut twin) {
+            self.hidden += 1;
+            run.life = self.hidden;
+            out.push(twin);
+        }
+    }
+
+    /// Whether a signal is kept from whoever works for a service.
+    fn hook_goes_on(&self, mutant: Mutant, run: RunId) -> bool {
+        let hook = self.hooks.contains(&run);
+        let stopped = self.stops.contains(&run.node);
+        let helper = mutant == Mutant::LetsHelpersRun && self.helpers.contains(&run);
+        helper
+            || hook
+                && (mutant == Mutant::LetsHooksRun
+                    || (mutant == Mutant::ForgetsHooksAtAStop && stopped))
     }
 
     /// Mutants that add or leave out a record hide it well, but for the one that does not.
@@ -461,12 +546,32 @@ impl Engine {
 
 /// The specification as a mutant's engine understands it.
 fn lie(spec: &Spec, mutant: Mutant) -> Spec {
+    let mut settings = (*spec.settings).clone();
+    if mutant == Mutant::RunsAllHooks {
+        settings.hook_parallelism = 1000;
+    }
     Spec {
-        settings: Arc::clone(&spec.settings),
+        settings: Arc::new(settings),
         root: Arc::new(lie_about(&spec.root, mutant)),
         classes: Arc::clone(&spec.classes),
-        remedies: Arc::clone(&spec.remedies),
+        remedies: lie_about_remedies(&spec.remedies, mutant),
     }
+}
+
+/// The registry as a mutant's engine understands it.
+fn lie_about_remedies(remedies: &Remedies, mutant: Mutant) -> Remedies {
+    let free = |remedy: &Arc<Remedy>| match mutant {
+        Mutant::RestartsForFree => Arc::new(Remedy {
+            counts: Counts::No,
+            ..(**remedy).clone()
+        }),
+        Mutant::IgnoresLimits => Arc::new(Remedy {
+            limit: None,
+            ..(**remedy).clone()
+        }),
+        _ => Arc::clone(remedy),
+    };
+    remedies.iter().map(free).collect()
 }
 
 fn lie_about(sup: &Supervisor, mutant: Mutant) -> Supervisor {
@@ -483,6 +588,7 @@ fn lie_about(sup: &Supervisor, mutant: Mutant) -> Supervisor {
         }
         _ => {}
     }
+    copy.remedies = lie_about_remedies(&copy.remedies, mutant);
     for child in &mut copy.children {
         match child {
             Node::Supervisor(inner) => *inner = Arc::new(lie_about(inner, mutant)),

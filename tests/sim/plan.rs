@@ -3,6 +3,7 @@
 //! every program behaves. A world that fails is made smaller by leaving out deeds and by making
 //! programs plain; nothing else changes by that.
 
+use super::cure::cured;
 use super::dice::{Dice, number_of};
 use super::forest::{Forester, variant};
 use super::guard::{guarded, pace};
@@ -118,7 +119,8 @@ impl Plan {
     pub(crate) fn new(seed: u64) -> Self {
         let mut dice = Dice::about(seed, &[1]);
         let tree = Forester::new(&mut dice).tree();
-        let tree = Arc::new(watched(&guarded(tree, seed, 0), seed));
+        let tree = watched(&guarded(tree, seed, 0), seed);
+        let tree = Arc::new(cured(tree, seed));
         let mut names = Vec::new();
         let mut supervisors = Vec::new();
         collect(
@@ -166,10 +168,11 @@ impl Plan {
     pub(crate) fn variant(&self, number: u64) -> Tree {
         let tree = variant(&self.tree, &mut Dice::about(self.seed, &[2, number]));
         // Every other configuration asks other questions.
-        watched(
+        let tree = watched(
             &guarded(tree, self.seed, number + 1),
             self.seed ^ (number % 2),
-        )
+        );
+        cured(tree, self.seed)
     }
 
     /// How this run of this program behaves.

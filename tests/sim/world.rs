@@ -4,6 +4,7 @@
 //! supervision and judges nothing.
 
 use super::court::{Court, Violation};
+use super::cure::{self, Manner};
 use super::mutant::{Engine, Mutant, Turn};
 use super::plan::{Act, Late, Plan, Start, Temper, Verb};
 use super::truth::Truth;
@@ -56,6 +57,14 @@ enum Happening {
     Still,
 }
 
+/// What a process is.
+#[derive(Debug)]
+enum Kind {
+    Plain,
+    /// A hook, and the wait it asks for.
+    Hook(Option<Duration>),
+}
+
 #[derive(Debug)]
 struct Process {
     name: Option<Name>,
@@ -64,6 +73,7 @@ struct Process {
     since: Time,
     /// From one sign of life to the next.
     signs: Option<Duration>,
+    kind: Kind,
 }
 
 #[derive(Debug)]
@@ -121,6 +131,7 @@ impl<'a> World<'a> {
             notes,
             trace: Vec::new(),
         };
+        world.court.learn_remedies(&plan.tree);
         for still in &plan.stills {
             world.later(begin + *still, Happening::Still);
         }
@@ -222,6 +233,11 @@ impl<'a> World<'a> {
             if let Some(name) = process.name {
                 self.by_name.remove(&name);
                 self.former.insert(name, run);
+            }
+            if let Kind::Hook(asked) = process.kind {
+                let after = asked.filter(|_| matches!(status, ExitStatus::Code(_)));
+                self.give(Event::HookDone { run, status, after });
+                continue;
             }
             let facts = ExitFacts::bare(status);
             self.give(Event::Exited { run, facts });
@@ -371,7 +387,8 @@ impl<'a> World<'a> {
                 about: Some(about),
                 ..
             } if ward::is_question(&command) => self.check_by_command(run, about),
-            Effect::SpawnHelper { run, .. } | Effect::RunHook { run, .. } => self.spawn_helper(run),
+            Effect::SpawnHelper { run, .. } => self.spawn_helper(run),
+            Effect::RunHook { run, .. } => self.run_hook(run),
             Effect::Signal { run, signal, .. } => self.signal(run, signal),
             Effect::Probe {
                 run,
@@ -437,6 +454,7 @@ impl<'a> World<'a> {
             dying: false,
             since: self.now,
             signs: None,
+            kind: Kind::Plain,
         };
         self.processes.insert(run, process);
     }
@@ -500,6 +518,7 @@ impl<'a> World<'a> {
             dying: false,
             since: self.now,
             signs,
+            kind: Kind::Plain,
         };
         self.processes.insert(run, process);
     }
@@ -529,6 +548,39 @@ impl<'a> World<'a> {
             dying: false,
             since: self.now,
             signs: None,
+            kind: Kind::Plain,
+        };
+        self.processes.insert(run, process);
+    }
+
+    /// What a hook does follows from its number.
+    fn run_hook(&mut self, run: RunId) {
+        let seed = self.plan.seed;
+        let manner = cure::manner(seed, run.life);
+        if let Manner::Fails(failure) = manner {
+            let event = Event::SpawnFailed { run, failure };
+            return self.after(Duration::ZERO, Happening::Tell(event));
+        }
+        self.after(Duration::ZERO, Happening::Tell(Event::Spawned { run }));
+        let mut asked = None;
+        if let Manner::Answers(span, code, after) = manner {
+            self.die_in(run, span, ExitStatus::Code(code));
+            asked = after;
+        }
+        let temper = Temper {
+            start: Start::Never,
+            life: None,
+            obeys: None,
+            killed: cure::killed(seed, run.life).0,
+            hangs: None,
+        };
+        let process = Process {
+            name: None,
+            temper,
+            dying: false,
+            since: self.now,
+            signs: None,
+            kind: Kind::Hook(asked),
         };
         self.processes.insert(run, process);
     }
@@ -662,6 +714,7 @@ impl<'a> World<'a> {
         let id = CommandId(self.commands);
         let command = Command::Apply(Arc::clone(tree));
         self.court.reload(id, &tree.root);
+        self.court.learn_remedies(tree);
         self.give(Event::Command { id, by, command });
         if !self.court.halted && self.court.violations.is_empty() {
             let after = self.engine.tree.snapshot().nodes;
@@ -753,12 +806,16 @@ fn brief(effect: &Effect) -> String {
     match effect {
         Effect::Spawn { run, service } => format!("Spawn {run} {}", service.name),
         Effect::SpawnHelper { run, service, .. } => format!("SpawnHelper {run} {}", service.name),
+        Effect::RunHook {
+            run, remedy, step, ..
+        } => {
+            format!("RunHook {run} {} {step}", remedy.id)
+        }
         Effect::Record(record) => {
             let name = record.name.as_deref().unwrap_or("-");
             format!("#{} {name} {:?}", record.seq.0, record.what)
         }
         Effect::Signal { .. }
-        | Effect::RunHook { .. }
         | Effect::Reply { .. }
         | Effect::Halt { .. }
         | Effect::Probe { .. }

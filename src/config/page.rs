@@ -53,7 +53,7 @@ pub fn keys() -> impl Iterator<Item = KeyHelp> {
 pub fn key_help(word: &str) -> Vec<KeyHelp> {
     let mut path = word.trim_matches(['[', ']', '`', ' ']);
     let mut wanted = None;
-    for table in ["supd", "supervisor", "service", "class", "remediation"] {
+    for table in ["supd", "supervisor", "service", "class"] {
         let rest = path.strip_prefix(table).and_then(|p| p.strip_prefix('.'));
         if let Some(rest) = rest {
             wanted = Some(table);

@@ -95,7 +95,7 @@ impl Tally {
             What::Exited(exit) => self.exited(name, (exit, record.at, wall_us)),
             What::Decided {
                 class,
-                decision: Decision::Restart { .. },
+                decision: Decision::Restart { .. } | Decision::Remediate,
                 ..
             } => {
                 if let Some(service) = self.services.get_mut(name) {

@@ -373,6 +373,24 @@ impl Tree {
         self.task_step(sup);
     }
 
+    /// It is not started with what its supervisor is in the middle of, if that is not a group's
+    /// affair any more.
+    pub(super) fn leave_task(&mut self, sup: NodeId, id: NodeId) {
+        if self.is_exclusive(sup) {
+            return;
+        }
+        if let Some(task) = self.task_mut(sup) {
+            task.start.retain(|other| *other != id);
+        }
+    }
+
+    /// Those who were stopped for it when they were a group do not wait for it.
+    pub(super) fn others_go_on(&mut self, sup: NodeId) {
+        if !self.is_exclusive(sup) && !self.is_going_down(sup) {
+            self.group_goes_on(sup);
+        }
+    }
+
     /// Nobody restarts it until somebody acts; its budget is not the reason.
     pub(super) fn park_by_remedy(&mut self, id: NodeId) {
         let Some(sup) = self.nodes[id]
@@ -381,7 +399,9 @@ impl Tree {
         else {
             return self.nodes[id].set_rest(Rest::Off);
         };
+        self.leave_task(sup, id);
         self.park(sup, id);
+        self.others_go_on(sup);
     }
 
     pub(super) fn escalate_by_remedy(&mut self, id: NodeId) {

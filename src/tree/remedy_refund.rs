@@ -74,8 +74,14 @@ impl Tree {
     fn out_of_budget(&mut self, id: NodeId, budget: Budget, then: Then) {
         match then {
             Then::Escalate => self.give_up(budget.supervisor, id, budget),
-            Then::Park => self.put_aside(id, budget, None),
-            Then::Hold(span) => self.put_aside(id, budget, Some(span)),
+            Then::Park => self.put_aside_after_all(id, budget, None),
+            Then::Hold(span) => self.put_aside_after_all(id, budget, Some(span)),
         }
+    }
+
+    fn put_aside_after_all(&mut self, id: NodeId, budget: Budget, span: Option<Duration>) {
+        self.leave_task(budget.supervisor, id);
+        self.put_aside(id, budget, span);
+        self.others_go_on(budget.supervisor);
     }
 }

@@ -25,6 +25,7 @@ mod law_records;
 mod law_reload;
 mod law_restart;
 mod law_scope;
+mod lines;
 mod malady;
 pub(crate) mod mutant;
 pub(crate) mod plan;

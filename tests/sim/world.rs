@@ -5,6 +5,7 @@
 
 use super::court::{Court, Violation};
 use super::cure::{self, Manner};
+use super::lines::{brief, told};
 use super::mutant::{Engine, Mutant, Turn};
 use super::plan::{Act, Late, Plan, Start, Temper, Verb};
 use super::truth::Truth;
@@ -567,16 +568,9 @@ impl<'a> World<'a> {
             self.die_in(run, span, ExitStatus::Code(code));
             asked = after;
         }
-        let temper = Temper {
-            start: Start::Never,
-            life: None,
-            obeys: None,
-            killed: cure::killed(seed, run.life).0,
-            hangs: None,
-        };
         let process = Process {
             name: None,
-            temper,
+            temper: patient(cure::killed(seed, run.life).0),
             dying: false,
             since: self.now,
             signs: None,
@@ -787,39 +781,4 @@ fn nanos(span: Duration) -> u64 {
 
 fn number(signal: Signal) -> u64 {
     u64::try_from(signal.number()).unwrap_or(0)
-}
-
-/// One event on one line.
-fn told(event: &Event) -> String {
-    match event {
-        Event::Command {
-            id,
-            command: Command::Apply(_),
-            ..
-        } => format!("{id:?}: Apply"),
-        other => format!("{other:?}"),
-    }
-}
-
-/// One effect on one line.
-fn brief(effect: &Effect) -> String {
-    match effect {
-        Effect::Spawn { run, service } => format!("Spawn {run} {}", service.name),
-        Effect::SpawnHelper { run, service, .. } => format!("SpawnHelper {run} {}", service.name),
-        Effect::RunHook {
-            run, remedy, step, ..
-        } => {
-            format!("RunHook {run} {} {step}", remedy.id)
-        }
-        Effect::Record(record) => {
-            let name = record.name.as_deref().unwrap_or("-");
-            format!("#{} {name} {:?}", record.seq.0, record.what)
-        }
-        Effect::Signal { .. }
-        | Effect::Reply { .. }
-        | Effect::Halt { .. }
-        | Effect::Probe { .. }
-        | Effect::Answered { .. }
-        | Effect::CancelProbe { .. } => format!("{effect:?}"),
-    }
 }

@@ -254,13 +254,7 @@ impl Prepared {
         let mut degraded = remarks(&self.inherited, self.socket.as_ref());
         let address = self.socket.as_ref().ok().map(|s| s.address.clone());
         let settings = self.config.tree().settings.clone();
-        let lines = trace::Lines::default();
-        trace::install(&lines);
-        let mut press = Press::new(
-            Journal::new(random(), settings.events_kept, lines.clone()),
-            lines,
-        );
-        press.set(&settings, format_of(&settings));
+        let mut press = press_for(&settings);
         let tree = Tree::new(&self.config.tree(), RandomState::new().hash_one(0));
         press.learn_names(&tree);
         let mut door = ControlDoor::new(self.asked, to_loop.clone(), press.journal.seq());
@@ -312,6 +306,16 @@ impl Prepared {
         }
         daemon.live(inbox, ready).await
     }
+}
+
+/// What publishes records, with this boot's journal.
+fn press_for(settings: &Settings) -> Press {
+    let lines = trace::Lines::default();
+    trace::install(&lines);
+    let journal = Journal::new(random(), settings.events_kept, lines.clone());
+    let mut press = Press::new(journal, lines);
+    press.set(settings, format_of(settings));
+    press
 }
 
 /// Our own outputs and log files.

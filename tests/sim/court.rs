@@ -15,7 +15,7 @@ use super::law_scope::Group;
 use super::truth::{Fact, Truth};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use supd::spec::ExitFacts;
+use supd::spec::{ExitFacts, Signal};
 use supd::tree::{
     Actor, Command, CommandId, Effect, Event, Haste, HookEnd, NodeId, Outcome, Phase, Record,
     RunId, StartWhy, StopWhy, Time, What,
@@ -47,6 +47,8 @@ pub(crate) struct Live {
     pub(crate) unkillable: bool,
     /// It was the first start in this incarnation of its supervisor.
     pub(crate) first: bool,
+    /// Signals it was sent while nobody stopped it.
+    pub(crate) sent: Vec<Signal>,
 }
 
 /// What the stream says about one service or supervisor.

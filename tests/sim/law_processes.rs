@@ -34,6 +34,7 @@ impl Court {
             stopping: None,
             unkillable: false,
             first: why == StartWhy::Boot,
+            sent: Vec::new(),
         });
     }
 
@@ -83,6 +84,9 @@ impl Court {
         // Effects are performed in order: what was to be executed is there for a later signal,
         // though its start is reported afterwards.
         let helper = self.helper_signalled(run, signal) || self.hook_killed(run);
+        if let Some(live) = self.live_of(run).filter(|live| live.stopping.is_none()) {
+            live.sent.push(signal);
+        }
         if !helper && self.live_of(run).is_none() {
             self.accuse(3, format!("{signal} goes to {run}, which has no process"));
         }

@@ -7,7 +7,7 @@ use super::court::{Court, File, Given, Live};
 use super::truth::Fact;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use supd::spec::{ExitFacts, ExitStatus, Service, ServiceKind};
+use supd::spec::{ExitFacts, ExitStatus, Service, ServiceKind, Signal};
 use supd::tree::{
     Actor, Class, Command, CommandId, Condemned, Exit, NodeId, Outcome, Phase, Record, RunId,
     StopWhy,
@@ -113,7 +113,7 @@ impl Court {
             {
                 exit.class.base
             }
-            _ => self.class_of(fact, facts, exit),
+            _ => self.class_of(fact, facts, (exit, &live.sent)),
         };
         if expected != exit.class.base {
             self.accuse(
@@ -124,7 +124,12 @@ impl Court {
     }
 
     /// The table of SEMANTICS §5 for ends nobody had asked for, written a second time.
-    fn class_of(&self, fact: Fact, facts: Option<ExitFacts>, exit: &Exit) -> Class {
+    fn class_of(
+        &self,
+        fact: Fact,
+        facts: Option<ExitFacts>,
+        (exit, sent): (&Exit, &[Signal]),
+    ) -> Class {
         let Some(service) = self.truth.service(fact) else {
             return exit.class.base;
         };
@@ -146,6 +151,7 @@ impl Court {
             ExitStatus::Code(_) => Class::ExitCode,
             ExitStatus::Signal { signal, .. } => match signal.number() {
                 9 => Class::Killed,
+                1 | 2 | 13 | 15 if sent.contains(&signal) => Class::Signal,
                 1 | 2 | 13 | 15 => Class::Terminated,
                 3 | 4 | 5 | 6 | 7 | 8 | 11 => Class::Crash,
                 24 | 25 => Class::Rlimit,

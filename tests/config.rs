@@ -756,9 +756,12 @@ fn the_reference_page_has_every_key_and_every_code_of_lints() {
             continue;
         }
         let row = match parts.as_slice() {
-            ["service" | "supervisor" | "class", "NAME", rest @ ..] | ["supd", rest @ ..] => {
-                rest.join(".")
-            }
+            [
+                "service" | "supervisor" | "class" | "breaker",
+                "NAME",
+                rest @ ..,
+            ]
+            | ["supd", rest @ ..] => rest.join("."),
             _ => key.clone(),
         };
         assert!(

@@ -5,7 +5,7 @@
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use supd::wire::{NoRoute, Route, Verb};
+use supd::wire::{ForceVerb, NoRoute, Route, Verb};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -56,6 +56,7 @@ fn every_route_is_described_and_no_other() {
     let name = || "x".to_owned();
     let mut routes = vec![
         Route::Tree,
+        Route::Breakers,
         Route::Node(name()),
         Route::History(name()),
         Route::Why(name()),
@@ -73,6 +74,7 @@ fn every_route_is_described_and_no_other() {
         Route::OpenApi,
         Route::Metrics,
     ];
+    routes.extend(ForceVerb::ALL.map(|verb| Route::Force(name(), verb)));
     routes.extend(Verb::ALL.map(|verb| Route::Act(name(), verb)));
     let wanted: BTreeSet<String> = routes
         .iter()
@@ -139,6 +141,9 @@ fn every_field_of_every_shape_is_described() {
         ("ShutdownRequest", "ShutdownRequest"),
         ("Error", "ErrorBody"),
         ("ConfigText", "ConfigText"),
+        ("BreakerList", "BreakerList"),
+        ("Breaker", "BreakerView"),
+        ("ForceRequest", "ForceRequest"),
         ("Why", "Why"),
         ("DrillRequest", "DrillRequest"),
         ("DrillReply", "DrillReply"),

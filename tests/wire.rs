@@ -12,10 +12,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 use supd::wire::socket_path::{DirFacts, Place, Surroundings, ladder};
 use supd::wire::{
-    ChildRequest, CommandReply, ConfigRequest, ConfigText, DrillReply, DrillRequest, ErrorBody,
-    EventLine, Gap, Health, Heartbeat, LogItem, LogLine, NoRoute, NodeKind, NodeView, Plan, Query,
-    ReloadReply, RestartRequest, Route, ScaleRequest, ShutdownRequest, SignalRequest, Snapshot,
-    Status, StreamItem, Verb, Why, code, query, span,
+    BreakerList, ChildRequest, CommandReply, ConfigRequest, ConfigText, DrillReply, DrillRequest,
+    ErrorBody, EventLine, ForceRequest, ForceVerb, Gap, Health, Heartbeat, LogItem, LogLine,
+    NoRoute, NodeKind, NodeView, Plan, Query, ReloadReply, RestartRequest, Route, ScaleRequest,
+    ShutdownRequest, SignalRequest, Snapshot, Status, StreamItem, Verb, Why, code, query, span,
 };
 
 fn golden(name: &str) -> Value {
@@ -52,7 +52,9 @@ fn add_unknown(value: &mut Value) {
 #[test]
 fn every_shape_keeps_its_golden_file() {
     type Check = fn(&str);
-    let shapes: [(&str, Check); 23] = [
+    let shapes: [(&str, Check); 25] = [
+        ("breaker_list", keeps::<BreakerList>),
+        ("force_request", keeps::<ForceRequest>),
         ("child_request", keeps::<ChildRequest>),
         ("command_reply", keeps::<CommandReply>),
         ("config_request", keeps::<ConfigRequest>),
@@ -179,6 +181,7 @@ fn every_route_reads_back_what_it_writes() {
     let name = || "root/api/w%b é".to_owned();
     let mut routes = vec![
         Route::Tree,
+        Route::Breakers,
         Route::Node(name()),
         Route::History(name()),
         Route::Why(name()),
@@ -196,6 +199,7 @@ fn every_route_reads_back_what_it_writes() {
         Route::OpenApi,
         Route::Metrics,
     ];
+    routes.extend(ForceVerb::ALL.map(|verb| Route::Force(name(), verb)));
     routes.extend(Verb::ALL.map(|verb| Route::Act(name(), verb)));
     for route in routes {
         assert!(route.path().is_ascii(), "{}", route.path());

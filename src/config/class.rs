@@ -4,6 +4,7 @@
 //! What a class means, and which of several an end has, is decided in the engine. Patterns are
 //! taken as they are written, without variables: `$` is the end of a line.
 
+use super::breaker;
 use super::diagnostic::Report;
 use super::pattern::{self, Patterns};
 use super::reader::Reader;
@@ -35,9 +36,10 @@ pub(super) struct Read {
     pub(super) patterns: Patterns,
 }
 
-/// Patterns that have a number already.
+/// Patterns that have a number already, and breakers that can be blamed.
 #[derive(Default)]
 struct Numbers {
+    breakers: Vec<Name>,
     texts: Vec<Box<str>>,
     known: HashMap<Box<str>, PatternId>,
 }
@@ -46,7 +48,11 @@ struct Numbers {
 pub(super) fn classes(reader: &Reader<'_>, top: &Table) -> Read {
     let empty = Table::default();
     let section = top.table("class").unwrap_or(&empty);
-    let mut numbers = Numbers::default();
+    let breakers = top.table("breaker").into_iter().flat_map(|t| &t.entries);
+    let mut numbers = Numbers {
+        breakers: breakers.map(|entry| Arc::clone(&entry.key)).collect(),
+        ..Numbers::default()
+    };
     let rules: Vec<Arc<UserClass>> = section
         .tables()
         .filter_map(|(entry, table)| class(reader, entry, (table, &mut numbers)))
@@ -120,7 +126,9 @@ fn class(
         name,
         family,
         when,
-        blames: None,
+        blames: table
+            .get("blames")
+            .and_then(|field| breaker::blamed(reader, field, &numbers.breakers)),
         trust_output: trusted.unwrap_or(false),
     })
 }

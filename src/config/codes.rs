@@ -180,6 +180,8 @@ rules! {
     BREAKER = "E0165": "a breaker that is none",
         "A breaker is open for some time, `open_for`, which grows to `open_max`. It opens after \
          so many `failures` in a row.";
+    NO_BREAKER = "E0166": "a breaker that is not defined",
+        "A name in `breakers`, or in `blames` of a class, has no `[breaker.NAME]`.";
     REMEDY = "E0170": "a remedy that is none",
         "An entry of `remediation` is a command, or a table with one of `run`, `shell` and \
          `steps`. `counts = false` needs a `limit`, or nothing would bound the restarts that it \

@@ -16,7 +16,7 @@ const SOME_INSTANCE: &str = "\u{e000}";
 /// A table as it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InForce {
-    /// `service`, `supervisor`, `supd`, `class` or `remediation`.
+    /// `service`, `supervisor`, `supd`, `class`, `breaker` or `remediation`.
     pub table: &'static str,
     /// The node's or the class's name; empty for `[supd]` and `[remediation]`.
     pub name: String,
@@ -53,6 +53,12 @@ impl Loaded {
                 lines: spell::registry(&self.tree.remedies),
             });
         }
+        all.extend(self.tree.breakers.iter().map(|breaker| InForce {
+            table: "breaker",
+            name: breaker.name.to_string(),
+            parent: None,
+            lines: spell::breaker(breaker),
+        }));
         let root = &self.tree.root;
         all.push(InForce {
             table: "supervisor",

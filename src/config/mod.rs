@@ -44,6 +44,7 @@ mod render;
 mod scalar;
 mod scale;
 mod schema;
+mod schema_breaker;
 mod service;
 mod settings;
 mod spell;
@@ -316,6 +317,7 @@ impl Loaded {
             root: scale::with_instances(&self.tree.root, &instances),
             classes: Arc::clone(&self.tree.classes),
             remedies: Arc::clone(&self.tree.remedies),
+            breakers: Arc::clone(&self.tree.breakers),
         }
     }
 
@@ -427,6 +429,7 @@ fn assemble(
     };
     builder.describe(|| ("supd", "", top.table("supd").unwrap_or(&empty)));
     let remedies = builder.registry();
+    let breakers = builder.breakers();
     let root = builder.root();
     builder.unused_templates();
     privileges::check_terminal(&reader, &outline, &root);
@@ -440,6 +443,7 @@ fn assemble(
         root: Arc::new(root),
         classes: Arc::new(read.classes),
         remedies,
+        breakers: breakers.into(),
     };
     (
         tree,
@@ -457,9 +461,12 @@ fn known(top: &Table, outline: &Outline<'_>, options: &Options<'_>) -> remedy::K
         .map(|class| class.as_str().into());
     let services = outline.nodes.iter().filter(|n| n.kind == Kind::Service);
     let services = services.map(|node| Arc::clone(&node.name));
+    let breakers = top.table("breaker").into_iter().flat_map(|t| &t.entries);
+    let breakers = breakers.map(|entry| Arc::clone(&entry.key));
     remedy::Known {
         classes: base.chain(own.map(|e| Arc::clone(&e.key))).collect(),
         services: options.above.is_none().then(|| services.collect()),
+        breakers: options.above.is_none().then(|| breakers.collect()),
     }
 }
 

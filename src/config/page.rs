@@ -8,8 +8,8 @@ const PAGE: &str = include_str!("../../docs/reference/configuration.md");
 /// A key of the language, as the reference has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyHelp {
-    /// The table it stands in: `service`, `supervisor`, `class`, `supd`, `remediation`; empty at
-    /// the top.
+    /// The table it stands in: `service`, `supervisor`, `class`, `breaker`, `supd`, `remediation`;
+    /// empty at the top.
     pub table: &'static str,
     /// Dotted: `stop.timeout`.
     pub key: &'static str,
@@ -30,6 +30,7 @@ pub fn keys() -> impl Iterator<Item = KeyHelp> {
                 "supervisor.NAME",
                 "service.NAME",
                 "class.NAME",
+                "breaker.NAME",
                 "remediation",
             ];
             let found = known.into_iter().find(|name| *name == bare);
@@ -53,7 +54,7 @@ pub fn keys() -> impl Iterator<Item = KeyHelp> {
 pub fn key_help(word: &str) -> Vec<KeyHelp> {
     let mut path = word.trim_matches(['[', ']', '`', ' ']);
     let mut wanted = None;
-    for table in ["supd", "supervisor", "service", "class"] {
+    for table in ["supd", "supervisor", "service", "class", "breaker"] {
         let rest = path.strip_prefix(table).and_then(|p| p.strip_prefix('.'));
         if let Some(rest) = rest {
             wanted = Some(table);

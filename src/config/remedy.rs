@@ -26,6 +26,8 @@ pub(super) struct Known {
     pub(super) classes: Vec<Name>,
     /// Of services; `None`: a child that is added cannot know all of them.
     pub(super) services: Option<Vec<Name>>,
+    /// Of breakers; `None`: as for services.
+    pub(super) breakers: Option<Vec<Name>>,
 }
 
 /// Whose entries they are.

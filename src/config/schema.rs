@@ -5,6 +5,8 @@
 //! The check of keys, the merge of layers and the reference page all read these tables. They say
 //! nothing about the form of a value: that is decided where it is read.
 
+use super::schema_breaker::{BREAKERS, HOLD_AFTER};
+
 /// One kind of table.
 #[derive(Debug)]
 pub(super) struct Shape {
@@ -52,14 +54,14 @@ pub(super) enum Below {
     Free,
 }
 
-const fn value(name: &'static str) -> Key {
+pub(super) const fn value(name: &'static str) -> Key {
     Key {
         name,
         below: Below::Value,
     }
 }
 
-const fn table(name: &'static str, shape: &'static Shape) -> Key {
+pub(super) const fn table(name: &'static str, shape: &'static Shape) -> Key {
     Key {
         name,
         below: Below::Table(shape),
@@ -80,7 +82,7 @@ const fn free(name: &'static str) -> Key {
     }
 }
 
-const fn shape(what: &'static str, keys: &'static [Key]) -> Shape {
+pub(super) const fn shape(what: &'static str, keys: &'static [Key]) -> Shape {
     Shape {
         what,
         keys,
@@ -119,7 +121,6 @@ pub(super) static FREE: Shape = shape("this table", &[]);
 
 /// The top of a file.
 pub(super) static ROOT: Shape = Shape {
-    later: &["breaker"],
     ..shape(
         "the outermost table",
         &[
@@ -132,6 +133,7 @@ pub(super) static ROOT: Shape = Shape {
             named("supervisor", &SUPERVISORS),
             named("service", &SERVICES),
             named("class", &CLASSES),
+            named("breaker", &BREAKERS),
             named("remediation", &REMEDIES),
         ],
     )
@@ -181,28 +183,26 @@ static CLASSES: Shape = Shape {
     each: Some(&CLASS),
     ..shape("[class]", &[])
 };
-static CLASS: Shape = Shape {
-    later: &["blames"],
-    ..shape(
-        "a class",
-        &[
-            value("family"),
-            value("base"),
-            value("codes"),
-            value("signals"),
-            value("stderr"),
-            value("stdout"),
-            value("uptime"),
-            value("phase"),
-            value("early"),
-            value("trust_output"),
-            Key {
-                name: "example",
-                below: Below::Steps(&EXAMPLE, &EXAMPLE),
-            },
-        ],
-    )
-};
+static CLASS: Shape = shape(
+    "a class",
+    &[
+        value("family"),
+        value("blames"),
+        value("base"),
+        value("codes"),
+        value("signals"),
+        value("stderr"),
+        value("stdout"),
+        value("uptime"),
+        value("phase"),
+        value("early"),
+        value("trust_output"),
+        Key {
+            name: "example",
+            below: Below::Steps(&EXAMPLE, &EXAMPLE),
+        },
+    ],
+);
 static EXAMPLE: Shape = shape(
     "an example of a class",
     &[
@@ -218,7 +218,7 @@ static SUPERVISORS: Shape = Shape {
     ..shape("[supervisor]", &[])
 };
 
-const SERVICE_LATER: &[&str] = &["breakers", "recycle"];
+const SERVICE_LATER: &[&str] = &["recycle"];
 /// What is run: two ways to say it.
 const PROGRAM: &[&str] = &["command", "shell"];
 
@@ -243,7 +243,7 @@ pub(super) static DEFAULTS: Shape = Shape {
     ..shape("defaults", SERVICE_KEYS.split_at(SERVICE_KEYS.len() - 5).0)
 };
 
-static SERVICE_KEYS: [Key; 46] = [
+static SERVICE_KEYS: [Key; 47] = [
     value("command"),
     value("shell"),
     value("type"),
@@ -253,6 +253,7 @@ static SERVICE_KEYS: [Key; 46] = [
     value("restart"),
     value("significant"),
     table("backoff", &BACKOFF),
+    value("breakers"),
     table("hold_after", &HOLD_AFTER),
     value("success_codes"),
     value("success_signals"),
@@ -305,10 +306,6 @@ static BACKOFF: Shape = shape(
         value("jitter"),
         value("reset_after"),
     ],
-);
-static HOLD_AFTER: Shape = shape(
-    "`hold_after`",
-    &[value("failures"), value("open_for"), value("open_max")],
 );
 static READY: Shape = Shape {
     rivals: &[&[

@@ -86,6 +86,11 @@ pub(super) fn service(
         required: flag("required", true),
         enabled: flag("enabled", true),
         backoff: timing::backoff(&reader, table, frame.policy),
+        breakers: breaker::listed(
+            &reader,
+            table,
+            (frame.policy, frame.known.breakers.as_deref()),
+        ),
         hold_after: breaker::hold_after(&reader, table, frame.policy),
         success_codes: success_codes(&reader, table),
         success_signals: success_signals(&reader, table),

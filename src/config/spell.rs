@@ -9,10 +9,10 @@
 use super::spelling::{Flag, Line, Lines, array, path, quoted, spell};
 use super::{spell_health, spell_process, spell_remedy};
 use crate::spec::{
-    AutoShutdown, Backoff, BackoffCurve, Budget, ChildLines, ExitCodePolicy, HoldAfter, Jitter,
-    LogFormat, LogLevel, Node, Policy, Probe, Ready, Reload, Remedy, Restart, Scope, Service,
-    ServiceKind, Settings, Shutdown, SocketSpec, StartMode, Stop, StopStep, Strategy, Supervisor,
-    SupervisorKind, Then,
+    AutoShutdown, Backoff, BackoffCurve, Breaker, Budget, ChildLines, ExitCodePolicy, HoldAfter,
+    Initial, Jitter, LogFormat, LogLevel, Node, Policy, Probe, Ready, Reload, Remedy, Restart,
+    Scope, Service, ServiceKind, Settings, Shutdown, SocketSpec, StartMode, Stop, StopStep,
+    Strategy, Supervisor, SupervisorKind, Then,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,7 @@ pub(super) fn service(service: &Service, policy: Policy) -> Vec<Line> {
         required,
         enabled,
         backoff,
+        breakers,
         hold_after,
         success_codes,
         success_signals,
@@ -48,6 +49,9 @@ pub(super) fn service(service: &Service, policy: Policy) -> Vec<Line> {
     lines.flag("enabled", Flag(*enabled));
     if policy == Policy::Supd {
         spell_backoff(&mut lines, backoff);
+    }
+    if !breakers.is_empty() {
+        lines.put("breakers", array(breakers.iter().map(|name| quoted(name))));
     }
     if let Some(own) = hold_after {
         spell_hold_after(&mut lines, *own);
@@ -303,6 +307,39 @@ pub(super) fn table_of(node: &Node) -> &'static str {
             SupervisorKind::Tree => "supervisor",
         },
     }
+}
+
+/// `[breaker.NAME]`.
+pub(super) fn breaker(breaker: &Breaker) -> Vec<Line> {
+    let Breaker {
+        name: _,
+        failures,
+        open_for,
+        open_max,
+        probe,
+        watch,
+        initial,
+        release,
+    } = breaker;
+    let mut lines = Lines::default();
+    lines.put("failures", failures.to_string());
+    lines.time("open_for", *open_for);
+    lines.time("open_max", *open_max);
+    if let Some(asked) = probe {
+        spell_health::target(&mut lines, "probe", &asked.probe.target);
+        lines.time("probe.timeout", asked.probe.timeout);
+    }
+    if let Some(span) = watch {
+        lines.time("watch", *span);
+    }
+    let word = match initial {
+        Initial::Closed => "closed",
+        Initial::Probe => "probe",
+    };
+    lines.text("initial", word);
+    lines.put("release.batch", release.batch.to_string());
+    lines.time("release.every", release.every);
+    lines.0
 }
 
 /// `[remediation]`.

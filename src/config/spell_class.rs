@@ -10,12 +10,15 @@ pub(super) fn class(class: &UserClass, classes: &Classes) -> Vec<Line> {
         name: _,
         family,
         when,
-        blames: _,
+        blames,
         trust_output,
     } = class;
     let mut lines = Lines::default();
     if let Some(family) = family {
         lines.text("family", family.as_str());
+    }
+    if let Some(breaker) = blames {
+        lines.text("blames", breaker);
     }
     conditions(&mut lines, when, classes);
     if !when.stderr.is_empty() || !when.stdout.is_empty() {

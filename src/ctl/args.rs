@@ -103,6 +103,8 @@ pub(crate) enum Command {
     Pin(Names),
     /// Supervise nodes again
     Unpin(Names),
+    /// Show the breakers, or force one: ls, open, close, auto
+    Breaker(super::breaker::BreakerArgs),
     /// Run oneshots
     Run(Names),
     /// Wait until nodes are ready, stopped, or have exited; exit 5 when --timeout comes first

@@ -16,6 +16,7 @@ mod age;
 mod api;
 mod args;
 mod blame;
+mod breaker;
 mod check;
 mod client;
 mod clock;
@@ -131,6 +132,7 @@ fn dispatch(cli: &Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::Drill(a) => drill::drill(&client, screen, a),
         Command::Metrics => api::metrics(&client, screen),
         Command::Schema => schema::schema(screen),
+        Command::Breaker(a) => breaker::breaker(&client, screen, a),
         Command::Doctor => doctor::doctor(&client, screen),
         Command::Edit(a) => edit::edit(&client, screen, a),
         Command::Plan(a) => plan::plan(&client, screen, a),

@@ -98,6 +98,12 @@ fn told(event: &EventLine) -> Option<String> {
         kind::SERVICE_STOPPED | kind::SUPERVISOR_STOPPED => format!("stopped{}", why(event)),
         kind::SERVICE_BACKOFF => backoff(event),
         kind::SERVICE_HELD => held(event),
+        kind::BREAKER_TRANSITION => breaker(event),
+        kind::BREAKER_ALARM => {
+            let name = visible(event.breaker.as_deref().unwrap_or_default());
+            let what = visible(event.to.as_deref().unwrap_or_default());
+            format!("breaker {name}: alarm {what}")
+        }
         kind::SERVICE_RELEASED => "released".to_owned(),
         kind::SERVICE_PARKED => "parked until somebody acts".to_owned(),
         kind::SERVICE_UNKILLABLE => "does not end, even after SIGKILL".to_owned(),
@@ -231,10 +237,35 @@ fn decided(decision: &DecisionLine) -> String {
     text
 }
 
+/// `breaker postgres: closed -> open for 30s, probe: connection refused`.
+fn breaker(event: &EventLine) -> String {
+    let word = |word: Option<&str>| visible(word.unwrap_or_default());
+    let mut text = format!(
+        "breaker {}: {} -> {}",
+        word(event.breaker.as_deref()),
+        word(event.from.as_deref()),
+        word(event.to.as_deref())
+    );
+    if let Some(ms) = event.delay_ms {
+        text.push_str(&format!(" for {}", age::short(ms)));
+    }
+    text.push_str(&format!(", {}", word(event.why.as_deref())));
+    if let Some(probe) = &event.probe {
+        text.push_str(&format!(": {}", visible(probe)));
+    }
+    text.push_str(&by(event.by.as_ref()));
+    if let Some(reason) = &event.reason {
+        text.push_str(&format!(", \"{}\"", visible(reason)));
+    }
+    text
+}
+
 /// `held by its hold_after for 38s, 3 failures in a row`.
 fn held(event: &EventLine) -> String {
     let mut text = "held".to_owned();
-    if let Some(by) = &event.held_by {
+    if let Some(breaker) = &event.breaker {
+        text.push_str(&format!(" by breaker {}", visible(breaker)));
+    } else if let Some(by) = &event.held_by {
         text.push_str(&format!(" by its {}", visible(by)));
     }
     if let Some(ms) = event.delay_ms {

@@ -41,6 +41,7 @@ impl Daemon {
             Route::Act(name, verb) => return self.with_node(request, &name, verb_of(verb)),
             Route::Delete(name) => return self.with_node(request, &name, Self::delete),
             Route::AddChild(name) => return self.with_node(request, &name, Self::add_child),
+            Route::Force(name, verb) => return self.force(request, &name, verb),
             Route::Shutdown => return self.shut_down(request),
             Route::Reload => return self.configure(request, &ConfigRequest::default()),
             Route::Apply => match body::<ConfigRequest>(&request.body) {
@@ -61,6 +62,7 @@ impl Daemon {
                     .unwrap_or_else(|e| e)
             }
             Route::Events => self.events(&request.query).unwrap_or_else(|e| e),
+            Route::Breakers => Answer::json(200, &self.breakers()),
             Route::Health => self.health(&request.query),
             Route::OpenApi => Answer::Json {
                 status: 200,

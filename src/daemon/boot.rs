@@ -243,12 +243,10 @@ impl Prepared {
 
     async fn live(self) -> u8 {
         let poller = Rc::new(self.poller);
-        let ready = match watch(&poller) {
-            Ok(ready) => ready,
-            Err(e) => {
-                say(&format!("supd: cannot watch the loop's descriptors: {e}\n"));
-                return INTERNAL;
-            }
+        let said =
+            |e: &io::Error| say(&format!("supd: cannot watch the loop's descriptors: {e}\n"));
+        let Ok(ready) = watch(&poller).inspect_err(said) else {
+            return INTERNAL;
         };
         let (to_loop, inbox) = mpsc::channel(INBOX);
         let mut degraded = remarks(&self.inherited, self.socket.as_ref());

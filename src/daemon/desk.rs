@@ -115,7 +115,7 @@ impl Daemon {
         self.order(command, by, waiting);
     }
 
-    fn order_for(&mut self, request: Request, command: Command) {
+    pub(super) fn order_for(&mut self, request: Request, command: Command) {
         let by = actor(&request);
         if self.desk.waiting.len() >= WAITING_MAX {
             let busy = Answer::error(429, code::BUSY, "too many commands are under way");

@@ -12,6 +12,7 @@
 mod answers;
 mod args;
 mod boot;
+mod breakers;
 mod builtin;
 mod control;
 mod cut;

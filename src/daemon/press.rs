@@ -178,6 +178,8 @@ fn run_of(what: &What) -> Option<RunId> {
         | What::Parked { .. }
         | What::Held { .. }
         | What::Released
+        | What::Breaker(_)
+        | What::BreakerAlarm { .. }
         | What::RemedySkipped { .. }
         | What::SupervisorStarting { .. }
         | What::Strategy { .. }

@@ -345,10 +345,12 @@ impl Daemon {
             Effect::Spawn { run, service } => {
                 self.turn.spawns += 1;
                 let path = self.press.names.path(run.node);
+                let breakers = self.breakers_in_environment(run.node);
                 self.world.spawn(Order {
                     run,
                     service: &service,
                     path: &path,
+                    breakers: &breakers,
                     helper: None,
                 });
             }
@@ -364,6 +366,7 @@ impl Daemon {
                     run,
                     service: &service,
                     path: &path,
+                    breakers: "",
                     helper: Some((&command, about)),
                 });
             }

@@ -142,6 +142,9 @@ impl World {
         if let Some(socket) = &running.notify {
             env.push(("NOTIFY_SOCKET", socket.address()));
         }
+        if !order.breakers.is_empty() {
+            env.push(("SUPD_BREAKERS", order.breakers));
+        }
         let watchdog = service.health.watchdog.filter(|_| order.helper.is_none());
         let watchdog = watchdog.map(|span| span.as_micros().to_string());
         if let Some(span) = &watchdog {

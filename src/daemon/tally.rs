@@ -162,7 +162,10 @@ impl Tally {
         }
         match exit.decision {
             // A failed restart goes on with the recovery that it belongs to.
-            Decision::Restart { .. } | Decision::Remediate | Decision::Queued => {
+            Decision::Restart { .. }
+            | Decision::Remediate
+            | Decision::Confirm
+            | Decision::Queued => {
                 service.down = service.down.or(Some((at, exit.class.family)));
             }
             Decision::StayDown

@@ -9,40 +9,20 @@ use super::{text_remedy, words};
 use crate::spec::{LogLevel, Verdict};
 use crate::tree::{
     Actor, Budget, Class, Culprit, Decision, Exit, Holder, ProbeAnswer, Question, Record, StartWhy,
-    StopWhy, Suspension, Unready, What,
+    StopWhy, Suspension, Transition, Unready, What,
 };
 use std::time::Duration;
 
 /// How important a record is.
 pub(crate) fn level(what: &What) -> LogLevel {
     match what {
-        What::Exited(exit) => match exit.class.base {
-            Class::Requested | Class::Recycled | Class::Clean => LogLevel::Info,
-            Class::StopTimeout
-            | Class::Escalated
-            | Class::AutoShutdown
-            | Class::StartTimeout
-            | Class::LivenessFailed
-            | Class::WatchdogTimeout
-            | Class::SpawnFailed
-            | Class::ExecFailed
-            | Class::OomKill
-            | Class::Rlimit
-            | Class::Sandbox
-            | Class::Crash
-            | Class::Killed
-            | Class::Terminated
-            | Class::Signal
-            | Class::Unavailable
-            | Class::Tempfail
-            | Class::Config
-            | Class::ExitCode => LogLevel::Warn,
-        },
+        What::Exited(exit) => level_of_end(exit.class.base),
         What::RemedyFinished {
             verdict: Verdict::Failed,
             ..
         }
         | What::Strategy { .. }
+        | What::Breaker(_)
         | What::Unready { .. }
         | What::ProbeChanged { .. }
         | What::LivenessSuspended { .. }
@@ -56,6 +36,7 @@ pub(crate) fn level(what: &What) -> LogLevel {
         } => LogLevel::Warn,
         What::Parked { .. }
         | What::Held { .. }
+        | What::BreakerAlarm { raised: true, .. }
         | What::Exhausted { .. }
         | What::Escalated { .. }
         | What::Unkillable { .. }
@@ -77,6 +58,7 @@ pub(crate) fn level(what: &What) -> LogLevel {
         | What::SupervisorStopped { .. }
         | What::Backoff { .. }
         | What::Released
+        | What::BreakerAlarm { raised: false, .. }
         | What::SupervisorStarting { .. }
         | What::Added
         | What::Removed
@@ -84,6 +66,31 @@ pub(crate) fn level(what: &What) -> LogLevel {
         | What::Command { .. }
         | What::ShuttingDown { .. }
         | What::Daemon { .. } => LogLevel::Info,
+    }
+}
+
+fn level_of_end(base: Class) -> LogLevel {
+    match base {
+        Class::Requested | Class::Recycled | Class::Clean => LogLevel::Info,
+        Class::StopTimeout
+        | Class::Escalated
+        | Class::AutoShutdown
+        | Class::StartTimeout
+        | Class::LivenessFailed
+        | Class::WatchdogTimeout
+        | Class::SpawnFailed
+        | Class::ExecFailed
+        | Class::OomKill
+        | Class::Rlimit
+        | Class::Sandbox
+        | Class::Crash
+        | Class::Killed
+        | Class::Terminated
+        | Class::Signal
+        | Class::Unavailable
+        | Class::Tempfail
+        | Class::Config
+        | Class::ExitCode => LogLevel::Warn,
     }
 }
 
@@ -122,6 +129,8 @@ pub(crate) fn message(record: &Record, names: &Names) -> String {
         }
         What::Parked { budget } => parked(*budget),
         What::Held { by, span } => held(by, *span),
+        What::Breaker(transition) => moved(transition),
+        What::BreakerAlarm { breaker, raised } => alarm(breaker, *raised),
         What::Released => "released".to_owned(),
         What::RemedyStarted { .. }
         | What::RemedyStep { .. }
@@ -241,10 +250,38 @@ fn class(exit: &Exit) -> String {
     words.join(", ")
 }
 
+fn alarm(breaker: &str, raised: bool) -> String {
+    let what = if raised { "alarm" } else { "alarm is over" };
+    format!("breaker {breaker}: {what}")
+}
+
+/// `breaker postgres: closed -> open for 30s (probe: connection refused)`.
+fn moved(transition: &Transition) -> String {
+    let span = transition.span;
+    let span = span.map_or(String::new(), |span| format!(" for {}", words::span(span)));
+    let why = words::transition_why(transition.why);
+    let found = words::transition_fault(transition.why);
+    let found = found.map_or(String::new(), |found| format!(": {found}"));
+    let by = transition
+        .by
+        .map_or(String::new(), |by| format!(" by {}", words::actor(by)));
+    let reason = transition.reason.as_ref();
+    let reason = reason.map_or(String::new(), |reason| {
+        format!(", \"{}\"", reason.escape_debug())
+    });
+    format!(
+        "breaker {}: {} -> {}{span} ({why}{found}{by}{reason})",
+        transition.breaker,
+        transition.from.as_str(),
+        transition.to.as_str()
+    )
+}
+
 fn held(by: &Holder, span: Option<Duration>) -> String {
     let span = span.map_or(String::new(), |span| format!(" for {}", words::span(span)));
     match by {
         Holder::Budget(budget) => format!("held{span}: {}", exhausted(*budget)),
+        Holder::Breakers(names) => format!("held{span} by breaker {}", names.join(", ")),
         Holder::Own { failures: 1 } => format!("held{span} by its hold_after"),
         Holder::Own { failures } => {
             format!("held{span} by its hold_after: {failures} failures in a row")
@@ -266,6 +303,7 @@ fn next(decision: Decision, budget: Option<Budget>, names: &Names) -> String {
         Decision::Hold { delay } => {
             format!(" -> held for {}, no restart counted", words::span(delay))
         }
+        Decision::Confirm => " -> a probe says whether it counts".to_owned(),
         Decision::Queued => " -> its supervisor is busy and decides later".to_owned(),
         Decision::Absorbed => " -> part of what is under way".to_owned(),
         Decision::LeftAlone => " -> left alone, it is pinned".to_owned(),

@@ -10,7 +10,7 @@ use super::world::World;
 use super::{stamp, testimony, words};
 use crate::spec::{Node, ProbeFault, Restart, Service, ServiceKind, SupervisorKind};
 use crate::sys::{leftovers, reap};
-use crate::tree::{Actor, NodeView as Seen, Snapshot, State, Time, Unready};
+use crate::tree::{Actor, HeldBy, NodeView as Seen, Snapshot, State, Time, Unready};
 use crate::wire::{FailureLine, Health, LastExit, NodeKind, NodeView, StoppedBy, Word};
 use std::collections::BTreeMap;
 
@@ -50,6 +50,18 @@ fn close(branch: &mut Vec<(usize, NodeView)>, depth: usize) {
     }
 }
 
+/// What holds it, and what its trial is about.
+fn hold(view: &mut NodeView, seen: &Seen) {
+    let by = seen.held_by.as_ref();
+    view.held_by = by.map(|by| Word::Borrowed(words::held_by(by)));
+    view.breakers = match by {
+        Some(HeldBy::Breakers(names)) => names.iter().map(ToString::to_string).collect(),
+        Some(HeldBy::Budget | HeldBy::Own | HeldBy::Doubt) | None => Vec::new(),
+    };
+    view.failures = (seen.failures > 0).then_some(seen.failures);
+    view.on_trial = seen.on_trial;
+}
+
 fn one(seen: &Seen, at: Time, light: Light<'_>) -> NodeView {
     let pid = seen.run.and_then(|run| light.world.pid_of(run));
     let message = seen.run.and_then(|run| light.world.said(run.life));
@@ -75,9 +87,6 @@ fn one(seen: &Seen, at: Time, light: Light<'_>) -> NodeView {
         required: seen.spec.required(),
         restart: Some(Word::Borrowed(restart(seen.spec.restart()))),
         delay_ms: seen.next_start.map(|next| millis(next.since(at))),
-        held_by: seen.held_by.map(|by| Word::Borrowed(words::held_by(by))),
-        failures: (seen.failures > 0).then_some(seen.failures),
-        on_trial: seen.on_trial,
         waiting_for: seen
             .waiting_for
             .map(|id| light.press.names.name(id).to_owned()),
@@ -85,6 +94,7 @@ fn one(seen: &Seen, at: Time, light: Light<'_>) -> NodeView {
         message: message.map(str::to_owned),
         ..NodeView::default()
     };
+    hold(&mut view, seen);
     match &seen.spec {
         Node::Service(service) => {
             view.kind = NodeKind::Service;

@@ -111,6 +111,8 @@ pub(crate) struct Order<'a> {
     pub service: &'a Service,
     /// Its place in the tree.
     pub path: &'a str,
+    /// The breakers it lists and their states, for its environment; empty: none.
+    pub breakers: &'a str,
     /// Instead of the service's own command, and the service's process.
     pub helper: Option<(&'a Command, Option<RunId>)>,
 }

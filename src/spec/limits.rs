@@ -33,6 +33,12 @@ pub const UNKILLABLE_AFTER: Duration = Duration::from_secs(5);
 /// Time a service on trial has to stay alive after it is ready (SEMANTICS §7): what dies soon after
 /// its start has not shown that it works.
 pub const TRIAL_TIME: Duration = Duration::from_secs(10);
+/// Probes of a closed breaker that fail in a row and open it (`watch`): one can be lost.
+pub const WATCH_FAILURES: u32 = 3;
+/// Breakers in one tree: each may have a probe under way.
+pub const BREAKERS_MAX: usize = 64;
+/// How long a breaker stays forced when nobody says: what nobody remembers must end.
+pub const FORCED_FOR: Duration = Duration::from_secs(30 * 60);
 /// Services that may be starting at one time when `start_parallelism` is absent.
 pub const START_PARALLELISM: u32 = 64;
 /// Restarts a window remembers at most; a larger `max_restarts` counts as this many.

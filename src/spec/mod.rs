@@ -24,7 +24,7 @@ mod service;
 mod settings;
 mod signal;
 
-pub use breaker::HoldAfter;
+pub use breaker::{Breaker, BreakerProbe, HoldAfter, Initial, Release};
 pub use budget::{Budget, Family, Then};
 pub use capability::{Capabilities, Capability, CapabilitySet};
 pub use class::{Class, Classes, PatternId, Sample, Uptime, UserClass, When};
@@ -67,6 +67,8 @@ pub struct Tree {
     pub root: Arc<Supervisor>,
     /// Names for ends.
     pub classes: Arc<Classes>,
+    /// In the order of the text.
+    pub breakers: Arc<[Arc<Breaker>]>,
     /// The remediation registry: what holds where no node has an entry of its own.
     pub remedies: Remedies,
 }

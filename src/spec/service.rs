@@ -23,6 +23,8 @@ pub struct Service {
     pub enabled: bool,
     /// How long its restarts wait.
     pub backoff: Arc<Backoff>,
+    /// Breakers that hold it when they are open, each at most once.
+    pub breakers: Arc<[Name]>,
     /// Its own breaker.
     pub hold_after: Option<HoldAfter>,
     /// Exit codes that are clean besides 0.

@@ -9,7 +9,7 @@ use super::{line_remedy, testimony, words};
 use crate::spec::{ExitStatus, Name, Strategy};
 use crate::tree::{
     Actor, Argument, Budget, Classification, Culprit, Decision, Exit, Holder, ProbeAnswer,
-    Question, Record, StartWhy, StopWhy, Suspension, Unready, What,
+    Question, Record, StartWhy, StopWhy, Suspension, Transition, Unready, What,
 };
 use crate::wire::{
     BudgetLine, CulpritLine, DecisionLine, EventLine, FailureLine, RusageLine, VERSION, WhoLine,
@@ -75,6 +75,8 @@ pub fn kind_of(record: &Record) -> &'static str {
         What::Backoff { .. } => kind::SERVICE_BACKOFF,
         What::Parked { .. } => kind::SERVICE_PARKED,
         What::Held { .. } => kind::SERVICE_HELD,
+        What::Breaker(_) => kind::BREAKER_TRANSITION,
+        What::BreakerAlarm { .. } => kind::BREAKER_ALARM,
         What::Released => kind::SERVICE_RELEASED,
         What::RemedyStarted { .. } => kind::REMEDIATION_STARTED,
         What::RemedyStep { .. } => kind::REMEDIATION_STEP,
@@ -131,6 +133,8 @@ fn fill(line: &mut EventLine, what: &What, names: &Names) {
         }
         What::Parked { budget } => line.budget = budget.map(|b| self::budget(b, names)),
         What::Held { by, span } => held(line, by, (*span, names)),
+        What::Breaker(transition) => moved(line, transition),
+        What::BreakerAlarm { breaker, raised } => alarm(line, breaker, *raised),
         What::Exhausted {
             child_name, budget, ..
         } => {
@@ -176,12 +180,32 @@ fn unready(line: &mut EventLine, why: Unready) {
     }
 }
 
+fn alarm(line: &mut EventLine, breaker: &Name, raised: bool) {
+    line.breaker = Some(breaker.to_string());
+    line.to = Some(Word::Borrowed(if raised { "raised" } else { "cleared" }));
+}
+
+fn moved(line: &mut EventLine, transition: &Transition) {
+    line.breaker = Some(transition.breaker.to_string());
+    line.from = Some(Word::Borrowed(transition.from.as_str()));
+    line.to = Some(Word::Borrowed(transition.to.as_str()));
+    line.why = Some(Word::Borrowed(words::transition_why(transition.why)));
+    line.probe = words::transition_fault(transition.why);
+    line.delay_ms = transition.span.map(millis);
+    line.by = transition.by.and_then(who);
+    line.reason = transition.reason.as_deref().map(str::to_owned);
+}
+
 fn held(line: &mut EventLine, by: &Holder, (span, names): (Option<Duration>, &Names)) {
     line.delay_ms = span.map(millis);
     match by {
         Holder::Budget(budget) => {
             line.held_by = Some(Word::Borrowed("budget"));
             spend(line, *budget, names);
+        }
+        Holder::Breakers(names) => {
+            line.held_by = Some(Word::Borrowed("breaker"));
+            line.breaker = names.first().map(ToString::to_string);
         }
         Holder::Own { failures } => {
             line.held_by = Some(Word::Borrowed("hold_after"));
@@ -272,6 +296,7 @@ fn decided(decision: Decision) -> DecisionLine {
     let delay_ms = match decision {
         Decision::Restart { delay } | Decision::Hold { delay } => Some(millis(delay)),
         Decision::Remediate
+        | Decision::Confirm
         | Decision::StayDown
         | Decision::Escalate
         | Decision::Park
@@ -332,7 +357,8 @@ fn culprit_line(culprit: &Culprit) -> CulpritLine {
     }
 }
 
-fn who(by: Actor) -> Option<WhoLine> {
+/// A client or a signal; nobody for supd itself.
+pub fn who(by: Actor) -> Option<WhoLine> {
     match by {
         Actor::Client { uid, pid } => Some(WhoLine {
             uid: Some(uid),

@@ -10,7 +10,7 @@ use crate::spec::{
 };
 use crate::tree::{
     Actor, Argument, Classification, Condemned, Decision, HeldBy, How, Phase, Skip, StartWhy,
-    StopWhy, Suspension,
+    StopWhy, Suspension, TransitionWhy,
 };
 use crate::wire::Word;
 use std::time::Duration;
@@ -51,6 +51,7 @@ pub fn decision(decision: Decision) -> &'static str {
         Decision::Escalate => "escalate",
         Decision::Park => "park",
         Decision::Hold { .. } => "hold",
+        Decision::Confirm => "confirm",
         Decision::Expected => "expected",
         Decision::Absorbed => "absorbed",
         Decision::LeftAlone => "left_alone",
@@ -73,10 +74,40 @@ pub fn skip(why: Skip) -> &'static str {
 
 /// The word of a start's reason.
 /// What holds a service.
-pub fn held_by(by: HeldBy) -> &'static str {
+pub fn held_by(by: &HeldBy) -> &'static str {
     match by {
         HeldBy::Budget => "budget",
         HeldBy::Own => "hold_after",
+        HeldBy::Breakers(_) => "breaker",
+        HeldBy::Doubt => "probe",
+    }
+}
+
+/// Why a breaker is in another state.
+pub fn transition_why(why: TransitionWhy) -> &'static str {
+    match why {
+        TransitionWhy::Failures => "failures",
+        TransitionWhy::Probe(_) => "probe",
+        TransitionWhy::Time => "time",
+        TransitionWhy::Test => "test",
+        TransitionWhy::Trial => "trial",
+        TransitionWhy::Initial => "initial",
+        TransitionWhy::Ordered => "order",
+        TransitionWhy::Expired => "expired",
+    }
+}
+
+/// What its probe has found.
+pub fn transition_fault(why: TransitionWhy) -> Option<String> {
+    match why {
+        TransitionWhy::Probe(found) => Some(fault(found)),
+        TransitionWhy::Failures
+        | TransitionWhy::Time
+        | TransitionWhy::Test
+        | TransitionWhy::Trial
+        | TransitionWhy::Initial
+        | TransitionWhy::Ordered
+        | TransitionWhy::Expired => None,
     }
 }
 
@@ -284,18 +315,23 @@ pub fn ready(ready: &Ready) -> Option<String> {
         Ready::Notify => "READY=1".to_owned(),
         Ready::Fd(number) => format!("a newline on descriptor {number}"),
         Ready::After(time) => format!("{} to pass", span(*time)),
-        Ready::Probe(probe) => match &probe.target {
-            ProbeTarget::Exec(command) => format!("exec {}", program(command)),
-            ProbeTarget::Tcp { host, port } if host.contains(':') => format!("tcp [{host}]:{port}"),
-            ProbeTarget::Tcp { host, port } => format!("tcp {host}:{port}"),
-            ProbeTarget::Http { host, port, path } if host.contains(':') => {
-                format!("http://[{host}]:{port}{path}")
-            }
-            ProbeTarget::Http { host, port, path } => format!("http://{host}:{port}{path}"),
-            ProbeTarget::Unix(path) => format!("unix {}", path.display()),
-            ProbeTarget::File(path) => format!("file {}", path.display()),
-        },
+        Ready::Probe(probe) => target(&probe.target),
     })
+}
+
+/// What a probe asks.
+pub fn target(target: &ProbeTarget) -> String {
+    match target {
+        ProbeTarget::Exec(command) => format!("exec {}", program(command)),
+        ProbeTarget::Tcp { host, port } if host.contains(':') => format!("tcp [{host}]:{port}"),
+        ProbeTarget::Tcp { host, port } => format!("tcp {host}:{port}"),
+        ProbeTarget::Http { host, port, path } if host.contains(':') => {
+            format!("http://[{host}]:{port}{path}")
+        }
+        ProbeTarget::Http { host, port, path } => format!("http://{host}:{port}{path}"),
+        ProbeTarget::Unix(path) => format!("unix {}", path.display()),
+        ProbeTarget::File(path) => format!("file {}", path.display()),
+    }
 }
 
 fn program(command: &Command) -> &str {

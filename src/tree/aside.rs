@@ -8,13 +8,46 @@
 
 use super::Tree;
 use super::event::NodeId;
-use super::node::{By, Rest, Spent};
-use super::record::{Budget, Holder, StartWhy, StopWhy, What};
+use super::event::Time;
+use super::node::Rest;
+use super::record::{Budget, StartWhy, StopWhy, What};
 use super::supervisor::Message;
 use super::task::{Stage, Task, TaskKind};
 use super::timers::Purpose;
-use crate::spec::{Policy, Strategy, Trigger};
+use super::transition::Holder;
+use crate::spec::{Family, Policy, Strategy, Trigger};
 use std::time::Duration;
+
+/// What keeps a node down that is put aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// A budget that is used up, or an order: until this time (it is held), or, without one, until
+    /// somebody acts (it is parked).
+    Budget { until: Option<Time>, spent: Spent },
+    /// Its own breaker.
+    Own,
+    /// Breakers that it lists.
+    Breakers,
+    /// The probe of a breaker that its end may be blamed on is asked.
+    Doubt,
+}
+
+/// The budget that has put a node aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spent {
+    /// None: it was told to.
+    Nothing,
+    /// Its supervisor's own window.
+    Main,
+    /// That of a family.
+    Bucket(Family),
+}
+
+impl Spent {
+    pub(super) fn of(bucket: Option<Family>) -> Self {
+        bucket.map_or(Self::Main, Self::Bucket)
+    }
+}
 
 impl Tree {
     /// Puts a child that is down aside because a budget is used up: for this long, or until
@@ -156,7 +189,9 @@ impl Tree {
         self.nodes[child].attempts = 0;
         self.nodes[child].last_delay = Duration::ZERO;
         self.spend_nothing(child, by);
-        self.record(child, What::Released);
+        if by != By::Doubt {
+            self.record(child, What::Released);
+        }
         self.nodes[child].set_rest(Rest::Off);
         true
     }
@@ -166,6 +201,7 @@ impl Tree {
         let parent = self.nodes[child].parent;
         match by {
             By::Own => self.nodes[child].own = None,
+            By::Breakers | By::Doubt => {}
             By::Budget { spent, .. } => {
                 let Some(sup) = parent.and_then(|sup| self.nodes[sup].sup_mut()) else {
                     return;

@@ -5,8 +5,9 @@
 //! the daemon's loop.
 
 use super::Tree;
+use super::aside::By;
 use super::event::NodeId;
-use super::node::{Body, By, Life, Node, Reign, Rest, Run, Spawned};
+use super::node::{Body, Life, Node, Reign, Rest, Run, Spawned};
 use super::timers::Purpose;
 use crate::spec::limits::WINDOW_MAX;
 use crate::spec::{Policy, Ready};
@@ -31,6 +32,7 @@ impl Tree {
             }
         }
         self.audit_courses()?;
+        self.audit_breakers()?;
         self.audit_starts()
     }
 
@@ -200,6 +202,7 @@ impl Tree {
             match node.rest() {
                 Some(Rest::Waiting { .. }) if strict || blocked || node.again.is_some() => {}
                 Some(Rest::Aside(By::Own)) => self.audit_hold(child)?,
+                Some(Rest::Aside(By::Breakers | By::Doubt)) => self.audit_shared(child)?,
                 Some(Rest::Aside(By::Budget { until, .. })) => {
                     if until != self.timers.get(child, Purpose::Hold) {
                         return Err(format!("{name} is held and nobody watches the time"));
@@ -241,6 +244,22 @@ impl Tree {
         Err(format!("{name} is held and nobody will try it"))
     }
 
+    /// The same for what shared breakers hold: one of them is open, or lets it go in its turn.
+    fn audit_shared(&self, child: NodeId) -> Result<(), Complaint> {
+        let name = self.nodes[child].name();
+        if self.nodes[child].rest() == Some(Rest::Aside(By::Doubt)) {
+            if self.is_doubted(child) {
+                return Ok(());
+            }
+            return Err(format!("{name} waits for a probe that nobody makes"));
+        }
+        let blocked = self.gate(child) == Some(By::Breakers);
+        if blocked || self.is_queued(child) {
+            return Ok(());
+        }
+        Err(format!("{name} is held and no breaker is open"))
+    }
+
     /// Invariant 22: starts in flight are those that are, and deadlines are bounded.
     fn audit_starts(&self) -> Result<(), Complaint> {
         let asked = self.nodes.iter().filter(|node| match &node.body {
@@ -258,7 +277,7 @@ impl Tree {
         if unkillable.count() != self.unkillable {
             return Err(format!("{} unkillables are counted", self.unkillable));
         }
-        let most = self.nodes.iter().count() * 5;
+        let most = (self.nodes.iter().count() + self.breakers.len()) * 5;
         if self.timers.len() > most {
             return Err(format!("{} deadlines for {most}", self.timers.len()));
         }

@@ -65,6 +65,8 @@ pub(super) fn seedling(id: NodeId, parent: Option<NodeId>, spec: spec::Node, now
         starved_since: None,
         own: None,
         on_trial: false,
+        believed: false,
+        let_pass: false,
         starts: 0,
         restarts: 0,
         since: now,
@@ -85,6 +87,7 @@ impl Tree {
     /// Starts the root.
     pub(super) fn boot(&mut self) {
         if self.nodes[self.root].rest() == Some(Rest::Fresh) && self.haste.is_none() {
+            self.begin_breakers();
             self.start_supervisor(self.root, StartWhy::Boot);
         }
     }

@@ -97,6 +97,7 @@ impl Tree {
             | Command::Which(_)
             | Command::CodeChange(..)
             | Command::Remedy(..)
+            | Command::Breaker(..)
             | Command::Apply(_) => false,
         }
     }
@@ -120,6 +121,7 @@ impl Tree {
             | Command::Unpin(_)
             | Command::Scale(..)
             | Command::Remedy(..)
+            | Command::Breaker(..)
             | Command::Apply(_) => None,
         }
     }
@@ -167,6 +169,7 @@ impl Tree {
             Command::Scale(node, instances) => self.scale((id, by), node, &instances),
             Command::Remedy(node, class, dry) => self.try_remedy(id, node, (&class, dry)),
             Command::Apply(spec) => self.apply(id, &spec),
+            Command::Breaker(name, force) => self.force((id, by), &name, force),
             Command::Delete(_)
             | Command::Add(..)
             | Command::Count(_)
@@ -230,6 +233,7 @@ impl Tree {
             | Command::Unpin(_)
             | Command::Scale(..)
             | Command::Remedy(..)
+            | Command::Breaker(..)
             | Command::Apply(_) => self.reply(id, Outcome::Unsupported),
         }
     }
@@ -342,6 +346,7 @@ impl Tree {
                 | Command::Which(_)
                 | Command::CodeChange(..)
                 | Command::Remedy(..)
+                | Command::Breaker(..)
                 | Command::Apply(_) => false,
             },
             Message::Exit(..) | Message::Retry(_) | Message::Resume | Message::Clear(_) => false,
@@ -463,6 +468,7 @@ impl Tree {
             }
         }
         if self.nodes[node].is_aside() {
+            self.nodes[node].let_pass = true;
             self.bring_back(node);
         }
         if waits {

@@ -7,8 +7,8 @@
 use super::effect::Rehearsal;
 use super::record::Argument;
 use crate::spec::{
-    ExitFacts, ExitStatus, Found, Node, ProbeFault, Service, Signal, SpawnFailure, Supervisor,
-    Tree as Spec, Verdict,
+    ExitFacts, ExitStatus, Found, Name, Node, ProbeFault, Service, Signal, SpawnFailure,
+    Supervisor, Tree as Spec, Verdict,
 };
 use std::fmt;
 use std::ops::Add;
@@ -239,6 +239,29 @@ pub enum Command {
     Remedy(NodeId, Box<str>, Rehearsal),
     /// Make the tree what this specification says.
     Apply(Arc<Spec>),
+    /// Force the breaker of this name, or no longer.
+    Breaker(Name, Force),
+}
+
+/// What somebody wants of a breaker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Force {
+    /// Open, for this long.
+    Open {
+        /// How long.
+        span: Duration,
+        /// Why, in the operator's words.
+        reason: Option<Box<str>>,
+    },
+    /// Closed, for this long.
+    Closed {
+        /// How long.
+        span: Duration,
+        /// Why, in the operator's words.
+        reason: Option<Box<str>>,
+    },
+    /// As it would be by itself.
+    Auto,
 }
 
 impl Command {
@@ -261,7 +284,7 @@ impl Command {
             | Self::Which(id)
             | Self::Remedy(id, ..)
             | Self::CodeChange(id, _) => Some(*id),
-            Self::Apply(_) => None,
+            Self::Apply(_) | Self::Breaker(..) => None,
         }
     }
 
@@ -282,6 +305,7 @@ impl Command {
             Self::CodeChange(..) => Some("code_change"),
             Self::Remedy(..) => Some("remediation test"),
             Self::Apply(_) => Some("apply"),
+            Self::Breaker(..) => Some("breaker"),
             Self::Count(_) | Self::Which(_) => None,
         }
     }
@@ -305,6 +329,7 @@ impl Command {
             | Self::Which(_)
             | Self::CodeChange(..)
             | Self::Remedy(..)
+            | Self::Breaker(..)
             | Self::Apply(_) => None,
         }
     }

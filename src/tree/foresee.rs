@@ -286,6 +286,8 @@ impl Watch {
             | What::Parked { .. }
             | What::Held { .. }
             | What::Released
+            | What::Breaker(_)
+            | What::BreakerAlarm { .. }
             | What::RemedyStarted { .. }
             | What::RemedyStep { .. }
             | What::RemedyFinished { .. }

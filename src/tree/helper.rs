@@ -5,6 +5,7 @@
 //! time. Its end is matched by its own life, so that a late one changes nothing.
 
 use super::Tree;
+use super::breaker::BreakerId;
 use super::effect::Effect;
 use super::event::{CommandId, NodeId, Outcome, ProbeAnswer, RunId};
 use super::liveness::Question;
@@ -42,6 +43,10 @@ pub(super) enum Job {
     Reload(CommandId),
     /// A step of a remedy.
     Hook,
+    /// A breaker's probe by command.
+    BreakerExec(BreakerId),
+    /// A breaker's probe of the daemon's own.
+    BreakerOwn(BreakerId),
     /// It was killed; only its end is awaited.
     Abandoned,
 }
@@ -83,7 +88,7 @@ impl Tree {
     /// The tree is down: so is whoever still works for it. False: some have yet to end.
     pub(super) fn helpers_are_gone(&mut self) -> bool {
         self.helpers
-            .retain(|_, helper| !matches!(helper.job, Job::OwnProbe(_)));
+            .retain(|_, helper| !matches!(helper.job, Job::OwnProbe(_) | Job::BreakerOwn(_)));
         let left: Vec<RunId> = self
             .helpers
             .iter()
@@ -138,9 +143,10 @@ impl Tree {
         match helper.job {
             Job::ExecProbe(Question::Readiness) => self.probe_answered(run, found),
             Job::ExecProbe(Question::Liveness) => self.check_answered(run, found),
+            Job::BreakerExec(id) => self.breaker_answered(id, run.life, found),
             Job::Stop => self.stop_command_done(run.node, run.life),
             Job::Hook => self.hook_ended(run, status, None),
-            Job::Reload(_) | Job::OwnProbe(_) | Job::Abandoned => {}
+            Job::Reload(_) | Job::OwnProbe(_) | Job::BreakerOwn(_) | Job::Abandoned => {}
         }
     }
 
@@ -234,6 +240,8 @@ impl Tree {
                 | Job::OwnProbe(_)
                 | Job::Stop
                 | Job::Hook
+                | Job::BreakerExec(_)
+                | Job::BreakerOwn(_)
                 | Job::Abandoned => None,
             });
         if let Some(life) = found {

@@ -20,14 +20,18 @@
 //! held, and only under the default policy.
 
 use super::Tree;
+use super::aside::By;
+use super::breaking::Tried;
 use super::circuit::{Measures, Phase};
 use super::event::NodeId;
-use super::node::{By, Life, Reign, Rest};
-use super::record::{Decision, Holder, StartWhy, What};
+use super::node::{Life, Reign, Rest};
+use super::record::{Decision, StartWhy, What};
 use super::supervisor::{Message, Notice};
 use super::timers::Purpose;
+use super::transition::Holder;
 use crate::spec::limits::TRIAL_TIME;
-use crate::spec::{HoldAfter, Policy, Trigger};
+use crate::spec::{HoldAfter, Policy, Service, Trigger};
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Tree {
@@ -38,22 +42,49 @@ impl Tree {
         self.service(id)?.hold_after
     }
 
+    /// Whether shared breakers have anything to do with it.
+    fn has_breakers(&self, id: NodeId) -> bool {
+        let lists = |service: &Arc<Service>| !service.breakers.is_empty();
+        self.nodes[id].sup().is_none()
+            && self.service(id).is_some_and(lists)
+            && self.policy_above(id) == Policy::Supd
+    }
+
     /// What would keep a node down that somebody other than a person starts now.
     pub(super) fn gate(&self, id: NodeId) -> Option<By> {
+        if self.nodes[id].let_pass {
+            return None;
+        }
+        let listed = self.has_breakers(id);
+        let shared = || self.listed(id).filter_map(|b| self.breakers.get(b));
+        if listed && shared().any(super::breaker::Breaker::blocks) {
+            return Some(By::Breakers);
+        }
         let own = self.nodes[id].own.as_deref();
         let open = own.is_some_and(|own| !own.is_closed());
         (open && self.hold_after(id).is_some()).then_some(By::Own)
     }
 
     /// The end of a child calls for a restart. True: it is held instead, and takes no token.
-    pub(super) fn is_caught(&mut self, sup: NodeId, child: NodeId) -> bool {
+    pub(super) fn is_caught(&mut self, sup: NodeId, child: NodeId, why: StartWhy) -> bool {
         self.end_trial(child);
-        let by = self.gate(child).or_else(|| self.blame_own(child));
-        let Some(by) = by.filter(|_| !self.nodes[child].is_unkillable()) else {
-            // One that SIGKILL did not end meets the gate when it is started after its end.
+        if self.nodes[child].is_unkillable() {
+            // It meets the gate when it is started after its end.
+            let _counted = self.blame_own(child);
+            return false;
+        }
+        let by = self.gate(child);
+        let by = by.or_else(|| self.blame_shared(child, why));
+        let Some(by) = by.or_else(|| self.blame_own(child)) else {
             return false;
         };
         let cause = self.last_end(child).1;
+        if by == By::Doubt {
+            self.conclude(child, cause, Decision::Confirm, None);
+            self.nodes[child].set_rest(Rest::Aside(By::Doubt));
+            self.settle_all(sup);
+            return true;
+        }
         let delay = self.time_left(child).unwrap_or_default();
         self.conclude(child, cause, Decision::Hold { delay }, None);
         self.hold_down(child, by);
@@ -85,6 +116,20 @@ impl Tree {
         true
     }
 
+    /// Whoever of a group an open breaker keeps down is held before anybody of it is started.
+    pub(super) fn hold_gated(&mut self, sup: NodeId, start: &[NodeId]) {
+        let ordered = self
+            .task(sup)
+            .is_some_and(|task| task.why_start == StartWhy::Command);
+        for child in start.iter().copied().filter(|_| !ordered) {
+            let rests = self.nodes[child].rest().is_some() && !self.nodes[child].is_aside();
+            if let Some(by) = self.gate(child).filter(|_| rests) {
+                self.hold_down(child, by);
+                self.notify(child, Notice::Held);
+            }
+        }
+    }
+
     /// A start of this child was not made. What its group was about to do without it goes on.
     pub(super) fn on_held(&mut self, sup: NodeId, child: NodeId) {
         if self.is_going_down(sup) || !self.nodes[child].is_aside() {
@@ -103,12 +148,19 @@ impl Tree {
     }
 
     /// Holds a child that is down.
-    fn hold_down(&mut self, child: NodeId, by: By) {
+    pub(super) fn hold_down(&mut self, child: NodeId, by: By) {
         let span = self.time_left(child);
         let failures = self.hold_after(child).map_or(0, |own| own.failures);
         let holder = match by {
+            By::Breakers | By::Doubt => Holder::Breakers(self.holding(child)),
             By::Own | By::Budget { .. } => Holder::Own { failures },
         };
+        let listed: Vec<_> = self.listed(child).collect();
+        for id in listed {
+            if let Some(breaker) = self.breakers.get_mut(id) {
+                breaker.held.insert(child);
+            }
+        }
         self.record(child, What::Held { by: holder, span });
         self.rest_aside(child, by);
         self.tell_remedy(child, Trigger::Held);
@@ -120,11 +172,8 @@ impl Tree {
     }
 
     /// How long it is until a service that is held is tried; `None`: nobody knows.
-    fn time_left(&self, child: NodeId) -> Option<Duration> {
-        match self.nodes[child].own.as_deref()?.phase {
-            Phase::Open { until } => Some(until.since(self.now)),
-            Phase::Closed | Phase::HalfOpen => None,
-        }
+    pub(super) fn time_left(&self, child: NodeId) -> Option<Duration> {
+        Some(self.next_trial_of(child)?.since(self.now))
     }
 
     /// Counts the end of a child against its own breaker. `Some`: that has opened it.
@@ -158,14 +207,15 @@ impl Tree {
     pub(super) fn on_hold_timer(&mut self, child: NodeId) {
         match self.nodes[child].rest() {
             Some(Rest::Aside(By::Budget { .. })) => self.bring_back(child),
-            Some(Rest::Aside(By::Own)) => {
+            Some(Rest::Aside(By::Own | By::Breakers)) => {
                 if let Some(own) = self.nodes[child].own.as_deref_mut() {
                     own.half_open();
                 }
                 self.trials.insert(child);
             }
             Some(
-                Rest::Fresh
+                Rest::Aside(By::Doubt)
+                | Rest::Fresh
                 | Rest::Stopped
                 | Rest::Off
                 | Rest::Done
@@ -181,41 +231,116 @@ impl Tree {
 
     /// The specification of a service was replaced: without a breaker nothing holds it any more.
     pub(super) fn hold_anew(&mut self, child: NodeId) {
-        if self.hold_after(child).is_some() {
-            return;
-        }
-        if self.nodes[child].rest() == Some(Rest::Aside(By::Own)) {
+        if self.nodes[child].is_aside() {
             self.trials.insert(child);
         }
-        self.pass_trial(child);
+        let test = |id| {
+            self.breakers
+                .get(id)
+                .is_some_and(|b| b.trial == Some(child))
+        };
+        let is_test = self.listed(child).any(test);
+        if self.hold_after(child).is_none() && !is_test {
+            self.pass_trial(child);
+        }
     }
 
     /// Makes the next trial that is due and possible; false: there is none.
     pub(super) fn next_trial(&mut self) -> bool {
+        self.next_own_trial() || self.next_shared_trial()
+    }
+
+    fn next_own_trial(&mut self) -> bool {
         if self.trials.is_empty() {
             return false;
         }
-        let aside = |child: &NodeId| {
-            let rest = self.nodes.get(*child).and_then(super::node::Node::rest);
-            rest == Some(Rest::Aside(By::Own))
-        };
         let mut due = std::mem::take(&mut self.trials);
-        due.retain(aside);
-        let free = |child: &NodeId| self.may_be_tried(*child) || self.hold_after(*child).is_none();
-        let next = due.iter().copied().find(free);
+        due.retain(|child| self.is_held_by_breaker(*child));
+        let idle = |child: &NodeId| self.is_tried(*child) || self.is_free(*child);
+        let next = due.iter().copied().find(idle);
         if let Some(child) = next {
             due.remove(&child);
         }
+        // One that others hold is looked at again when they let it go.
+        due.retain(|child| self.nodes[*child].rest() == Some(Rest::Aside(By::Own)));
         self.trials = due;
         let Some(child) = next else { return false };
-        if self.hold_after(child).is_none() {
+        if self.is_free(child) {
             self.bring_back(child);
-            return true;
+        } else {
+            self.begin_trial(child);
+        }
+        true
+    }
+
+    fn is_held_by_breaker(&self, child: NodeId) -> bool {
+        let rest = self.nodes.get(child).and_then(super::node::Node::rest);
+        matches!(rest, Some(Rest::Aside(By::Own | By::Breakers)))
+    }
+
+    /// Whether nothing holds it any more, and nobody is about to let it go.
+    fn is_free(&self, child: NodeId) -> bool {
+        self.gate(child).is_none() && !self.is_queued(child)
+    }
+
+    /// Whether it can be tried now.
+    fn is_tried(&self, child: NodeId) -> bool {
+        let mut shared = self.listed(child).filter_map(|id| self.breakers.get(id));
+        let shared = shared.all(|breaker| !breaker.blocks() || breaker.awaits_trial());
+        let own = match self.nodes[child].own.as_deref().map(|own| own.phase) {
+            Some(Phase::Open { until }) => until <= self.now,
+            Some(Phase::Closed | Phase::HalfOpen) | None => true,
+        };
+        shared && own && self.gate(child).is_some() && self.may_be_tried(child)
+    }
+
+    /// A breaker without a probe that is half open: the first of those that it holds is its test.
+    fn next_shared_trial(&mut self) -> bool {
+        let testing: Vec<_> = self.breakers.testing.iter().copied().collect();
+        for id in testing {
+            let trial = self.breakers.get(id).and_then(|breaker| breaker.trial);
+            if trial.is_some_and(|child| self.is_on_trial(child)) {
+                continue;
+            }
+            if let Some(breaker) = self.breakers.get_mut(id) {
+                breaker.trial = None;
+            }
+            let held = self.held_by_breaker(id);
+            if let Some(child) = held.into_iter().find(|child| self.is_tried(*child)) {
+                self.begin_trial(child);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether its start, or its run, is a trial whose end has not been judged.
+    pub(super) fn is_on_trial(&self, child: NodeId) -> bool {
+        let Some(node) = self.nodes.get(child).filter(|node| node.on_trial) else {
+            return false;
+        };
+        matches!(node.rest(), None | Some(Rest::Retrying { .. }))
+    }
+
+    /// One start: it says whether every breaker that holds it may close.
+    fn begin_trial(&mut self, child: NodeId) {
+        let listed: Vec<_> = self.listed(child).collect();
+        for id in listed {
+            if let Some(breaker) = self.breakers.get_mut(id).filter(|b| b.awaits_trial()) {
+                breaker.trial = Some(child);
+            }
+        }
+        if let Some(own) = self.nodes[child]
+            .own
+            .as_deref_mut()
+            .filter(|own| !own.is_closed())
+        {
+            own.half_open();
         }
         self.cause = self.nodes[child].seq;
+        self.timers.clear(child, Purpose::Hold);
         self.nodes[child].set_rest(Rest::Retrying { cause: self.cause });
         self.start(child, StartWhy::Trial);
-        true
     }
 
     /// Whether a trial would disturb nothing: its supervisor runs and is in the middle of nothing,
@@ -236,7 +361,7 @@ impl Tree {
     /// A service is ready. One on trial has to stay so for a while; any one that has a breaker is
     /// looked at again when it counts as steady.
     pub(super) fn watch_over(&mut self, id: NodeId) {
-        if self.hold_after(id).is_none() {
+        if self.hold_after(id).is_none() && !self.has_breakers(id) {
             return;
         }
         if self.nodes[id].on_trial {
@@ -244,7 +369,7 @@ impl Tree {
         }
         let node = &self.nodes[id];
         let span = super::backoff::reset_after(node.spec.backoff(), node.took);
-        if node.own.is_some() {
+        if node.own.is_some() || self.has_breakers(id) {
             self.timers.set(id, Purpose::Steady, self.now + span);
         }
     }
@@ -261,6 +386,7 @@ impl Tree {
         if let Some(own) = self.nodes[id].own.as_deref_mut() {
             own.steady();
         }
+        self.steady_breakers(id);
     }
 
     /// A service on trial has done well.
@@ -280,6 +406,7 @@ impl Tree {
         self.nodes[id].attempts = 0;
         self.nodes[id].last_delay = Duration::ZERO;
         self.cause = Some(self.record(id, What::Released));
+        self.tried(id, Tried::Well);
         if let Some(sup) = self.nodes[id].parent.filter(|sup| self.is_exclusive(*sup)) {
             self.post(sup, Message::Resume);
         }
@@ -310,9 +437,12 @@ impl Tree {
         if !std::mem::take(&mut self.nodes[id].on_trial) {
             return;
         }
-        if let Some(limits) = self.hold_after(id) {
+        let own = self.nodes[id].own.as_deref();
+        let open = own.is_some_and(|own| !own.is_closed());
+        if let Some(limits) = self.hold_after(id).filter(|_| open) {
             self.open_own(id, limits);
         }
+        self.tried(id, Tried::Badly);
     }
 
     /// A child that ended on trial stays down: what does that say about its breaker?

@@ -24,7 +24,7 @@ use super::event::{NodeId, ProbeAnswer, RunId};
 use super::helper::Job;
 use super::node::{Life, Run};
 use super::record::{Unready, What};
-use super::timers::Purpose;
+use super::timers::{Due, Purpose};
 use crate::spec::limits::{LAG_MAX, PROBES_MAX, WATCHDOG_MIN};
 use crate::spec::{Health, Liveness, ProbeFault, Service};
 use std::sync::Arc;
@@ -190,6 +190,7 @@ impl Tree {
             Job::ExecProbe(Question::Liveness) | Job::OwnProbe(Question::Liveness) => {
                 Purpose::HealthLimit
             }
+            Job::BreakerExec(id) | Job::BreakerOwn(id) => Purpose::Breaker(id, Due::Answer),
             Job::ExecProbe(Question::Readiness)
             | Job::OwnProbe(Question::Readiness)
             | Job::Stop

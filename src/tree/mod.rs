@@ -23,6 +23,11 @@ mod aside;
 mod audit;
 mod backoff;
 mod boot;
+mod breaker;
+mod breaker_ask;
+mod breaker_force;
+mod breaker_view;
+mod breaking;
 mod children;
 mod circuit;
 mod classify;
@@ -64,15 +69,17 @@ mod supervisor;
 mod task;
 mod task_end;
 mod timers;
+mod transition;
 #[cfg(any(test, feature = "test-hooks"))]
 mod under_test;
 
 pub use aftermath::{Aftermath, Misfortune};
+pub use breaker::{BreakerState, BreakerView};
 pub use classify::{Classification, Grounds};
 pub use condemn::{Condemned, Suspension};
 pub use effect::{Case, Defeat, Effect, Effects, Halt, Rehearsal};
 pub use event::{
-    Actor, Applied, ChildStatus, Command, CommandId, Counts, Event, Haste, NodeId, Outcome,
+    Actor, Applied, ChildStatus, Command, CommandId, Counts, Event, Force, Haste, NodeId, Outcome,
     ProbeAnswer, RunId, Said, Time,
 };
 pub use foresee::{Fate, Foresight};
@@ -80,12 +87,13 @@ pub use liveness::Question;
 pub use node::LastExit;
 pub use qualifier::Qualifiers;
 pub use record::{
-    Argument, Budget, Culprit, Decision, Exit, Holder, HookEnd, How, Record, Seq, Skip, StartWhy,
-    StopWhy, Unready, What,
+    Argument, Budget, Culprit, Decision, Exit, HookEnd, How, Record, Seq, Skip, StartWhy, StopWhy,
+    Unready, What,
 };
 pub use refine::{End, Miss, Tried, classify, imagine, named, tried};
 pub use remedy_view::RemedyView;
 pub use snapshot::{HeldBy, NodeView, Snapshot, State};
+pub use transition::{Holder, Transition, TransitionWhy};
 #[cfg(any(test, feature = "test-hooks"))]
 pub use under_test::Burden;
 
@@ -127,6 +135,7 @@ pub struct Tree {
     lag: Duration,
     /// When everything went on after it had stood still.
     resumed_at: Option<Time>,
+    breakers: breaker::Breakers,
     waiters: BTreeMap<NodeId, Vec<Waiter>>,
     /// Commands among them that wait for several nodes.
     gatherings: BTreeMap<CommandId, Gathering>,
@@ -174,6 +183,7 @@ impl Tree {
             checking: VecDeque::new(),
             lag: Duration::ZERO,
             resumed_at: None,
+            breakers: breaker::Breakers::default(),
             waiters: BTreeMap::new(),
             gatherings: BTreeMap::new(),
             starts: Starts::default(),
@@ -188,6 +198,9 @@ impl Tree {
             stale: 0,
             spec: Arc::clone(spec),
         };
+        for new in spec.breakers.iter() {
+            tree.breakers.enter(new, Time::default());
+        }
         tree.root = tree.plant(None, crate::spec::Node::Supervisor(Arc::clone(&spec.root)));
         tree
     }
@@ -257,6 +270,7 @@ impl Tree {
             Purpose::Backoff => self.on_backoff_timer(node),
             Purpose::Hold => self.on_hold_timer(node),
             Purpose::Trial => self.on_trial_timer(node),
+            Purpose::Breaker(id, due) => self.on_breaker_timer(id, due),
             Purpose::Steady => self.on_steady_timer(node),
             Purpose::Group => self.on_group_timer(node),
             Purpose::Start => self.on_start_timer(node),
@@ -374,6 +388,24 @@ impl Tree {
             name: Some(Arc::clone(node.name())),
             cause,
             incident: node.incident,
+            what,
+        };
+        self.effects.push(Effect::Record(Box::new(record)));
+        seq
+    }
+
+    /// Writes a record about a breaker; what happened before to it is its cause, unless something
+    /// else is.
+    fn record_breaker(&mut self, id: breaker::BreakerId, what: What) -> Seq {
+        let seq = self.take_seq();
+        let before = self.breakers.get_mut(id).and_then(|b| b.seq.replace(seq));
+        let record = Record {
+            seq,
+            at: self.now,
+            node: None,
+            name: None,
+            cause: self.cause.or(before),
+            incident: self.incident,
             what,
         };
         self.effects.push(Effect::Record(Box::new(record)));

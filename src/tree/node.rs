@@ -16,6 +16,7 @@
 //! Who wins when two deciders disagree: a shutdown of the tree, then the operator's stop, then the
 //! supervisor's own end, then a strategy, then a retry or a back-off.
 
+use super::aside::By;
 use super::circuit::Circuit;
 use super::classify::{Classification, Sent};
 use super::condemn::Culls;
@@ -57,33 +58,6 @@ pub(super) enum Rest {
     Backoff { until: Time, cause: Option<Seq> },
     /// Started again when its supervisor comes to the end of its queue (OTP's `restarting`).
     Retrying { cause: Option<Seq> },
-}
-
-/// What keeps a node down that is put aside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum By {
-    /// A budget that is used up, or an order: until this time (it is held), or, without one, until
-    /// somebody acts (it is parked).
-    Budget { until: Option<Time>, spent: Spent },
-    /// Its own breaker.
-    Own,
-}
-
-/// The budget that has put a node aside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Spent {
-    /// None: it was told to.
-    Nothing,
-    /// Its supervisor's own window.
-    Main,
-    /// That of a family.
-    Bucket(Family),
-}
-
-impl Spent {
-    pub(super) fn of(bucket: Option<Family>) -> Self {
-        bucket.map_or(Self::Main, Self::Bucket)
-    }
 }
 
 /// One process of a service, from the decision to start it to its reaping.
@@ -356,6 +330,10 @@ pub(super) struct Node {
     pub(super) own: Option<Box<Circuit>>,
     /// Its run is a trial: whether it may go on is decided by how that goes.
     pub(super) on_trial: bool,
+    /// A probe has said that a breaker is not to blame for its last end.
+    pub(super) believed: bool,
+    /// Its next start passes its breakers: somebody wants it.
+    pub(super) let_pass: bool,
     /// Starts so far.
     pub(super) starts: u32,
     /// Automatic restarts so far, its own and those of its group.

@@ -159,10 +159,19 @@ impl Tree {
                     Question::Liveness => self.check_answered(run, answer),
                 }
             }
-            Some(Job::ExecProbe(_) | Job::Stop | Job::Hook | Job::Reload(_) | Job::Abandoned)
-            | None => {
-                self.too_late();
+            Some(Job::BreakerOwn(id)) => {
+                self.helpers.remove(&run.life);
+                self.breaker_answered(id, run.life, answer);
             }
+            Some(
+                Job::ExecProbe(_)
+                | Job::Stop
+                | Job::Hook
+                | Job::Reload(_)
+                | Job::BreakerExec(_)
+                | Job::Abandoned,
+            )
+            | None => self.too_late(),
         }
     }
 
@@ -304,7 +313,15 @@ impl Tree {
                 self.effects.push(Effect::CancelProbe { run: probe });
             }
             Some(Job::ExecProbe(_)) => self.kill_helper(probe),
-            Some(Job::Stop | Job::Hook | Job::Reload(_) | Job::Abandoned) | None => {}
+            Some(
+                Job::Stop
+                | Job::Hook
+                | Job::Reload(_)
+                | Job::BreakerExec(_)
+                | Job::BreakerOwn(_)
+                | Job::Abandoned,
+            )
+            | None => {}
         }
     }
 

@@ -7,6 +7,7 @@
 //! OTP's `code_change` hold: nothing is started or stopped.
 
 use super::Tree;
+use super::aside::By;
 use super::event::{CommandId, NodeId, Outcome};
 use super::node::{Origin, Rest};
 use super::record::{StartWhy, StopWhy, What};
@@ -47,6 +48,7 @@ impl Tree {
         }
         self.begin_apply(id);
         self.spec = Arc::clone(spec);
+        self.apply_breakers(spec);
         let services = self.nodes.iter().filter(|node| node.sup().is_none());
         let stay = services.filter(|node| !node.leaving);
         let mut comparison = Comparison {
@@ -282,8 +284,10 @@ impl Tree {
         }
         let mut freed = false;
         for child in &work.changed {
-            // Somebody has acted.
-            freed |= self.forget_aside(*child);
+            // Somebody has acted; what others need as well is not theirs to change.
+            let rest = self.nodes[*child].rest();
+            let shared = matches!(rest, Some(Rest::Aside(By::Breakers | By::Doubt)));
+            freed |= !shared && self.forget_aside(*child);
         }
         let restarted = self.restart_set(sup, &work.changed);
         for child in restarted.iter().chain(&work.added) {

@@ -9,6 +9,7 @@ use super::condemn::{Condemned, Suspension};
 use super::event::{Actor, NodeId, ProbeAnswer, RunId, Time};
 use super::liveness::Question;
 use super::qualifier::Qualifiers;
+use super::transition::{Holder, Transition};
 use crate::spec::{
     ExitFacts, ExitStatus, Family, Name, Phase, ProbeFault, Process, Signal, SpawnFailure,
     Strategy, Testimony, Trigger, Verdict,
@@ -213,6 +214,15 @@ pub enum What {
         /// Why.
         why: Skip,
     },
+    /// `breaker.transition`: a breaker is in another state. About no node.
+    Breaker(Box<Transition>),
+    /// `breaker.alarm`: a breaker has opened, or has been closed and its services steady.
+    BreakerAlarm {
+        /// Which one.
+        breaker: Name,
+        /// Whether it begins.
+        raised: bool,
+    },
     /// `supervisor.escalated`: a supervisor ended by itself; its own supervisor decides.
     Escalated {
         /// `escalated` or `auto_shutdown`, of the family of its cause.
@@ -346,18 +356,6 @@ pub struct Exit {
     pub budget: Option<Budget>,
 }
 
-/// What holds a service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Holder {
-    /// A budget that is used up.
-    Budget(Budget),
-    /// Its own breaker.
-    Own {
-        /// Abnormal ends in a row that open it.
-        failures: u32,
-    },
-}
-
 /// What is done about an exit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
@@ -379,6 +377,8 @@ pub enum Decision {
         /// For this long.
         delay: Duration,
     },
+    /// The probe of a breaker says whether it counts.
+    Confirm,
     /// It was asked for.
     Expected,
     /// It was found dead when it was to be stopped: part of what is already under way.

@@ -31,7 +31,7 @@ impl Tree {
             return self.leave_alone(sup, child);
         }
         self.incident = self.nodes[child].incident;
-        if self.is_caught(sup, child) {
+        if self.is_caught(sup, child, why) {
             return;
         }
         let found = self.find_remedy(child, why);

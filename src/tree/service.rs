@@ -70,6 +70,7 @@ impl Tree {
         let life = self.take_life();
         let node = &mut self.nodes[id];
         node.on_trial = why == StartWhy::Trial;
+        (node.believed, node.let_pass) = (false, false);
         node.starts += 1;
         node.again = None;
         if !matches!(why, StartWhy::Boot | StartWhy::Command | StartWhy::Apply) {

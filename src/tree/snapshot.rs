@@ -2,8 +2,9 @@
 //! What the tree looks like now, for people and programs.
 
 use super::Tree;
+use super::aside::By;
 use super::event::{Actor, NodeId, RunId, Time};
-use super::node::{Body, By, LastExit, Life, Node, Reign, Rest};
+use super::node::{Body, LastExit, Life, Node, Reign, Rest};
 use super::record::Unready;
 use super::timers::Purpose;
 use crate::spec::{self, Name, ProbeFault};
@@ -102,12 +103,16 @@ impl State {
 }
 
 /// What holds a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeldBy {
     /// A budget that is used up.
     Budget,
     /// Its own breaker.
     Own,
+    /// These breakers.
+    Breakers(Box<[Name]>),
+    /// Nobody yet: the probe of a breaker says whether its last end counts.
+    Doubt,
 }
 
 /// One node as it is now.
@@ -235,10 +240,11 @@ impl Tree {
         let (next_start, waiting_for) = match node.rest() {
             Some(Rest::Backoff { until, .. }) => (Some(until), None),
             Some(Rest::Aside(By::Budget { until, .. })) => (until, None),
-            Some(Rest::Aside(By::Own)) => (self.timers.get(node.id, Purpose::Hold), None),
+            Some(Rest::Aside(By::Own | By::Breakers)) => (self.next_trial_of(node.id), None),
             Some(Rest::Waiting { sibling }) => (None, Some(sibling)),
             Some(
-                Rest::Fresh
+                Rest::Aside(By::Doubt)
+                | Rest::Fresh
                 | Rest::Stopped
                 | Rest::Off
                 | Rest::Done
@@ -251,6 +257,8 @@ impl Tree {
         let held_by = match node.rest() {
             Some(Rest::Aside(By::Budget { until: Some(_), .. })) => Some(HeldBy::Budget),
             Some(Rest::Aside(By::Own)) => Some(HeldBy::Own),
+            Some(Rest::Aside(By::Breakers)) => Some(HeldBy::Breakers(self.holding(node.id))),
+            Some(Rest::Aside(By::Doubt)) => Some(HeldBy::Doubt),
             Some(_) | None => None,
         };
         NodeView {
@@ -339,7 +347,9 @@ fn state_at_rest(rest: Rest, down: State) -> State {
         Rest::Fresh | Rest::Stopped | Rest::Off | Rest::Failed => down,
         Rest::Done => State::Done,
         Rest::Aside(By::Budget { until: None, .. }) => State::Parked,
-        Rest::Aside(By::Budget { until: Some(_), .. } | By::Own) => State::Held,
+        Rest::Aside(By::Budget { until: Some(_), .. } | By::Own | By::Breakers | By::Doubt) => {
+            State::Held
+        }
         Rest::Waiting { .. } => State::Waiting,
         Rest::Backoff { .. } | Rest::Retrying { .. } => State::Backoff,
         Rest::Remediating { .. } => State::Remediating,

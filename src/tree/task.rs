@@ -297,6 +297,7 @@ impl Tree {
             Some(TaskKind::Start { .. } | TaskKind::Add { .. })
         );
         if !named {
+            self.hold_gated(sup, &start);
             self.without_blocked(sup, &mut start);
         }
         start.sort_by_key(|id| std::cmp::Reverse(self.nodes[*id].place));

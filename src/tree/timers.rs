@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Deadlines: at most one per node and purpose, in the order of time.
 
+use super::breaker::BreakerId;
 use super::event::{NodeId, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,8 +40,35 @@ pub(super) enum Purpose {
     Reload,
     /// A step of a remedy has had its time.
     Remedy,
+    /// Something of a breaker is due; the node is the root.
+    Breaker(BreakerId, Due),
     /// The stop of the whole tree has taken too long.
     Shutdown,
+}
+
+/// What of a breaker is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Due {
+    /// It has been open long enough.
+    Open,
+    /// Its probe has taken too long.
+    Answer,
+    /// Its next probe while it is closed.
+    Watch,
+    /// The next of those that it lets go.
+    Release,
+    /// What was forced has had its time.
+    Forced,
+}
+
+impl Due {
+    pub(super) const ALL: [Self; 5] = [
+        Self::Open,
+        Self::Answer,
+        Self::Watch,
+        Self::Release,
+        Self::Forced,
+    ];
 }
 
 /// All deadlines of a tree.

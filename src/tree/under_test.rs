@@ -8,6 +8,7 @@
 use super::event::{NodeId, Time};
 use super::node::{Body, Life, Node, Reign, Rest};
 use super::{Effects, Tree};
+use std::sync::Arc;
 
 /// How much an engine holds on to (invariant 22).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,19 @@ pub struct Burden {
 }
 
 impl Tree {
+    /// The breaker whose probe runs under this number.
+    pub fn breaker_asked(&self, life: u64) -> Option<Arc<crate::spec::Breaker>> {
+        let asked = |view: &super::BreakerView| {
+            let id = self.breakers.named(&view.spec.name);
+            let breaker = id.and_then(|id| self.breakers.get(id));
+            breaker.is_some_and(|b| b.asked.is_some_and(|(known, _)| known == life))
+        };
+        self.breakers()
+            .into_iter()
+            .find(asked)
+            .map(|view| view.spec)
+    }
+
     /// What the engine holds on to now.
     pub fn burden(&self) -> Burden {
         let sups = || self.nodes.iter().filter_map(Node::sup);

@@ -38,6 +38,10 @@ pub mod kind {
     pub const SERVICE_BACKOFF: &str = "service.backoff";
     /// It waits for a breaker or a budget.
     pub const SERVICE_HELD: &str = "service.held";
+    /// A breaker is in another state.
+    pub const BREAKER_TRANSITION: &str = "breaker.transition";
+    /// A breaker has opened, or is as it should be again.
+    pub const BREAKER_ALARM: &str = "breaker.alarm";
     /// It no longer does.
     pub const SERVICE_RELEASED: &str = "service.released";
     /// It is not restarted until somebody acts.
@@ -202,6 +206,18 @@ pub struct EventLine {
     /// What holds it: budget, `hold_after`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_by: Option<Word>,
+    /// The breaker it is about, or that holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<String>,
+    /// The state a breaker was in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Word>,
+    /// The state it is in now; of an alarm: raised, cleared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Word>,
+    /// Why somebody forced a breaker, in their words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Failures in a row after which a breaker opens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failures: Option<u32>,

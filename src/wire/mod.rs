@@ -10,6 +10,7 @@
 //! The module never knows the engine, the specification or a runtime; it does no I/O. Translating
 //! `tree` into these types is the daemon's work, showing them is `ctl`'s.
 
+mod breaker;
 mod command;
 mod config;
 mod drill;
@@ -26,6 +27,7 @@ mod stream;
 pub mod visible;
 mod why;
 
+pub use breaker::{BreakerList, BreakerView, ForceRequest};
 pub use command::{
     ChildRequest, CommandReply, ReloadReply, RestartRequest, ScaleRequest, ShutdownRequest,
     SignalRequest, outcome,
@@ -38,7 +40,7 @@ pub use event::{
     RuleLine, RusageLine, SaidLine, WhoLine, kind,
 };
 pub use log::{LogCounts, LogFileView, LogLine, LogView};
-pub use paths::{NoRoute, Route, Verb};
+pub use paths::{ForceVerb, NoRoute, Route, Verb};
 pub use plan::{Because, Change, KeyChange, Plan, effect, op};
 pub use query::Query;
 pub use status::{ConfigView, DaemonView, Health, LastExit, NodeKind, NodeView, Status, StoppedBy};

@@ -40,6 +40,10 @@ pub enum Route {
     Reload,
     /// `GET /v1/config`: [`ConfigText`](super::ConfigText).
     Config,
+    /// `GET /v1/breakers`: [`BreakerList`](super::BreakerList).
+    Breakers,
+    /// `POST /v1/breakers/{name}/{verb}` with [`ForceRequest`](super::ForceRequest).
+    Force(String, ForceVerb),
     /// `POST /v1/shutdown` with [`ShutdownRequest`](super::ShutdownRequest).
     Shutdown,
     /// `GET /v1/health`: [`Health`](super::Health).
@@ -110,6 +114,31 @@ impl Verb {
     }
 }
 
+/// What can be done to a breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForceVerb {
+    /// Force it open.
+    Open,
+    /// Force it closed.
+    Close,
+    /// Let it be as it would be by itself.
+    Auto,
+}
+
+impl ForceVerb {
+    /// Every one of them.
+    pub const ALL: [Self; 3] = [Self::Open, Self::Close, Self::Auto];
+
+    /// The word for it in URLs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Close => "close",
+            Self::Auto => "auto",
+        }
+    }
+}
+
 /// Why a request line names nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoRoute {
@@ -132,10 +161,12 @@ impl Route {
             | Self::Logs(_)
             | Self::Events
             | Self::Config
+            | Self::Breakers
             | Self::Health
             | Self::OpenApi
             | Self::Metrics => "GET",
             Self::Act(..)
+            | Self::Force(..)
             | Self::AddChild(_)
             | Self::Plan
             | Self::Drill
@@ -171,6 +202,10 @@ impl Route {
             Self::Apply => "/v1/apply".to_owned(),
             Self::Reload => "/v1/reload".to_owned(),
             Self::Config => "/v1/config".to_owned(),
+            Self::Breakers => "/v1/breakers".to_owned(),
+            Self::Force(name, verb) => {
+                format!("/v1/breakers/{}/{}", encode(name), verb.as_str())
+            }
             Self::Shutdown => "/v1/shutdown".to_owned(),
             Self::Health => "/v1/health".to_owned(),
             Self::OpenApi => "/v1/openapi.json".to_owned(),
@@ -188,6 +223,16 @@ impl Route {
             (Some("v1"), Some("nodes"), Some(name)) if !name.is_empty() => {
                 let rest: Vec<&str> = segments.collect();
                 Self::below_node(decode(name).ok_or(NoRoute::Encoding)?, &rest)
+            }
+            (Some("v1"), Some("breakers"), Some(name)) if !name.is_empty() => {
+                let rest: Vec<&str> = segments.collect();
+                let name = decode(name).ok_or(NoRoute::Encoding)?;
+                let verb = ForceVerb::ALL
+                    .into_iter()
+                    .find(|verb| rest == [verb.as_str()]);
+                verb.map(|verb| Self::Force(name, verb))
+                    .into_iter()
+                    .collect()
             }
             #[cfg(feature = "test-hooks")]
             (Some("v1"), Some("test"), Some(what)) => {
@@ -217,6 +262,7 @@ impl Route {
             "apply" => Self::Apply,
             "reload" => Self::Reload,
             "config" => Self::Config,
+            "breakers" => Self::Breakers,
             "shutdown" => Self::Shutdown,
             "health" => Self::Health,
             "openapi.json" => Self::OpenApi,

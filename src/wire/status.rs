@@ -152,6 +152,9 @@ pub struct NodeView {
     /// What holds it: budget, `hold_after`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_by: Option<Word>,
+    /// The breakers that hold it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub breakers: Vec<String>,
     /// Failures in a row that its own breaker has counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failures: Option<u32>,

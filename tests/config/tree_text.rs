@@ -80,6 +80,9 @@ fn service(out: &mut String, s: &Service, depth: usize) {
     }
     line(format!("  stop {:?}", s.stop));
     line(format!("  backoff {:?}", s.backoff));
+    if !s.breakers.is_empty() {
+        line(format!("  breakers {:?}", s.breakers));
+    }
     if let Some(own) = s.hold_after {
         line(format!("  {own:?}"));
     }

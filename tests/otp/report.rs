@@ -109,11 +109,7 @@ impl Reporter {
                 self.ends.insert(record.seq, end);
                 self.down(node, Reason::Shutdown)
             }
-            What::StartFailed { .. } => {
-                let seen = self.down(node, Reason::StartFailed);
-                self.start_error(node);
-                seen
-            }
+            What::StartFailed { .. } => self.start_failed(node),
             What::Ready { run: Some(_), .. }
             | What::Unready { .. }
             | What::Strategy { .. }
@@ -125,6 +121,8 @@ impl Reporter {
             | What::Parked { .. }
             | What::Held { .. }
             | What::Released
+            | What::Breaker(_)
+            | What::BreakerAlarm { .. }
             | What::RemedyStarted { .. }
             | What::RemedyStep { .. }
             | What::RemedyFinished { .. }
@@ -138,6 +136,12 @@ impl Reporter {
             | What::Health { .. }
             | What::Daemon { .. } => None,
         }
+    }
+
+    fn start_failed(&mut self, node: NodeId) -> Option<Seen> {
+        let seen = self.down(node, Reason::StartFailed);
+        self.start_error(node);
+        seen
     }
 
     fn exited(&mut self, node: NodeId, seq: Seq, exit: &Exit) {
@@ -170,6 +174,7 @@ impl Reporter {
                 | Decision::Park
                 | Decision::Hold { .. }
                 | Decision::LeftAlone
+                | Decision::Confirm
                 | Decision::Done,
                 Phase::Ready | Phase::Stopping | Phase::Trial,
             ) => self.terminated(node, end),

@@ -20,6 +20,7 @@ pub(crate) fn tree(root: &Spec, ready: &Ready) -> Tree {
         root: Arc::new(supervisor(root, ready)),
         classes: Arc::default(),
         remedies: Arc::from([]),
+        breakers: Arc::from([]),
     }
 }
 
@@ -92,6 +93,7 @@ pub(crate) fn service(spec: &Spec, ready: &Ready) -> Service {
         }),
         reload: None,
         remedies: Arc::from([]),
+        breakers: Arc::from([]),
         process: Arc::new(process(spec.on_term)),
     }
 }

@@ -34,8 +34,8 @@ use supd::spec::{
     SpawnFailure, Stage, Step, Stream,
 };
 use supd::tree::{
-    Actor, Command, CommandId, Effect, Event, Haste, NodeId, ProbeAnswer, Question, Rehearsal,
-    RunId, Said, State, Time, Tree, What,
+    Actor, Command, CommandId, Effect, Event, Force, Haste, NodeId, ProbeAnswer, Question,
+    Rehearsal, RunId, Said, State, Time, Tree, What,
 };
 
 /// Events after which an action is called endless.
@@ -364,6 +364,15 @@ impl Scene {
             ["delete", _] => Command::Delete(node),
             ["count", _] => Command::Count(node),
             ["which", _] => Command::Which(node),
+            ["force", name, state, span] => {
+                let (span, reason) = (parse::span(span), Some(Box::from("a test")));
+                let force = match state {
+                    "open" => Force::Open { span, reason },
+                    _ => Force::Closed { span, reason },
+                };
+                Command::Breaker(Arc::from(name), force)
+            }
+            ["auto", name] => Command::Breaker(Arc::from(name), Force::Auto),
             ["reload", _] => Command::ReloadService(node),
             ["signal", _, signal] => Command::Signal(node, signal.parse().expect("a signal")),
             ["scale", _, count] => {
@@ -491,6 +500,8 @@ impl Scene {
                 ..
             } => {
                 let asked = self.living.get(&about).map(|p| Arc::clone(&p.service));
+                // One of a breaker is about nobody.
+                let asked = asked.or_else(|| self.guard(run));
                 if let Some(service) = asked {
                     let work = Work::Probe(question);
                     self.helpers.insert(run, Helper { service, work });
@@ -501,6 +512,12 @@ impl Scene {
             }
             Effect::Answered { .. } | Effect::Reply { .. } | Effect::Record(_) => {}
         }
+    }
+
+    /// What stands for the breaker whose probe this is.
+    fn guard(&self, run: RunId) -> Option<Arc<Service>> {
+        let asked = self.tree.breaker_asked(run.life)?;
+        Some(Arc::clone(&asked.probe.as_ref()?.context))
     }
 
     /// A command of a service: done at once, unless it takes its time.

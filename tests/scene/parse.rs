@@ -15,12 +15,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use supd::spec::{
-    AutoShutdown, Backoff, BackoffCurve, Budget, ChildLines, Class, Classes, Command, Counts,
-    ExitCodePolicy, Family, Flight, Health, HoldAfter, Jitter, Liveness, LogLevel, Mode, Node,
-    Occasion, PatternId, Phase, Policy, Probe, ProbeTarget, Process, Rate, Ready, Reload, Remedies,
-    Remedy, Restart, RunsAs, Scope, Service, ServiceKind, Settings, Shutdown, Signal, SocketSpec,
-    StartMode, Step, Stop, StopStep, Strategy, Supervisor, SupervisorKind, Then, Tree, Trigger,
-    Uptime, UserClass, When,
+    AutoShutdown, Backoff, BackoffCurve, Breaker, BreakerProbe, Budget, ChildLines, Class, Classes,
+    Command, Counts, ExitCodePolicy, Family, Flight, Health, HoldAfter, Initial, Jitter, Liveness,
+    LogLevel, Mode, Node, Occasion, PatternId, Phase, Policy, Probe, ProbeTarget, Process, Rate,
+    Ready, Release, Reload, Remedies, Remedy, Restart, RunsAs, Scope, Service, ServiceKind,
+    Settings, Shutdown, Signal, SocketSpec, StartMode, Step, Stop, StopStep, Strategy, Supervisor,
+    SupervisorKind, Then, Tree, Trigger, Uptime, UserClass, When,
 };
 
 /// The whole tree; its root is called `root`.
@@ -39,6 +39,12 @@ pub(super) fn tree(text: &str) -> Tree {
         registry.push(Arc::new(remedy("", word)));
         text = rest;
     }
+    let mut breakers = Vec::new();
+    while let Some(rest) = text.strip_prefix("breaker:") {
+        let (word, rest) = rest.split_once(' ').expect("a tree follows");
+        breakers.push(Arc::new(breaker(word)));
+        text = rest;
+    }
     let spaced = text.replace('[', " [ ").replace(']', " ] ");
     let mut words: Vec<&str> = spaced.split_whitespace().rev().collect();
     let root = supervisor("root", &mut words, Policy::Supd);
@@ -48,7 +54,52 @@ pub(super) fn tree(text: &str) -> Tree {
         root: Arc::new(root),
         classes: Arc::new(classes),
         remedies: registry.into(),
+        breakers: breakers.into(),
     }
+}
+
+/// `db:2/5s+probe+initial+watch=1s+batch=2`: so many failures, so long, at most a minute.
+fn breaker(word: &str) -> Breaker {
+    let mut parts = word.split('+');
+    let (name, limits) = parts
+        .next()
+        .and_then(|p| p.split_once(':'))
+        .expect("NAME:N/TIME");
+    let (failures, time) = limits.split_once('/').expect("N/TIME");
+    let mut breaker = Breaker {
+        name: Arc::from(name),
+        failures: failures.parse().expect("a number"),
+        open_for: span(time),
+        open_max: Duration::from_secs(60),
+        probe: None,
+        watch: None,
+        initial: Initial::Closed,
+        release: Release {
+            batch: 1,
+            every: Duration::from_millis(500),
+        },
+    };
+    for part in parts {
+        match part.split_once('=') {
+            None if part == "initial" => breaker.initial = Initial::Probe,
+            None => {
+                let probe = Probe {
+                    target: ProbeTarget::File("/run/there".into()),
+                    every: Duration::from_secs(3),
+                    timeout: Duration::from_secs(3),
+                    recheck: None,
+                };
+                let context = service(name);
+                breaker.probe = Some(BreakerProbe {
+                    probe: Arc::new(probe),
+                    context: Arc::new(context),
+                });
+            }
+            Some(("watch", time)) => breaker.watch = Some(span(time)),
+            Some((_, batch)) => breaker.release.batch = batch.parse().expect("a number"),
+        }
+    }
+    breaker
 }
 
 /// Names for ends, in their order: `lost` by code and output, `limited` by the service's own word
@@ -95,6 +146,16 @@ fn classes() -> Classes {
             class("doubtful", None, doubtful),
             class("talk", Some(Family::External), talk),
             class("leak", Some(Family::Fault), leak),
+            Arc::new(UserClass {
+                name: "away".into(),
+                family: Some(Family::Transient),
+                when: When {
+                    codes: [42].into(),
+                    ..when()
+                },
+                blames: Some("db".into()),
+                trust_output: false,
+            }),
         ]),
         patterns: Box::new(["closed".into(), "talk".into()]),
     }
@@ -262,6 +323,10 @@ fn service(text: &str) -> Service {
         } else {
             backoff()
         },
+        breakers: words
+            .iter()
+            .filter_map(|word| word.strip_prefix('!').map(Arc::from))
+            .collect(),
         hold_after: words.iter().find_map(|word| hold_after(word)),
         success_codes: Box::default(),
         success_signals: Box::default(),
@@ -429,7 +494,8 @@ fn backoff() -> Arc<Backoff> {
 fn process(words: &[&str]) -> Process {
     // How it is asked is no word for the program: a change of that leaves it alone.
     let said = |word: &&str| {
-        let asked = word.is_empty() || ASKED.contains(word) || word.starts_with("fix=");
+        let asked = word.is_empty() || ASKED.contains(word) || word.starts_with(['!']);
+        let asked = asked || word.starts_with("fix=");
         !asked && hold_after(word).is_none()
     };
     let own = words.iter().copied().filter(said);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use supd::spec::{ExitFacts, ExitStatus, Signal, SpawnFailure, Strategy};
 use supd::tree::{
     Budget, Class, Condemned, Culprit, Decision, Defeat, Effect, Exit, Halt, Holder, How, NodeId,
-    Outcome, Phase, Question, Record, StartWhy, StopWhy, Suspension, Unready, What,
+    Outcome, Phase, Question, Record, StartWhy, StopWhy, Suspension, Transition, Unready, What,
 };
 
 /// One effect; `None`: it says nothing new.
@@ -42,6 +42,10 @@ pub(super) fn effect(effect: &Effect, scene: &Scene) -> Option<String> {
             name(run.node, scene),
             remedy.id
         )),
+        Effect::Probe { run, .. } if scene.tree.breaker_asked(run.life).is_some() => {
+            let breaker = scene.tree.breaker_asked(run.life);
+            breaker.map(|breaker| format!("{} is probed", breaker.name))
+        }
         Effect::Probe {
             about, question, ..
         } => {
@@ -140,6 +144,8 @@ fn record_line(record: &Record, scene: &Scene) -> Option<String> {
         What::Parked { .. } => "is parked".to_owned(),
         What::Held { by, span } => held(by, *span),
         What::Released => "is released".to_owned(),
+        What::Breaker(to) => return Some(moved(to)),
+        What::BreakerAlarm { breaker, raised } => return Some(alarm(breaker, *raised)),
         What::Escalated { class, culprit } => {
             let culprit = culprit.as_ref();
             let of = culprit.map_or(String::new(), |c| format!(", because of {}", c.name));
@@ -161,11 +167,28 @@ fn record_line(record: &Record, scene: &Scene) -> Option<String> {
     Some(format!("{who} {text}"))
 }
 
+fn alarm(breaker: &str, raised: bool) -> String {
+    format!(
+        "{breaker}: alarm {}",
+        if raised { "raised" } else { "over" }
+    )
+}
+
+fn moved(to: &Transition) -> String {
+    let span = to
+        .span
+        .map_or(String::new(), |span| format!(" for {}", short(span)));
+    let why = supd::tell::words::transition_why(to.why);
+    let (from, to, name) = (to.from.as_str(), to.to.as_str(), &to.breaker);
+    format!("{name}: {from} -> {to}{span} ({why})")
+}
+
 fn held(by: &Holder, span: Option<Duration>) -> String {
     let span = span.map_or(String::new(), |span| format!(" for {}", short(span)));
     let by = match by {
-        Holder::Budget(_) => "",
-        Holder::Own { .. } => " by itself",
+        Holder::Budget(_) => String::new(),
+        Holder::Own { .. } => " by itself".to_owned(),
+        Holder::Breakers(names) => format!(" by {}", names.join(" ")),
     };
     format!("is held{span}{by}")
 }
@@ -258,6 +281,7 @@ fn decided(decision: Decision, budget: Option<Budget>) -> Option<String> {
         Decision::Hold { delay } if budget.is_some() => {
             format!("one too many{used}: hold for {}", short(delay))
         }
+        Decision::Confirm => "the probe decides".to_owned(),
         Decision::Hold { delay } => format!("hold for {}", short(delay)),
         Decision::Expected => return None,
         Decision::Absorbed => "part of what is under way".to_owned(),

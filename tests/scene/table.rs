@@ -62,6 +62,18 @@ const SERVICE_STATES: &[State] = &[
         "one_for_one [a(hold:1/9s) b]; exit a 1;",
     ),
     (
+        "held by a breaker",
+        "breaker:db:2/9s+probe one_for_one [a(!db) b]; force db open 1m; exit a 1;",
+    ),
+    (
+        "held, a probe is asked whether its end counts",
+        "named breaker:db:2/9s+probe one_for_one [a(!db) b]; exit a 42;",
+    ),
+    (
+        "on trial for a breaker",
+        "breaker:db:2/9s one_for_one [a(!db) b]; force db open 1m; exit a 1; next;",
+    ),
+    (
         "held, its trial is due and its supervisor is busy",
         "rest_for_one [b(deaf) a(hold:1/2s)]; exit a 1; restart b; wait 3s;",
     ),
@@ -226,6 +238,8 @@ const SERVICE_EVENTS: &[&str] = &[
     "signal a USR1",
     "reload a",
     "delete a",
+    "force db open 1m",
+    "auto db",
     "boot",
     "shutdown",
     "hurry",
@@ -408,9 +422,10 @@ const CONDITIONS: &[(&str, &[&str])] = &[
     (
         "node",
         &[
-            "Rest", "By", "Spawned", "Rung", "Life", "Reign", "Ending", "Origin",
+            "Rest", "Spawned", "Rung", "Life", "Reign", "Ending", "Origin",
         ],
     ),
+    ("aside", &["By"]),
     ("task", &["Stage", "TaskKind"]),
     ("supervisor", &["Message"]),
     ("helper", &["Job"]),
@@ -431,6 +446,10 @@ const NEVER_SEEN: &[(&str, &str)] = &[
         "Message::Clear",
         "taken from the inbox in the turn that put it there",
     ),
+    ("Node::believed", "taken in the turn that has set it"),
+    ("Node::let_pass", "taken in the turn that has set it"),
+    ("Job::BreakerExec", "it works for no node"),
+    ("Job::BreakerOwn", "it works for no node"),
     ("TaskKind::Terminate", "shown as its `Ending`"),
 ];
 

@@ -8,16 +8,16 @@
 use super::law_bounds::Helper;
 use super::law_cure::Cures;
 use super::law_health::Wards;
-use super::law_hold::Holding;
+use super::law_hold::{Holding, Watched};
 use super::law_records::Scale;
 use super::law_reload::Reload;
 use super::law_scope::Group;
 use super::truth::{Fact, Truth};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use supd::spec::{ExitFacts, Signal};
+use supd::spec::{ExitFacts, Name, Signal};
 use supd::tree::{
-    Actor, Command, CommandId, Effect, Event, Haste, HookEnd, NodeId, Outcome, Phase, Record,
+    Actor, Command, CommandId, Effect, Event, Exit, Haste, HookEnd, NodeId, Outcome, Phase, Record,
     RunId, StartWhy, StopWhy, Time, What,
 };
 
@@ -134,6 +134,8 @@ pub(crate) struct Court {
     pub(crate) tokens: Vec<(u32, Fact)>,
     pub(crate) reload: Reload,
     pub(crate) wards: Wards,
+    /// The states of breakers, once they were recorded.
+    pub(crate) breakers: BTreeMap<Name, Watched>,
     pub(crate) scales: BTreeMap<CommandId, Scale>,
     pub(crate) cures: Cures,
     pub(crate) violations: Vec<Violation>,
@@ -160,6 +162,7 @@ impl Court {
             tokens: Vec::new(),
             reload: Reload::default(),
             wards: Wards::default(),
+            breakers: BTreeMap::new(),
             scales: BTreeMap::new(),
             cures: Cures::default(),
             violations: Vec::new(),
@@ -239,6 +242,7 @@ impl Court {
         self.helpers_in_time();
         self.ward_adjourn();
         self.hooks_in_time();
+        self.forced_in_time();
         if let Some((live, _)) = self.told.take() {
             self.accuse(12, format!("the end of {} left no record", live.run));
         }
@@ -250,6 +254,7 @@ impl Court {
 
     fn record(&mut self, record: &Record) {
         self.numbered(record);
+        self.breaker_recorded(&record.what);
         let Some(id) = record.node else { return };
         let name = record.name.as_deref();
         let Some(fact) = name.and_then(|name| self.truth.find(name)) else {
@@ -269,12 +274,7 @@ impl Court {
             What::Ready { run: Some(run), .. } => self.ready(fact, *run),
             What::Unready { run, .. } => self.unready(fact, *run),
             What::Ready { run: None, .. } => self.files[fact].reign.up = true,
-            What::Exited(exit) => {
-                self.exited(fact, exit);
-                self.count_in_row(fact, exit);
-                self.files[fact].failed_start = exit.phase == Phase::Starting;
-                self.decided(fact, exit.class.base, (exit.decision, exit.budget));
-            }
+            What::Exited(exit) => self.exit_recorded(fact, exit),
             What::Decided {
                 class,
                 decision,
@@ -315,10 +315,19 @@ impl Court {
             | What::ProbeChanged { .. }
             | What::LivenessSuspended { .. }
             | What::Changed
+            | What::Breaker(_)
+            | What::BreakerAlarm { .. }
             | What::ShuttingDown { .. }
             | What::Health { .. }
             | What::Daemon { .. } => {}
         }
+    }
+
+    fn exit_recorded(&mut self, fact: Fact, exit: &Exit) {
+        self.exited(fact, exit);
+        self.count_in_row(fact, exit);
+        self.files[fact].failed_start = exit.phase == Phase::Starting;
+        self.decided(fact, exit.class.base, (exit.decision, exit.budget));
     }
 
     fn start_failed(&mut self, sup: Fact) {

@@ -56,6 +56,7 @@ impl<'a> Forester<'a> {
             root: Arc::new(root),
             classes: Arc::default(),
             remedies: Arc::from([]),
+            breakers: Arc::from([]),
         }
     }
 
@@ -205,6 +206,7 @@ impl<'a> Forester<'a> {
             stop: Arc::new(self.stop()),
             reload: self.reload(),
             remedies: Arc::from([]),
+            breakers: Arc::from([]),
             process: Arc::new(process("v1")),
         }
     }
@@ -301,6 +303,7 @@ pub(crate) fn variant(tree: &Tree, dice: &mut Dice) -> Tree {
         root: Arc::new(root),
         classes: Arc::clone(&tree.classes),
         remedies: Arc::clone(&tree.remedies),
+        breakers: Arc::clone(&tree.breakers),
     }
 }
 

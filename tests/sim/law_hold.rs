@@ -4,17 +4,36 @@
 
 use super::court::Court;
 use super::truth::Fact;
+use std::sync::Arc;
 use std::time::Duration;
-use supd::spec::Backoff;
-use supd::tree::{Budget, Class, Command, Decision, Exit, Holder, Phase, StartWhy, StopWhy};
+use supd::spec::{Backoff, Name};
+use supd::tree::{
+    BreakerState, Budget, Class, Command, Decision, Exit, Holder, Phase, StartWhy, StopWhy, Time,
+    What,
+};
+
+/// What the judges know about a shared breaker.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    state: BreakerState,
+    forced_until: Option<Time>,
+    /// When it let services go, since it is in this state.
+    released: Vec<Time>,
+}
 
 /// What the judges know about a service's breaker.
 #[derive(Debug, Default)]
 pub(crate) struct Holding {
     /// A breaker holds it, and it has not passed a trial since.
     pub(crate) held: bool,
+    /// It is a breaker that others list, too.
+    shared: bool,
+    /// When it was let go, until it starts.
+    let_go: Option<Time>,
     /// Its run is a trial.
     pub(crate) trial: bool,
+    /// Its run is a test of these breakers.
+    tests: Vec<Name>,
     /// Ends in a row that were certainly failures, none of them after a steady time.
     row: u32,
     /// Its last end is one more, once somebody decides about it.
@@ -27,16 +46,53 @@ impl Court {
         self.files[fact].owed = false;
         match by {
             Holder::Budget(_) => self.files[fact].spent = true,
+            Holder::Breakers(_) => {
+                let hold = &mut self.files[fact].hold;
+                (hold.held, hold.shared, hold.trial) = (true, true, false);
+            }
             Holder::Own { .. } => {
                 let hold = &mut self.files[fact].hold;
-                (hold.held, hold.trial, hold.row) = (true, false, 0);
+                (hold.held, hold.shared) = (true, false);
+                (hold.trial, hold.row) = (false, 0);
             }
+        }
+    }
+
+    /// What a breaker says about itself: from state to state it goes only where it may (12), and a
+    /// forced one is one that somebody has forced (20).
+    pub(super) fn breaker_recorded(&mut self, what: &What) {
+        let What::Breaker(to) = what else { return };
+        let forced_until = to.by.and(to.span).map(|span| self.now + span);
+        let now = Watched {
+            state: to.to,
+            forced_until,
+            released: Vec::new(),
+        };
+        let known = self.breakers.insert(Arc::clone(&to.breaker), now);
+        let known = known.map(|known| known.state);
+        if known.is_some_and(|known| known != to.from) {
+            let text = format!("breaker {} was {known:?}, not {:?}", to.breaker, to.from);
+            self.accuse(12, text);
+        }
+        let forced = matches!(to.to, BreakerState::ForcedOpen | BreakerState::ForcedClosed);
+        if forced != to.by.is_some() || (forced && to.span.is_none()) {
+            let text = format!("breaker {} is forced by nobody, or for ever", to.breaker);
+            self.accuse(28, text);
+        }
+        if to.to == BreakerState::Closed && to.from == BreakerState::Open {
+            let text = format!("breaker {} closes without a test", to.breaker);
+            self.accuse(26, text);
         }
     }
 
     /// It is no longer held: whatever was counted is forgotten.
     pub(super) fn unheld(&mut self, fact: Fact) {
-        self.files[fact].hold = Holding::default();
+        let hold = &self.files[fact].hold;
+        let let_go = (hold.held && hold.shared && !hold.trial).then_some(self.now);
+        self.files[fact].hold = Holding {
+            let_go,
+            ..Holding::default()
+        };
     }
 
     /// A new incarnation of their supervisor: nobody is put aside, and nothing is counted.
@@ -64,6 +120,8 @@ impl Court {
             self.accuse(25, text);
         }
         self.nobody_follows(fact, why);
+        self.one_test(fact, why);
+        self.released_in_turn(fact, why);
         let hold = &mut self.files[fact].hold;
         hold.trial = why == StartWhy::Trial;
         if why != StartWhy::Trial {
@@ -74,6 +132,66 @@ impl Court {
             StartWhy::Restart | StartWhy::Retry | StartWhy::Group(_) | StartWhy::Trial
         ) {
             hold.row = 0;
+        }
+    }
+
+    /// The rest of law 26: a breaker that is half open has one test, and none if it has a probe.
+    fn one_test(&mut self, fact: Fact, why: StartWhy) {
+        self.files[fact].hold.tests.clear();
+        let Some(service) = self.truth.service(fact).filter(|_| why == StartWhy::Trial) else {
+            return;
+        };
+        let half_open = |name: &&Name| {
+            let known = self.breakers.get(*name);
+            known.is_some_and(|known| known.state == BreakerState::HalfOpen)
+        };
+        let tests: Vec<Name> = service.breakers.iter().filter(half_open).cloned().collect();
+        let other = (0..self.files.len()).find(|at| {
+            let file = &self.files[*at];
+            let stays = |live: &super::court::Live| live.stopping.is_none();
+            let on = file.hold.trial && file.live.as_ref().is_some_and(stays);
+            *at != fact && on && file.hold.tests.iter().any(|name| tests.contains(name))
+        });
+        if let Some(other) = other {
+            let text = format!("{} and {} are one test", self.name(fact), self.name(other));
+            self.accuse(26, text);
+        }
+        self.files[fact].hold.tests = tests;
+    }
+
+    /// Law 28: what was forced ends in its time.
+    pub(super) fn forced_in_time(&mut self) {
+        let now = self.now;
+        let late = |known: &Watched| known.forced_until.is_some_and(|until| until < now);
+        let late = self.breakers.iter().find(|(_, known)| late(known));
+        if let Some((name, _)) = late {
+            let text = format!("breaker {name} is forced for ever");
+            self.accuse(28, text);
+        }
+    }
+
+    /// Law 27: a breaker lets no more go than is said, and not faster. Whoever was ordered to start
+    /// is not let go.
+    fn released_in_turn(&mut self, fact: Fact, why: StartWhy) {
+        let at = self.files[fact].hold.let_go.take();
+        let Some(at) = at.filter(|_| why == StartWhy::Released) else {
+            return;
+        };
+        let service = self.truth.service(fact);
+        let name = match service.map(|service| &*service.breakers) {
+            Some([name]) => Arc::clone(name),
+            Some(_) | None => return,
+        };
+        let release = self.truth.release(&name);
+        let (Some(release), Some(known)) = (release, self.breakers.get_mut(&name)) else {
+            return;
+        };
+        known.released.push(at);
+        let near = |other: &&Time| at.since(**other).max(other.since(at)) < release.every;
+        let count = known.released.iter().filter(near).count();
+        if count > usize::try_from(release.batch).unwrap_or(usize::MAX) {
+            let text = format!("breaker {name} lets {count} go within {:?}", release.every);
+            self.accuse(27, text);
         }
     }
 

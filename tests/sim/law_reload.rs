@@ -90,8 +90,21 @@ impl Court {
         for child in &new.children {
             match child {
                 Node::Supervisor(below) => self.compare(below, all, changed),
-                Node::Service(service) => self.compare_service(sup, service, changed),
+                Node::Service(service) => {
+                    self.hold_the_group(sup, service);
+                    self.compare_service(sup, service, changed);
+                }
             }
+        }
+    }
+
+    /// A new child whose breaker is open is held at once, and its group waits for it.
+    fn hold_the_group(&mut self, sup: Fact, new: &Service) {
+        let known = self.truth.find(&new.name);
+        let lives = known.is_some_and(|fact| self.files[fact].live.is_some());
+        let children = self.truth.rules(sup).map(|rules| rules.children.clone());
+        if !new.breakers.is_empty() && !lives {
+            self.reload.concerned.extend(children.unwrap_or_default());
         }
     }
 

@@ -76,6 +76,8 @@ impl Court {
                     self.accuse(9, text);
                 }
             }
+            // Whatever its probe says, something follows.
+            Decision::Confirm => self.files[fact].owed = false,
             Decision::Done
             | Decision::Expected
             | Decision::Absorbed

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use supd::spec::{
-    Counts, ExitFacts, ExitStatus, HoldAfter, Node, Process, Remedies, Remedy, Restart, Scope,
-    Service, Signal, StartMode, Strategy, Supervisor, Tree as Spec, Verdict,
+    Breaker, Counts, ExitFacts, ExitStatus, HoldAfter, Node, Process, Remedies, Remedy, Restart,
+    Scope, Service, Signal, StartMode, Strategy, Supervisor, Tree as Spec, Verdict,
 };
 use supd::tree::{
-    Actor, Budget, Command, CommandId, Effect, Event, Halt, NodeId, NodeView, Outcome, Phase,
-    RunId, StartWhy, State, Time, Tree, What,
+    Actor, Budget, Command, CommandId, Effect, Event, Force, Halt, NodeId, NodeView, Outcome,
+    Phase, RunId, StartWhy, State, Time, Tree, What,
 };
 
 /// A planted bug, named by what it does.
@@ -51,6 +51,8 @@ pub(crate) enum Mutant {
     BearsOneFailureMore,
     CountsTrials,
     FollowsTooSoon,
+    ReleasesAllAtOnce,
+    ForcesForEver,
     KillsTooSoon,
     CountsTheUnknown,
     IsBlindToFailures,
@@ -68,7 +70,7 @@ pub(crate) enum Mutant {
 }
 
 /// Every mutant and the invariant that catches it.
-pub(crate) const MUTANTS: [(Mutant, u8); 45] = [
+pub(crate) const MUTANTS: [(Mutant, u8); 47] = [
     (Mutant::SpawnsTwice, 1),
     (Mutant::ReapsTwice, 2),
     (Mutant::SignalsTheDead, 3),
@@ -108,6 +110,8 @@ pub(crate) const MUTANTS: [(Mutant, u8); 45] = [
     (Mutant::BearsOneFailureMore, 25),
     (Mutant::CountsTrials, 25),
     (Mutant::FollowsTooSoon, 26),
+    (Mutant::ReleasesAllAtOnce, 27),
+    (Mutant::ForcesForEver, 28),
     (Mutant::KillsTooSoon, 31),
     (Mutant::CountsTheUnknown, 31),
     (Mutant::IsBlindToFailures, 31),
@@ -237,7 +241,7 @@ impl Engine {
     }
 
     fn told(&mut self, mutant: Mutant, event: Event) -> Vec<Event> {
-        match (mutant, malady::told(mutant, event)) {
+        match (mutant, forced(mutant, malady::told(mutant, event))) {
             (Mutant::ForgetsTheStandstill, Event::Resumed) => Vec::new(),
             // It takes a hook that has begun for one that is done.
             (Mutant::StartsBesideHooks, Event::Spawned { run }) if self.hooks.contains(&run) => {
@@ -339,6 +343,7 @@ impl Engine {
     }
 
     fn alter(&mut self, mutant: Mutant, mut effect: Effect, out: &mut Vec<Effect>) {
+        misreport(mutant, &mut effect);
         out.extend(malady::altered(mutant, &mut effect, &mut self.hidden));
         match (mutant, &mut effect) {
             (Mutant::SpawnsTwice, Effect::Spawn { run, service }) => {
@@ -380,15 +385,6 @@ impl Engine {
                 | (Mutant::LeavesAGap, What::Backoff { .. }) => return,
                 (Mutant::ChangesFacts, What::Exited(exit)) if exit.facts.is_some() => {
                     exit.facts = Some(ExitFacts::bare(ExitStatus::Code(42)));
-                }
-                (Mutant::CountsTrials, What::Exited(exit)) if exit.phase == Phase::Trial => {
-                    exit.budget = exit.budget.or(Some(Budget {
-                        supervisor: exit.run.node,
-                        bucket: None,
-                        used: 1,
-                        max: 1,
-                        period: Duration::ZERO,
-                    }));
                 }
                 (Mutant::ForgetsWho, What::Command { by, .. }) => *by = Actor::Supd,
                 (Mutant::ChangesVerdicts, What::RemedyFinished { verdict, .. })
@@ -555,6 +551,7 @@ fn lie(spec: &Spec, mutant: Mutant) -> Spec {
         root: Arc::new(lie_about(&spec.root, mutant)),
         classes: Arc::clone(&spec.classes),
         remedies: lie_about_remedies(&spec.remedies, mutant),
+        breakers: lie_about_breakers(&spec.breakers, mutant),
     }
 }
 
@@ -572,6 +569,18 @@ fn lie_about_remedies(remedies: &Remedies, mutant: Mutant) -> Remedies {
         _ => Arc::clone(remedy),
     };
     remedies.iter().map(free).collect()
+}
+
+fn lie_about_breakers(all: &Arc<[Arc<Breaker>]>, mutant: Mutant) -> Arc<[Arc<Breaker>]> {
+    if mutant != Mutant::ReleasesAllAtOnce {
+        return Arc::clone(all);
+    }
+    let at_once = |breaker: &Arc<Breaker>| {
+        let mut other = (**breaker).clone();
+        other.release.batch = 1000;
+        Arc::new(other)
+    };
+    all.iter().map(at_once).collect()
 }
 
 fn lie_about(sup: &Supervisor, mutant: Mutant) -> Supervisor {
@@ -617,6 +626,44 @@ fn lie_about(sup: &Supervisor, mutant: Mutant) -> Supervisor {
     copy
 }
 
+/// What a mutant's engine hears of an order to a breaker: a force a thousand times as long.
+fn forced(mutant: Mutant, event: Event) -> Event {
+    match event {
+        Event::Command {
+            id,
+            by,
+            command: Command::Breaker(name, Force::Open { span, reason }),
+        } if mutant == Mutant::ForcesForEver => {
+            let span = span * 1000;
+            let command = Command::Breaker(name, Force::Open { span, reason });
+            Event::Command { id, by, command }
+        }
+        event => event,
+    }
+}
+
+/// What a mutant's engine says of trials and of forced breakers.
+fn misreport(mutant: Mutant, effect: &mut Effect) {
+    let Effect::Record(record) = effect else {
+        return;
+    };
+    match (mutant, &mut record.what) {
+        (Mutant::CountsTrials, What::Exited(exit)) if exit.phase == Phase::Trial => {
+            exit.budget = exit.budget.or(Some(Budget {
+                supervisor: exit.run.node,
+                bucket: None,
+                used: 1,
+                max: 1,
+                period: Duration::ZERO,
+            }));
+        }
+        (Mutant::ForcesForEver, What::Breaker(to)) if to.by.is_some() => {
+            to.span = to.span.map(|span| span / 1000);
+        }
+        _ => {}
+    }
+}
+
 /// The specification of a reload, where a service nobody has touched has another program.
 fn with_another_program(spec: &Spec, number: u64) -> Spec {
     fn change(sup: &Supervisor, program: &Arc<Process>) -> Supervisor {
@@ -642,6 +689,7 @@ fn with_another_program(spec: &Spec, number: u64) -> Spec {
         root: Arc::new(change(&spec.root, &program)),
         classes: Arc::clone(&spec.classes),
         remedies: Arc::clone(&spec.remedies),
+        breakers: Arc::clone(&spec.breakers),
     }
 }
 

@@ -6,13 +6,13 @@
 use super::cure::cured;
 use super::dice::{Dice, number_of};
 use super::forest::{Forester, variant};
-use super::guard::{guarded, pace};
+use super::guard::{guarded, orders, pace};
 use super::ward::{stillness, watched};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use supd::spec::{ExitStatus, Name, Node, Signal, SpawnFailure, Stage, SupervisorKind, Tree};
-use supd::tree::Haste;
+use supd::tree::{Force, Haste};
 
 /// A whole world to be.
 #[derive(Debug, Clone)]
@@ -48,6 +48,8 @@ pub(crate) enum Act {
     /// A message about a run that is over, or never was.
     Stale(Name, Late),
     Shutdown(Haste),
+    /// Somebody forces a breaker, or no longer.
+    Force(Name, Force),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,6 +138,12 @@ impl Plan {
             let act = act(&mut dice, &names, (number, busy));
             deeds.push(Deed { at, act });
         }
+        deeds.extend(
+            orders(seed, at)
+                .into_iter()
+                .map(|(at, act)| Deed { at, act }),
+        );
+        deeds.sort_by_key(|deed| deed.at);
         let mut end = at + ms(dice.below(5000));
         for haste in [Haste::Orderly, Haste::Short, Haste::Kill] {
             deeds.push(Deed {

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use supd::spec::{
-    Name, Node, Policy, Restart, Service, Shutdown, StartMode, Strategy, Supervisor, SupervisorKind,
+    Breaker, Name, Node, Policy, Release, Restart, Service, Shutdown, StartMode, Strategy,
+    Supervisor, SupervisorKind,
 };
 
 /// A node's number among all facts; names come and go in the engine, facts stay.
@@ -51,6 +52,7 @@ pub(crate) struct Rules {
 pub(crate) struct Truth {
     entries: Vec<Entry>,
     by_name: BTreeMap<Name, Fact>,
+    releases: BTreeMap<Name, Release>,
     /// Specifications that hold from the next start on (OTP's `code_change`).
     later: BTreeMap<Fact, Arc<Supervisor>>,
 }
@@ -60,6 +62,17 @@ impl Truth {
         let mut truth = Self::default();
         truth.learn_supervisor(None, root);
         truth
+    }
+
+    /// Its breakers are those of this tree, which no reload changes.
+    pub(crate) fn with_breakers(mut self, all: &[Arc<Breaker>]) -> Self {
+        let release = |breaker: &Arc<Breaker>| (Arc::clone(&breaker.name), breaker.release);
+        self.releases = all.iter().map(release).collect();
+        self
+    }
+
+    pub(crate) fn release(&self, name: &str) -> Option<Release> {
+        self.releases.get(name).copied()
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<Fact> {

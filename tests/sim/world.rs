@@ -116,7 +116,7 @@ impl<'a> World<'a> {
         let mut world = Self {
             plan,
             engine: Engine::new(&plan.tree, plan.seed, mutant),
-            court: Court::new(Truth::new(&plan.tree.root)),
+            court: Court::new(Truth::new(&plan.tree.root).with_breakers(&plan.tree.breakers)),
             now: begin,
             begin,
             queue: BinaryHeap::new(),
@@ -628,6 +628,9 @@ impl<'a> World<'a> {
             }
             Act::Ask(name, verb) => self.ask(name, *verb),
             Act::Stale(name, late) => self.stale(name, *late),
+            Act::Force(name, force) => {
+                self.say(Command::Breaker(Arc::clone(name), force.clone()));
+            }
             Act::Shutdown(haste) => {
                 let by = self.somebody();
                 self.give(Event::Shutdown { haste: *haste, by });
@@ -696,6 +699,11 @@ impl<'a> World<'a> {
             },
             Verb::Apply(number) => return self.apply(&Arc::new(self.plan.variant(number))),
         };
+        self.say(command);
+    }
+
+    /// Somebody orders this.
+    fn say(&mut self, command: Command) {
         let by = self.somebody();
         let id = CommandId(self.commands);
         self.give(Event::Command { id, by, command });

@@ -277,6 +277,8 @@ fn touches(what: &What) -> bool {
         | What::Strategy { .. }
         | What::Exhausted { .. }
         | What::Released
+        | What::Breaker(_)
+        | What::BreakerAlarm { .. }
         | What::RemedyStarted { .. }
         | What::RemedyStep { .. }
         | What::RemedyFinished { .. }

@@ -264,12 +264,12 @@ impl Court {
         self.ward_record((fact, id), &record.what);
         self.files[fact].known = true;
         match &record.what {
-            What::Starting { run, why, .. } => {
+            What::Starting { run, number, why } => {
                 if let Some(successor) = &mut self.files[fact].successor {
                     *successor = id;
                 }
                 self.group_starts(fact, *why);
-                self.starting(fact, *run, *why);
+                self.starting(fact, *run, (*number, *why));
             }
             What::Ready { run: Some(run), .. } => self.ready(fact, *run),
             What::Unready { run, .. } => self.unready(fact, *run),

@@ -259,11 +259,16 @@ impl Court {
         new: &Supervisor,
     ) {
         let after = by_name(after);
-        for (name, old) in by_name(before) {
+        let before = by_name(before);
+        for (name, old) in &before {
+            let name = *name;
             let Some(fact) = self.truth.find(name) else {
                 continue;
             };
             if self.is_reload_about(fact) || self.is_unsettled(fact) {
+                continue;
+            }
+            if self.begins_with_a_supervisor(fact, &before, &after) {
                 continue;
             }
             // By another strategy, what it was in the middle of is a failure to be counted.
@@ -276,7 +281,7 @@ impl Court {
                 is => is,
             };
             let kept = |views: &[&NodeView]| views.iter().map(kept).collect();
-            let was: Vec<Kept> = kept(&old);
+            let was: Vec<Kept> = kept(old);
             let is: Vec<Kept> = after.get(name).map_or(Vec::new(), |views| kept(views));
             if was != is {
                 let text = format!("{name} was not concerned: it was {was:?}, is {is:?}");
@@ -286,6 +291,21 @@ impl Court {
         if self.reload.id.is_some() {
             self.reload_arrives(new, &after);
         }
+    }
+
+    /// Whether a supervisor above it was waiting and has begun: its children begin with it.
+    fn begins_with_a_supervisor(
+        &self,
+        fact: Fact,
+        before: &ByName<'_>,
+        after: &ByName<'_>,
+    ) -> bool {
+        let reigns = |views: &ByName<'_>, at: Fact| {
+            let views = views.get(&self.truth.entry(at).name);
+            views.is_some_and(|views| views.iter().any(|view| reigns(view.state)))
+        };
+        let mut above = self.truth.lineage(fact).skip(1);
+        above.any(|at| !reigns(before, at) && reigns(after, at))
     }
 
     /// Whatever the new specification names is there, as it says.
@@ -353,6 +373,14 @@ fn kept(view: &NodeView) -> Kept {
 
 /// There may be several nodes of one name: those that leave, and the one that stays.
 type ByName<'a> = BTreeMap<&'a Name, Vec<&'a NodeView>>;
+
+/// Whether a supervisor in this state has begun and not ended.
+fn reigns(state: State) -> bool {
+    matches!(
+        state,
+        State::Starting | State::Up | State::Degraded | State::Stopping
+    )
+}
 
 fn by_name(views: &[NodeView]) -> ByName<'_> {
     let mut found = ByName::new();

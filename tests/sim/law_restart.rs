@@ -8,13 +8,15 @@ use supd::spec::Restart;
 use supd::tree::{Budget, Class, Decision, RunId, StartWhy, StopWhy};
 
 impl Court {
-    pub(super) fn starting(&mut self, fact: Fact, run: RunId, why: StartWhy) {
+    pub(super) fn starting(&mut self, fact: Fact, run: RunId, (number, why): (u32, StartWhy)) {
         self.start_while_held(fact, why);
         let restart = self.truth.entry(fact).restart;
-        let again = matches!(
-            why,
-            StartWhy::Restart | StartWhy::Retry | StartWhy::Group(_)
-        );
+        // A group can be the first to start it, when it was pinned before its turn at the boot.
+        let again = number > 1
+            && matches!(
+                why,
+                StartWhy::Restart | StartWhy::Retry | StartWhy::Group(_)
+            );
         if restart == Restart::Temporary && again {
             let text = format!("temporary {} starts again: {why:?}", self.name(fact));
             self.accuse(10, text);

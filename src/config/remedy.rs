@@ -94,7 +94,7 @@ fn occasion(reader: &Reader<'_>, entry: &Entry, known: &Known) -> Option<Occasio
             &words::one_of(word, &families),
         );
     }
-    if matches!(key, "unhealthy" | "recovered" | "flapping") {
+    if key == "recovered" {
         let message = format!("the trigger `{key}` is not in this version yet");
         let report = Report::new(codes::NOT_YET, message);
         let report = report.at(entry.key_at, "known, not supported");

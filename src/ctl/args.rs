@@ -4,6 +4,7 @@
 
 use super::drill::args::DrillArgs;
 use super::prove::args::{SimulateArgs, TestArgs};
+use super::remediation::RemediationArgs;
 use crate::wire::span;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use regex_lite::Regex;
@@ -107,6 +108,8 @@ pub(crate) enum Command {
     Breaker(super::breaker::BreakerArgs),
     /// Run oneshots
     Run(Names),
+    /// Show what is done about which ends, or try it
+    Remediation(RemediationArgs),
     /// Wait until nodes are ready, stopped, or have exited; exit 5 when --timeout comes first
     ///
     /// With --timeout it waits for the daemon, too, when there is none yet.

@@ -40,6 +40,7 @@ pub mod picture;
 mod plan;
 pub mod prove;
 mod reference;
+mod remediation;
 mod schema;
 mod screen;
 pub mod story;
@@ -124,6 +125,7 @@ fn dispatch(cli: &Cli, screen: &mut Screen) -> Result<u8, Failure> {
         Command::Pin(a) => act::on_all(&client, screen, &act::Order::pin(&a.names)),
         Command::Unpin(a) => act::on_all(&client, screen, &act::Order::unpin(&a.names)),
         Command::Run(a) => act::on_all(&client, screen, &act::Order::run(&a.names)),
+        Command::Remediation(a) => remediation::remediation(&client, screen, a),
         Command::Wait(a) => wait::wait(&client, screen, a),
         Command::Shutdown(a) => act::shutdown(&client, screen, a),
         Command::Check(a) => check::check(screen, a),

@@ -63,6 +63,7 @@ fn skipped(name: &str, known: bool, event: &EventLine) -> String {
         "observe" => "it only observes".to_owned(),
         "busy" => "too many are running".to_owned(),
         "refunded" => "it has given this budget back already".to_owned(),
+        "untrusted" => "it deletes, and output alone says so".to_owned(),
         other => visible(other),
     };
     format!("{name} skipped: {why}")

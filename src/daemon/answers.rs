@@ -63,6 +63,7 @@ impl Daemon {
             }
             Route::Events => self.events(&request.query).unwrap_or_else(|e| e),
             Route::Breakers => Answer::json(200, &self.breakers()),
+            Route::Remediations => self.remediations(),
             Route::Health => self.health(&request.query),
             Route::OpenApi => Answer::Json {
                 status: 200,

@@ -302,7 +302,7 @@ impl Prepared {
         for remark in degraded {
             daemon.note_at_start(note::SURROUNDINGS, remark);
         }
-        daemon.live(inbox, ready).await
+        Box::pin(daemon.live(inbox, ready)).await
     }
 }
 

@@ -9,10 +9,10 @@ use super::reload::Config;
 use super::run::Daemon;
 use super::words;
 use crate::spec::{Name, Node, Signal, Verdict};
-use crate::tree::{Actor, Command, CommandId, Event, Haste, NodeId, Outcome};
+use crate::tree::{Actor, Command, CommandId, Event, Haste, NodeId, Outcome, Rehearsal};
 use crate::wire::{
-    ChildRequest, CommandReply, ReloadReply, RestartRequest, ScaleRequest, ShutdownRequest,
-    SignalRequest, Verb, Word, code, outcome,
+    ChildRequest, CommandReply, ReloadReply, RemediateRequest, RestartRequest, ScaleRequest,
+    ShutdownRequest, SignalRequest, Verb, Word, code, outcome,
 };
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -178,6 +178,15 @@ impl Daemon {
             Verb::Reset => Command::Reset(node),
             Verb::Pin => Command::Pin(node),
             Verb::Unpin => Command::Unpin(node),
+            Verb::Remediate => {
+                let asked = body::<RemediateRequest>(&request.body)?;
+                let how = if asked.dry_run {
+                    Rehearsal::Dry
+                } else {
+                    Rehearsal::Wet
+                };
+                Command::Remedy(node, asked.class.into(), how)
+            }
             Verb::Signal => {
                 let asked = body::<SignalRequest>(&request.body)?.signal;
                 let signal: Signal = asked.parse().map_err(|_| {

@@ -9,7 +9,7 @@
 use super::stamp;
 use super::tally::{BOUNDS, CAUSES, Histogram, Tally};
 use super::world::World;
-use crate::spec::Node;
+use crate::spec::{Node, Verdict};
 use crate::sys::usage::{self, Usage};
 use crate::tree::{NodeView, Snapshot, State, Time};
 use std::fmt::{Display, Write as _};
@@ -42,6 +42,7 @@ pub(crate) fn page(facts: Facts<'_>) -> String {
     counters(&mut page, facts);
     used(&mut page, facts);
     recoveries(&mut page, facts.tally);
+    remedies(&mut page, facts.tally);
     supervisors(&mut page, facts);
     page.text.push_str("# EOF\n");
     page.text
@@ -73,6 +74,22 @@ impl Page {
             self.text.push('}');
         }
         let _infallible = writeln!(self.text, " {value}");
+    }
+}
+
+impl Page {
+    fn histogram(&mut self, label: (&str, &str), Histogram { buckets, sum }: &Histogram) {
+        let mut count = 0;
+        let bounds = BOUNDS
+            .iter()
+            .map(|bound| format!("{bound:?}"))
+            .chain(["+Inf".to_owned()]);
+        for (bound, bucket) in bounds.zip(buckets) {
+            count += bucket;
+            self.sample("_bucket", &[label, ("le", &bound)], count);
+        }
+        self.sample("_sum", &[label], sum);
+        self.sample("_count", &[label], count);
     }
 }
 
@@ -230,18 +247,30 @@ fn recoveries(page: &mut Page, tally: &Tally) {
         "histogram",
         "From the end of a process to its replacement being ready, by the family of the end.",
     );
-    for (family, Histogram { buckets, sum }) in &tally.recovery {
-        let mut count = 0;
-        let bounds = BOUNDS
-            .iter()
-            .map(|bound| format!("{bound:?}"))
-            .chain(["+Inf".to_owned()]);
-        for (bound, bucket) in bounds.zip(buckets) {
-            count += bucket;
-            page.sample("_bucket", &[("family", family), ("le", &bound)], count);
+    for (family, histogram) in &tally.recovery {
+        page.histogram(("family", family), histogram);
+    }
+}
+
+fn remedies(page: &mut Page, tally: &Tally) {
+    page.family(
+        "supd_remediation_runs",
+        "counter",
+        "Runs of the entries of the registry by their verdict.",
+    );
+    for (name, answers) in &tally.remedies {
+        for (verdict, count) in Verdict::ALL.iter().zip(answers) {
+            let labels = [("remediation", &**name), ("verdict", verdict.as_str())];
+            page.sample("_total", &labels, count);
         }
-        page.sample("_sum", &[("family", family)], sum);
-        page.sample("_count", &[("family", family)], count);
+    }
+    page.family(
+        "supd_remediation_duration_seconds",
+        "histogram",
+        "How long they took.",
+    );
+    for (name, histogram) in &tally.treatment {
+        page.histogram(("remediation", name), histogram);
     }
 }
 

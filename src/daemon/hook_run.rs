@@ -229,6 +229,11 @@ impl World {
             "SUPD_INCIDENT",
             case.incident.map(|incident| format!("i{}", incident.0)),
         );
+        for group in about.matched.iter().flat_map(|found| &found.captures) {
+            // The configuration names the group; its value may be anything.
+            let name = format!("SUPD_M_{}", group.name);
+            maybe(&name, Some(group.text.replace('\0', "")));
+        }
         maybe("SUPD_SOCKET", self.socket.clone());
         let mark = mark(&self.boot, order.run);
         maybe(

@@ -46,6 +46,7 @@ mod probes;
 mod pulse;
 mod readers;
 mod refusals;
+mod registry;
 mod reload;
 mod render;
 mod ring;

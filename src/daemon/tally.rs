@@ -8,7 +8,7 @@
 use super::names::Names;
 use super::note;
 use crate::spec::limits::SERVICES_MAX;
-use crate::spec::{Family, Name};
+use crate::spec::{Family, Name, Verdict};
 use crate::tree::{
     Class, Decision, Exit, ProbeAnswer, Question, Record, StartWhy, StopWhy, Time, What,
 };
@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// Names beyond the largest tree whose counters are kept after they have left it.
 const FORMER_MAX: usize = 1024;
+/// Entries of the registry that are counted, those of former configurations included.
+const REMEDIES_MAX: usize = 1024;
 /// Upper bounds of the recovery histogram, seconds: from a restart at once to the longest back-off.
 pub(crate) const BOUNDS: [f64; 14] = [
     0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
@@ -67,6 +69,11 @@ pub(crate) struct Tally {
     services: BTreeMap<Name, OfService>,
     /// From the end of a process to its replacement being ready, by the family of the end.
     pub recovery: BTreeMap<&'static str, Histogram>,
+    /// How often each entry of the registry gave which verdict, in the order of
+    /// [`Verdict::ALL`].
+    pub remedies: BTreeMap<Name, [u64; Verdict::ALL.len()]>,
+    /// How long the runs of entries took.
+    pub treatment: BTreeMap<Name, Histogram>,
     /// How many times each supervisor gave up.
     pub escalations: BTreeMap<Name, u64>,
     /// Services that were to be killed for being unhealthy and were spared.
@@ -108,6 +115,12 @@ impl Tally {
                 ..
             }
             | What::Removed => self.give_up(name),
+            What::RemedyFinished {
+                remedy,
+                verdict,
+                took,
+                ..
+            } => self.treated(remedy, (*verdict, *took)),
             What::Ready { run: Some(_), .. } => self.recovered(name, record.at),
             What::LivenessSuspended { .. } => self.spared += 1,
             What::Escalated { class, .. } if class.base == Class::Escalated => {
@@ -177,6 +190,18 @@ impl Tally {
             | Decision::Done => service.down = None,
             Decision::Absorbed => {}
         }
+    }
+
+    fn treated(&mut self, remedy: &Name, (verdict, took): (Verdict, Duration)) {
+        let known = self.remedies.contains_key(remedy);
+        if !known && self.remedies.len() >= REMEDIES_MAX {
+            return;
+        }
+        let answers = self.remedies.entry(Name::clone(remedy)).or_default();
+        let place = Verdict::ALL.iter().position(|other| *other == verdict);
+        answers[place.unwrap_or_default()] += 1;
+        let histogram = self.treatment.entry(Name::clone(remedy)).or_default();
+        histogram.observe(took);
     }
 
     fn recovered(&mut self, name: &Name, at: Time) {

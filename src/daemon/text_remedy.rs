@@ -69,6 +69,7 @@ fn skipped(remedy: Option<&str>, why: Skip, record: &Record) -> String {
         Skip::Observed => "it only observes".to_owned(),
         Skip::Busy => "too many are running".to_owned(),
         Skip::Refunded => "it has given this budget back already".to_owned(),
+        Skip::Untrusted => "it deletes, and output alone says so (`trust_output`)".to_owned(),
     };
     format!("remediation {remedy} skipped: {why}")
 }

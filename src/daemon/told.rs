@@ -130,7 +130,10 @@ impl Daemon {
             };
             // An instance is what its pool is.
             let pool = wanted.rsplit_once('.').map(|(pool, _)| pool.to_owned());
-            let is = |node: &ConfigNode, name: &str| node.node.as_deref().unwrap_or("") == name;
+            let is = |node: &ConfigNode, name: &str| match &node.node {
+                Some(own) => own == name,
+                None => name.is_empty() && node.table == "supd",
+            };
             let exact = nodes.iter().any(|node| is(node, &wanted));
             let wanted = if exact { Some(wanted) } else { pool };
             nodes.retain(|node| wanted.as_deref().is_some_and(|name| is(node, name)));

@@ -69,6 +69,7 @@ pub fn skip(why: Skip) -> &'static str {
         Skip::Observed => "observe",
         Skip::Busy => "busy",
         Skip::Refunded => "refunded",
+        Skip::Untrusted => "untrusted",
     }
 }
 

@@ -192,9 +192,7 @@ impl Tree {
             (StopWhy::StartTimeout, _) => Class::StartTimeout,
             (StopWhy::Unhealthy(what), _) => Class::of_condemned(what),
             (_, Rung::Kill) if !brutal => Class::StopTimeout,
-            (_, Rung::Kill | Rung::Step(_) | Rung::Condemned(_) | Rung::Command(_)) => {
-                Class::Requested
-            }
+            (_, _) => Class::Requested,
         }
     }
 

@@ -55,6 +55,7 @@ mod record;
 mod recover;
 mod refine;
 mod remedy;
+mod remedy_evidence;
 mod remedy_find;
 mod remedy_off;
 mod remedy_refund;

@@ -124,6 +124,8 @@ pub(super) enum Rung {
     Step(usize),
     /// This step's signal of the ladder for the unhealthy was sent.
     Condemned(usize),
+    /// It is unhealthy, and evidence of that is collected before it is killed.
+    Evidence,
     /// SIGKILL was sent.
     Kill,
 }

@@ -82,7 +82,7 @@ impl Tree {
         let steps = &service.stop.steps;
         let taken = match self.life(id) {
             Some(Life::Stopping(_, stopping)) => match stopping.rung {
-                Rung::Command(_) => 0,
+                Rung::Command(_) | Rung::Evidence => 0,
                 Rung::Step(place) => steps.len().min(place + 1),
                 Rung::Condemned(place) => {
                     let steps = &service.health.kill;

@@ -314,6 +314,8 @@ pub enum Skip {
     Busy,
     /// It has given this budget back already, within its window.
     Refunded,
+    /// It deletes, and its class was found by output alone, which may come from strangers.
+    Untrusted,
 }
 
 /// Why a service that is up does not serve.

@@ -79,10 +79,19 @@ pub(super) struct Course {
     /// Since when this entry is tried; `None`: it has not begun.
     pub(super) since: Option<Time>,
     pub(super) case: Case,
+    /// The command that asked for it.
+    pub(super) by: Option<Seq>,
     /// Why the service is started afterwards.
     pub(super) why: StartWhy,
     /// Whether somebody has ordered that start meanwhile.
     pub(super) ordered: Option<StartWhy>,
+}
+
+impl Course {
+    /// What its records follow from.
+    pub(super) fn cause(&self) -> Option<Seq> {
+        self.by.or(self.case.of)
+    }
 }
 
 /// What a course is for.
@@ -92,6 +101,8 @@ pub(super) enum Aim {
     Restart,
     /// A budget is used up.
     Refund { budget: Budget, then: Then },
+    /// A service is to be killed because it is unhealthy.
+    Evidence,
     /// Nothing follows from it.
     Told,
     /// Somebody tries an entry.
@@ -103,7 +114,7 @@ impl Aim {
     pub(super) fn holds_the_start(self) -> bool {
         match self {
             Self::Restart | Self::Refund { .. } => true,
-            Self::Told | Self::Rehearsal(_) => false,
+            Self::Evidence | Self::Told | Self::Rehearsal(_) => false,
         }
     }
 }
@@ -210,7 +221,7 @@ impl Tree {
         };
         let leads = !matches!(course.at, CourseStage::Following(_));
         let rehearsed = matches!(course.aim, Aim::Rehearsal(_));
-        let (since, of, incident) = (course.since.take(), course.case.of, course.case.incident);
+        let (since, of, incident) = (course.since.take(), course.cause(), course.case.incident);
         (self.cause, self.incident) = (of.or(self.cause), incident);
         if leads && !rehearsed {
             self.remember_answer(&entry, answer.verdict);
@@ -285,6 +296,7 @@ impl Tree {
         match course.aim {
             Aim::Restart => self.restart_after(id, &course, answer),
             Aim::Refund { budget, then } => self.refund_after(id, &course, (budget, then, answer)),
+            Aim::Evidence => self.evidence_is_there(id),
             Aim::Told => {}
             Aim::Rehearsal(command) => {
                 let (verdict, after) = (answer.verdict, answer.after);

@@ -12,11 +12,13 @@ use super::effect::{Case, Rehearsal};
 use super::event::{NodeId, Time};
 use super::intensity::Window;
 use super::node::Node;
+use super::qualifier::Qualifiers;
 use super::record::{Budget, Skip, StartWhy};
 use super::remedy::{Aim, Course, CourseStage};
 use crate::spec::limits::{REMEDY_FAILURES, REMEDY_OFF};
 use crate::spec::{
-    Class, Counts, Family, Flight, Mode, Name, Occasion, Policy, Remedies, Remedy, Trigger, Verdict,
+    Class, Counts, Family, Flight, Mode, Name, Occasion, Policy, Remedies, Remedy, Step, Trigger,
+    Verdict,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -61,7 +63,8 @@ impl Tree {
     /// The class of a node's last end, in the words of the registry.
     pub(super) fn signs_of(&self, id: NodeId) -> Signs {
         let (class, _) = self.last_end(id);
-        let flaps = false;
+        let last = self.nodes[id].last_exit.as_deref();
+        let flaps = last.is_some_and(|last| last.qualifiers.has(Qualifiers::FLAPPING));
         Signs {
             class: Name::from(class.as_str()),
             base: class.base.as_str(),
@@ -118,7 +121,7 @@ impl Tree {
         let first = entries.front().map(Arc::clone)?;
         let refunded = match aim {
             Aim::Refund { budget, .. } if !self.may_refund(&budget) => Some(Skip::Refunded),
-            Aim::Refund { .. } | Aim::Restart | Aim::Told | Aim::Rehearsal(_) => None,
+            _ => None,
         };
         if let Some(why) = refunded.or_else(|| self.reason_to_skip(id, &first)) {
             self.skipped(id, Some(&first), why);
@@ -179,6 +182,7 @@ impl Tree {
             step: 0,
             since: None,
             case,
+            by: None,
             why: StartWhy::Restart,
             ordered: None,
         }
@@ -231,6 +235,9 @@ impl Tree {
     /// Why this entry is not used now; a use is counted against its limit.
     pub(super) fn reason_to_skip(&mut self, id: NodeId, entry: &Arc<Remedy>) -> Option<Skip> {
         let now = self.now;
+        if self.is_hearsay(id, entry) {
+            return Some(Skip::Untrusted);
+        }
         let joins = self.flight_of(id, entry).is_some();
         let account = self.account(&entry.id);
         if let Some(until) = account.off_until.filter(|until| *until > now) {
@@ -245,6 +252,22 @@ impl Tree {
             }
         }
         (entry.mode == Mode::Observe).then_some(Skip::Observed)
+    }
+
+    /// Whether this entry would delete something because of what a stranger may have made the
+    /// service write: its class, or the family of that, was found by output alone.
+    fn is_hearsay(&self, id: NodeId, entry: &Remedy) -> bool {
+        let deletes = |step: &Step| matches!(step, Step::RemoveStaleLock { .. });
+        if !entry.steps.iter().any(deletes) {
+            return false;
+        }
+        let (class, _) = self.last_end(id);
+        let by_output = match &entry.on {
+            Occasion::Class(name) => **name != *class.base.as_str(),
+            Occasion::Family(family) => *family != class.base.family(),
+            Occasion::Any | Occasion::Trigger(_) => false,
+        };
+        by_output && !class.is_trusted()
     }
 
     /// The service whose run this one would share.

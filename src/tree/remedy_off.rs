@@ -77,6 +77,7 @@ impl Tree {
     /// The course of a service that is not to be started is called off.
     pub(super) fn call_off_course(&mut self, id: NodeId) {
         self.cancel_course(id);
+        self.evidence_is_there(id);
         if let Some(Rest::Remediating { .. }) = self.nodes[id].rest() {
             self.nodes[id].set_rest(Rest::Off);
         }

@@ -12,7 +12,7 @@ use super::event::{Actor, Command, CommandId, NodeId, Outcome, RunId};
 use super::helper::{Helper, Job};
 use super::node::Life;
 use super::record::{HookEnd, Skip, What};
-use super::remedy::{Aim, Answer, CourseStage, Dying};
+use super::remedy::{Aim, Answer, Course, CourseStage, Dying};
 use super::timers::Purpose;
 use crate::spec::limits::{RETRY_AFTER_MAX, UNKILLABLE_AFTER};
 use crate::spec::{ExitStatus, Name, Remedy, Scope, Signal, SpawnFailure, Step, Verdict};
@@ -39,7 +39,7 @@ impl Tree {
         self.course(id)?.entries.front().map(Arc::clone)
     }
 
-    fn set_stage(&mut self, id: NodeId, at: CourseStage) {
+    pub(super) fn set_stage(&mut self, id: NodeId, at: CourseStage) {
         if let Some(course) = self.clinic.courses.get_mut(&id) {
             course.at = at;
         }
@@ -122,7 +122,7 @@ impl Tree {
             return;
         }
         course.since = Some(now);
-        let (of, incident, trigger) = (course.case.of, course.case.incident, course.case.trigger);
+        let (of, incident, trigger) = (course.cause(), course.case.incident, course.case.trigger);
         let class = Arc::clone(&course.case.class);
         self.cause = of.or(self.cause);
         self.incident = incident.or(self.incident);
@@ -282,7 +282,7 @@ impl Tree {
         if let Some(life) = answer.life {
             let run = RunId { node: id, life };
             let remedy = Arc::clone(&entry.id);
-            self.cause = self.course(id).and_then(|c| c.case.of).or(self.cause);
+            self.cause = self.course(id).and_then(Course::cause).or(self.cause);
             self.record(id, What::RemedyStep { remedy, run, step });
         }
         self.take_step(id);
@@ -376,6 +376,7 @@ impl Tree {
             return self.reply(id, Outcome::NoRemedy);
         };
         course.case.rehearsal = dry;
+        course.by = self.cause;
         self.clinic.courses.insert(node, course);
         self.begin_course(node);
     }

@@ -38,7 +38,7 @@ impl Tree {
                     Rung::Command(_) => 0,
                     Rung::Step(place) => place,
                     // It had its time.
-                    Rung::Condemned(_) | Rung::Kill => return,
+                    Rung::Evidence | Rung::Condemned(_) | Rung::Kill => return,
                 };
                 self.extend_stop(id, place, span);
             }

@@ -145,8 +145,8 @@ impl Tree {
         if why == StopWhy::StartTimeout || self.haste == Some(Haste::Kill) {
             return self.kill(id);
         }
-        if let StopWhy::Unhealthy(_) = why {
-            return self.condemned_step(id, 0);
+        if let StopWhy::Unhealthy(what) = why {
+            return self.collect_evidence(id, about, what);
         }
         let Some(command) = service.stop.command.clone() else {
             return self.step(id, 0);
@@ -270,10 +270,14 @@ impl Tree {
         }
     }
 
-    /// The service is gone, or the ladder has left the command behind: so is the command.
+    /// The service is gone, or the ladder has left the command behind: so is the command, or the
+    /// hook that was to collect evidence.
     pub(super) fn drop_stop_command(&mut self, id: NodeId, rung: Rung) {
         if let Rung::Command(life) = rung {
             self.kill_helper(RunId { node: id, life });
+        }
+        if rung == Rung::Evidence {
+            self.cancel_course(id);
         }
     }
 
@@ -288,6 +292,7 @@ impl Tree {
                 self.drop_stop_command(id, stopping.rung);
                 self.step(id, 0);
             }
+            Rung::Evidence => self.evidence_is_late(id),
             Rung::Step(place) => self.step(id, place + 1),
             Rung::Condemned(place) => self.condemned_step(id, place + 1),
             Rung::Kill => {

@@ -27,6 +27,8 @@ pub enum Route {
     AddChild(String),
     /// `DELETE /v1/nodes/{name}`: [`CommandReply`](super::CommandReply).
     Delete(String),
+    /// `GET /v1/remediations`: [`Remediations`](super::Remediations).
+    Remediations,
     /// `GET /v1/events`: a stream of [`StreamItem`](super::StreamItem)s.
     Events,
     /// `POST /v1/plan` with [`ConfigRequest`](super::ConfigRequest): [`Plan`](super::Plan).
@@ -80,11 +82,13 @@ pub enum Verb {
     Unpin,
     /// Run a oneshot; a start.
     Run,
+    /// Try a remedy; body [`RemediateRequest`](super::RemediateRequest).
+    Remediate,
 }
 
 impl Verb {
     /// Every one of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Start,
         Self::Stop,
         Self::Restart,
@@ -95,6 +99,7 @@ impl Verb {
         Self::Pin,
         Self::Unpin,
         Self::Run,
+        Self::Remediate,
     ];
 
     /// The word for it in URLs and events.
@@ -110,6 +115,7 @@ impl Verb {
             Self::Pin => "pin",
             Self::Unpin => "unpin",
             Self::Run => "run",
+            Self::Remediate => "remediate",
         }
     }
 }
@@ -160,6 +166,7 @@ impl Route {
             | Self::Why(_)
             | Self::Logs(_)
             | Self::Events
+            | Self::Remediations
             | Self::Config
             | Self::Breakers
             | Self::Health
@@ -197,6 +204,7 @@ impl Route {
             Self::Act(name, verb) => format!("{}/{}", node(name, ""), verb.as_str()),
             Self::AddChild(name) => node(name, "/children"),
             Self::Events => "/v1/events".to_owned(),
+            Self::Remediations => "/v1/remediations".to_owned(),
             Self::Plan => "/v1/plan".to_owned(),
             Self::Drill => "/v1/drill".to_owned(),
             Self::Apply => "/v1/apply".to_owned(),
@@ -257,6 +265,7 @@ impl Route {
         Some(match word {
             "tree" => Self::Tree,
             "events" => Self::Events,
+            "remediations" => Self::Remediations,
             "plan" => Self::Plan,
             "drill" => Self::Drill,
             "apply" => Self::Apply,

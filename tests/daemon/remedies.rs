@@ -5,6 +5,7 @@
 use super::harness::{Supd, alive, kill};
 use serde_json::Value;
 use std::fs;
+use std::process::Command;
 use std::time::Instant;
 
 /// A service that lives until somebody kills it, with this entry for that.
@@ -299,4 +300,123 @@ fn evidence_is_kept_in_the_record() {
     assert!(lines.contains("first\nlast words"), "{lines}");
     let done = supd.event("remediation.finished", "a");
     assert_eq!(done["verdict"], "park");
+}
+
+#[test]
+fn evidence_is_collected_from_what_hangs_before_it_is_killed() {
+    let mut supd = Supd::start(
+        "[service.a]\nshell = \"while :; do : > DIR/a; sleep 0.2; done\"\n\
+         liveness = { file = \"DIR/a\", every = \"400ms\", failures = 2 }\n\
+         remediation = { unhealthy = { steps = [{ capture = [\"status\"] }, { run = \"CHILD exit 78\" }] } }\n",
+    );
+    supd.event("service.ready", "a");
+    let pid = supd.pid_of("a");
+    kill(pid, "SIGSTOP");
+    let stopping = supd.event("service.stopping", "a");
+    let step = supd.event("remediation.step", "a");
+    assert_eq!(stopping["why"], "liveness_failed");
+    let status = output(&step).join("\n");
+    assert!(status.contains(&format!("Pid:\t{pid}")), "{status}");
+    let done = supd.event("remediation.finished", "a");
+    assert_eq!(
+        done["verdict"], "park",
+        "it says so, and nothing follows: {done}"
+    );
+    let exit = supd.event("service.exited", "a");
+    assert_eq!(exit["class"], "liveness_failed", "{exit}");
+    assert_eq!(exit["signal"], "ABRT");
+    supd.event("service.ready", "a");
+}
+
+#[test]
+fn what_a_stranger_may_have_written_reaches_no_command_and_deletes_nothing() {
+    for (trust, kept) in [("", true), ("trust_output = true\n", false)] {
+        let mut supd = Supd::start(&format!(
+            "[supervisor.root]\nmax_restarts = 100\nchildren = [\"a\", \"b\"]\n\
+             [class.taken]\nfamily = \"resource\"\nstderr = ['port (?P<port>\\S+) taken']\n\
+             [class.owned]\nfamily = \"resource\"\nstderr = ['owned by']\n{trust}\
+             [service.a]\nshell = \"echo 'port $(touch~no) taken' >&2; exit 3\"\n\
+             remediation = {{ taken = {{ shell = \"echo got $SUPD_M_port; exit 78\" }} }}\n\
+             [service.b]\nshell = \"echo 2147483647 > DIR/pid; echo 'owned by x' >&2; exit 4\"\n\
+             [service.b.remediation]\nowned = {{ steps = [\
+             {{ remove_stale_lock = {{ path = \"DIR/pid\", kind = \"pidfile\" }} }}, \"park\"] }}\n"
+        ));
+        let done = supd.event("remediation.finished", "a");
+        assert_eq!(output(&done), ["got $(touch~no)"]);
+        if kept {
+            let skipped = supd.event("remediation.skipped", "b");
+            assert_eq!(skipped["why"], "untrusted", "{skipped}");
+        } else {
+            let done = supd.event("remediation.finished", "b");
+            assert_eq!(done["verdict"], "park", "{done}");
+        }
+        assert_eq!(supd.dir.path("pid").exists(), kept);
+    }
+}
+
+fn supctl(supd: &Supd, line: &str) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_supctl"))
+        .args(line.split(' '))
+        .env("SUPD_SOCKET", supd.socket())
+        .output()
+        .expect("supctl runs");
+    let text = [output.stdout, output.stderr].concat();
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&text).into_owned(),
+    )
+}
+
+#[test]
+fn an_entry_is_listed_counted_and_tried() {
+    let mut supd = killed(
+        "{ shell = \"echo dry=$SUPD_DRY_RUN; test $SUPD_DRY_RUN = 1 || touch DIR/done\", limit = \"3/10m\" }",
+    );
+    supd.event("remediation.finished", "a");
+    supd.event("service.ready", "a");
+    let (status, all) = supd.get("/v1/remediations");
+    let entry = &all["remediations"][0];
+    assert_eq!(status, 200);
+    assert_eq!(entry["name"], "a/killed", "{entry}");
+    assert_eq!(entry["verdicts"]["fixed"], 1, "{entry}");
+    assert_eq!(
+        (&entry["limit"], &entry["used"]),
+        (&"3/10m".into(), &1.into())
+    );
+    let (code, text) = supctl(&supd, "remediation ls");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains("a/killed") && text.contains("used 1 of 3/10m"),
+        "{text}"
+    );
+    let (_, page) = supd.ask("GET", "/metrics", "");
+    for wanted in [
+        "supd_remediation_runs_total{remediation=\"a/killed\",verdict=\"fixed\"} 1\n",
+        "supd_remediation_duration_seconds_count{remediation=\"a/killed\"} 1\n",
+    ] {
+        assert!(page.contains(wanted), "no {wanted} in {page}");
+    }
+    fs::remove_file(supd.dir.path("done")).expect("the hook has run");
+    let run = supd.node("a")["run"].clone();
+    let (code, text) = supctl(&supd, "remediation test a --class killed --dry-run");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains("dry=1") && text.contains("a: fixed"),
+        "{text}"
+    );
+    assert!(!supd.dir.path("done").exists(), "it was to change nothing");
+    let (code, text) = supctl(&supd, "remediation test a --class killed");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(supd.dir.path("done").exists(), "{text}");
+    let (code, text) = supctl(&supd, "remediation test b --class killed");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("b has no remediation for `killed`"), "{text}");
+    assert_eq!(supd.node("a")["run"], run, "nothing follows from it");
+    let (_, all) = supd.get("/v1/remediations");
+    let entry = &all["remediations"][0];
+    assert_eq!(
+        entry["verdicts"]["fixed"], 1,
+        "a try is not counted: {entry}"
+    );
+    assert_eq!(entry["used"], 1, "{entry}");
 }

@@ -52,6 +52,11 @@ const SERVICE_STATES: &[State] = &[
         "ready, answers no more",
         "one_for_one [a(lived) b]; next; check a failure; next; check a failure; next;",
     ),
+    (
+        "unhealthy, evidence is collected",
+        "one_for_one [a(lived,fix=unhealthy) b]; next; check a failure; next; check a failure; \
+         next; check a failure;",
+    ),
     ("ready, gives signs of life", "one_for_one [a(watched) b];"),
     ("ready, temporary", "one_for_one [a(temporary) b];"),
     ("ready, added at run time", "one_for_one [b]; add root a;"),

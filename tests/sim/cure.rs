@@ -66,6 +66,8 @@ fn entries(dice: &mut Dice, owner: &str, percent: u64) -> Remedies {
         Occasion::Any,
         Occasion::Trigger(Trigger::Exhausted),
         Occasion::Trigger(Trigger::Held),
+        Occasion::Trigger(Trigger::Unhealthy),
+        Occasion::Trigger(Trigger::Flapping),
     ];
     let mut found = Vec::new();
     for on in occasions {

@@ -9,7 +9,9 @@ use super::truth::Fact;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
-use supd::spec::{Class, Counts, ExitStatus, Flight, Name, Remedy, SpawnFailure, Trigger, Verdict};
+use supd::spec::{
+    Class, Counts, ExitStatus, Flight, Name, Occasion, Remedy, SpawnFailure, Trigger, Verdict,
+};
 use supd::tree::{Budget, Case, HookEnd, RunId, Seq, Time, What};
 
 /// After a SIGKILL nobody is waited for longer than this.
@@ -255,7 +257,11 @@ impl Court {
         if last && self.cures.refunds.remove(&fact) {
             self.refund_ends(fact, verdict);
         }
+        // What is said about evidence decides nothing.
+        let entry = self.cures.entries.get(remedy);
+        let evidence = entry.is_some_and(|e| e.on == Occasion::Trigger(Trigger::Unhealthy));
         if verdict == Verdict::Escalate
+            && !evidence
             && let Some((parent, _)) = self.truth.rules_above(fact)
         {
             self.cures.told.insert(parent);

@@ -11,7 +11,7 @@ use super::event::NodeId;
 use super::node::{Body, Ending, Life, Reign, Rest};
 use super::record::{StartWhy, StopWhy};
 use super::supervisor::{Message, Notice};
-use super::task::TaskKind;
+use super::task::{Stage, Task, TaskKind};
 use super::timers::Purpose;
 use crate::spec::{Policy, Restart};
 
@@ -37,6 +37,7 @@ impl Tree {
             self.nodes[node].rest(),
             Some(Rest::Backoff { .. } | Rest::Retrying { .. } | Rest::Waiting { .. })
         );
+        let waits = matches!(self.nodes[node].rest(), Some(Rest::Waiting { .. }));
         if pending {
             self.nodes[node].set_rest(Rest::Off);
         }
@@ -45,7 +46,20 @@ impl Tree {
             self.answer_waiters(node, Notice::Stopped);
         }
         if let Some(sup) = self.nodes[node].parent {
+            if waits {
+                self.start_was_put_off(sup, node);
+            }
             self.settle_all(sup);
+        }
+    }
+
+    /// A group waits for the start of a child that waits itself, for the end of its hook or for its
+    /// name: there is no start now.
+    fn start_was_put_off(&mut self, sup: NodeId, child: NodeId) {
+        let starts = |task: &&mut Task| task.stage == Stage::Starting && task.awaits(child);
+        if let Some(task) = self.task_mut(sup).filter(starts) {
+            task.heard(child);
+            self.task_go_on(sup);
         }
     }
 

@@ -26,6 +26,8 @@ struct Hook {
     since: Time,
     limit: Duration,
     killed: Option<Time>,
+    /// Whether its start was reported: nobody can be killed before that.
+    begun: bool,
     /// Whether its service waits for it.
     awaited: bool,
 }
@@ -80,9 +82,17 @@ impl Court {
             since: now,
             limit: entry.timeout,
             killed: None,
+            begun: false,
             awaited,
         };
         self.cures.living.insert(run, hook);
+    }
+
+    /// The start of a hook is reported.
+    pub(super) fn hook_begun(&mut self, run: RunId) {
+        if let Some(hook) = self.cures.living.get_mut(&run) {
+            hook.begun = true;
+        }
     }
 
     /// A hook has ended, or never was; false: it was none.
@@ -112,7 +122,8 @@ impl Court {
 
     pub(super) fn hooks_in_time(&mut self) {
         let now = self.now;
-        let late = |hook: &&Hook| hook.killed.is_none() && now.since(hook.since) > hook.limit;
+        let late =
+            |hook: &Hook| hook.begun && hook.killed.is_none() && now.since(hook.since) > hook.limit;
         let found = self.cures.living.iter().find(|(_, hook)| late(hook));
         if let Some((run, _)) = found {
             let text = format!("nobody ended the hook {run} in its time");
@@ -152,7 +163,11 @@ impl Court {
                 self.count_tokens();
                 let now = self.now;
                 if let Some((parent, _)) = self.truth.rules_above(fact) {
-                    self.files[parent].reign.window.push(now);
+                    let window = &mut self.files[parent].reign.window;
+                    window.push(now);
+                    // More than one too many are not remembered, whatever the limit is later.
+                    let kept = usize::try_from(budget.max).unwrap_or(usize::MAX) + 1;
+                    window.drain(..window.len().saturating_sub(kept));
                 }
                 true
             }
@@ -346,10 +361,10 @@ impl Court {
     pub(super) fn stop_called_off(&mut self, fact: Fact) {
         let ids = self.ids.iter().filter(|(_, at)| **at == fact);
         let nodes: Vec<_> = ids.map(|(id, _)| *id).collect();
-        let left =
-            self.cures.living.iter().find(|(run, hook)| {
-                nodes.contains(&run.node) && hook.awaited && hook.killed.is_none()
-            });
+        let left = self.cures.living.iter().find(|(run, hook)| {
+            let own = nodes.contains(&run.node) && hook.awaited;
+            own && hook.begun && hook.killed.is_none()
+        });
         if let Some((run, _)) = left {
             let text = format!("{} is stopped and its hook {run} goes on", self.name(fact));
             self.accuse(8, text);

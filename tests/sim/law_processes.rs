@@ -39,6 +39,7 @@ impl Court {
     }
 
     pub(super) fn spawned(&mut self, run: RunId) {
+        self.hook_begun(run);
         if let Some(live) = self.live_of(run) {
             live.spawned = true;
         }

@@ -272,7 +272,10 @@ impl Court {
                 continue;
             }
             // By another strategy, what it was in the middle of is a failure to be counted.
-            let disturbed = self.files[fact].reign.disturbed;
+            // An end that was in the queue may have had its turn.
+            let below = self.below(fact);
+            let queued = below.into_iter().any(|child| self.files[child].owed);
+            let disturbed = self.files[fact].reign.disturbed || queued;
             let kept = |view: &&NodeView| match kept(view) {
                 is if disturbed => Kept {
                     recorded: None,

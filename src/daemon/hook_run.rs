@@ -18,7 +18,7 @@ use crate::spec::{Command, Process, Remedy, RunsAs, Scope, Service, SpawnFailure
 use crate::sys::epoll::Interest;
 use crate::sys::logpipe::{Chunk, LogReader, pair};
 use crate::sys::memfd;
-use crate::sys::spawn::{Plan, Started, Stdio, Surroundings};
+use crate::sys::spawn::{Plan, Stdio, Surroundings};
 use crate::tree::{Case, Event, Rehearsal, RunId};
 use crate::wire::{EventLine, span};
 use std::io;
@@ -152,17 +152,7 @@ impl World {
         let mut running = Running::new(run, Role::Hook, Scope::Tree);
         running.written = Some(Box::new(written));
         self.running.insert(run.life, running);
-        Ok(match started {
-            Started::Running(child) => {
-                self.procs.insert(child.pid, run, child.pidfd);
-                Event::Spawned { run }
-            }
-            Started::Pending(pending) => {
-                self.procs.insert(pending.pid(), run, None);
-                self.slow.add(run, pending, &self.poller);
-                Event::Forked { run }
-            }
-        })
+        Ok(self.enter(run, started))
     }
 
     fn pipes_of(

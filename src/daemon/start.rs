@@ -109,7 +109,12 @@ impl World {
         let started = self.execute(order, &running, ready_end.as_ref())?;
         self.strays.know(run.node, running.scope);
         self.running.insert(run.life, running);
-        Ok(match started {
+        Ok(self.enter(run, started))
+    }
+
+    /// Takes a new process into the tables: whether its program runs already, or is waited for.
+    pub(super) fn enter(&mut self, run: RunId, started: Started) -> Event {
+        match started {
             Started::Running(child) => {
                 self.procs.insert(child.pid, run, child.pidfd);
                 Event::Spawned { run }
@@ -119,7 +124,7 @@ impl World {
                 self.slow.add(run, pending, &self.poller);
                 Event::Forked { run }
             }
-        })
+        }
     }
 
     pub(super) fn execute(
